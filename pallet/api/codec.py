@@ -1,0 +1,40 @@
+"""JSON to structs and back."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from pallet.api.labels import Labels
+from pallet.api.meta import ObjectList, WatchEvent
+
+T = TypeVar("T")
+
+
+def decode_hook(kind: type, value: Any) -> Any:
+    """Build the types that msgspec does not know: Labels from a JSON object."""
+    if kind is Labels:
+        return Labels(value)
+    raise NotImplementedError(f"cannot decode {kind.__name__}")
+
+
+@cache
+def decoder(kind: type[T]) -> Callable[[bytes], T]:
+    """Give the decoder of one object of a kind. It raises msgspec.DecodeError on JSON of another shape."""
+    return msgspec.json.Decoder(kind, dec_hook=decode_hook).decode
+
+
+@cache
+def list_decoder(kind: type[T]) -> Callable[[bytes], ObjectList[T]]:
+    """Give the decoder of a page of a list of a kind."""
+    return msgspec.json.Decoder(ObjectList[kind], dec_hook=decode_hook).decode  # type: ignore[valid-type]
+
+
+@cache
+def event_decoder(kind: type[T]) -> Callable[[bytes], WatchEvent[T]]:
+    """Give the decoder of a line of a watch of a kind."""
+    return msgspec.json.Decoder(WatchEvent[kind], dec_hook=decode_hook).decode  # type: ignore[valid-type]
+
+
+encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode

@@ -1,0 +1,168 @@
+"""Pod, as far as a scheduler reads it."""
+
+from datetime import datetime
+
+import msgspec
+
+from pallet.api.labels import NO_LABELS, Labels
+from pallet.api.meta import ObjectMeta
+from pallet.api.resource import Resource
+from pallet.api.selectors import LabelSelector, NodeSelector, NodeSelectorTerm
+
+
+class ContainerPort(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """A port of a container; only host ports matter to placement."""
+
+    host_port: int = 0
+    protocol: str = "TCP"
+    host_ip: str = msgspec.field(default="", name="hostIP")
+
+
+class ResourceRequirements(msgspec.Struct, frozen=True, gc=False):
+    """Quantities by resource name."""
+
+    requests: Labels = NO_LABELS
+    limits: Labels = NO_LABELS
+
+
+class Container(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """A container; an init container with restart policy Always is a sidecar."""
+
+    name: str = ""
+    image: str = ""
+    resources: ResourceRequirements = ResourceRequirements()
+    ports: tuple[ContainerPort, ...] = ()
+    restart_policy: str = ""
+
+
+class Toleration(msgspec.Struct, frozen=True, gc=False):
+    """Which taints a pod puts up with."""
+
+    key: str = ""
+    operator: str = "Equal"
+    value: str = ""
+    effect: str = ""
+
+
+class PreferredSchedulingTerm(msgspec.Struct, frozen=True, gc=False):
+    """A node selector term that a pod would like, with its weight (1 to 100)."""
+
+    weight: int
+    preference: NodeSelectorTerm
+
+
+class NodeAffinity(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """Which nodes a pod needs, and which it would like."""
+
+    required: NodeSelector | None = msgspec.field(
+        default=None, name="requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    preferred: tuple[PreferredSchedulingTerm, ...] = msgspec.field(
+        default=(), name="preferredDuringSchedulingIgnoredDuringExecution"
+    )
+
+
+class PodAffinityTerm(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """Pods to be near to, or away from, in one topology domain."""
+
+    topology_key: str
+    label_selector: LabelSelector | None = None
+    namespaces: tuple[str, ...] = ()
+    namespace_selector: LabelSelector | None = None
+    match_label_keys: tuple[str, ...] = ()
+    mismatch_label_keys: tuple[str, ...] = ()
+
+
+class WeightedPodAffinityTerm(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """A pod affinity term that a pod would like, with its weight (1 to 100)."""
+
+    weight: int
+    pod_affinity_term: PodAffinityTerm
+
+
+class PodAffinity(msgspec.Struct, frozen=True, gc=False):
+    """Required and preferred terms; the shape of podAffinity and of podAntiAffinity."""
+
+    required: tuple[PodAffinityTerm, ...] = msgspec.field(
+        default=(), name="requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    preferred: tuple[WeightedPodAffinityTerm, ...] = msgspec.field(
+        default=(), name="preferredDuringSchedulingIgnoredDuringExecution"
+    )
+
+
+class Affinity(msgspec.Struct, frozen=True, gc=False, rename="camel", cache_hash=True):
+    """Everything a pod says about where it wants to be."""
+
+    node_affinity: NodeAffinity | None = None
+    pod_affinity: PodAffinity | None = None
+    pod_anti_affinity: PodAffinity | None = None
+
+
+class SchedulingGate(msgspec.Struct, frozen=True, gc=False):
+    """A gate that somebody else must take away before the pod is scheduled."""
+
+    name: str
+
+
+class PodSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """The fields of core/v1 PodSpec that placement depends on."""
+
+    scheduler_name: str = "default-scheduler"
+    node_name: str = ""
+    priority: int = 0
+    preemption_policy: str = "PreemptLowerPriority"
+    containers: tuple[Container, ...] = ()
+    init_containers: tuple[Container, ...] = ()
+    overhead: Labels = NO_LABELS
+    resources: ResourceRequirements | None = None
+    node_selector: Labels = NO_LABELS
+    affinity: Affinity | None = None
+    tolerations: tuple[Toleration, ...] = ()
+    scheduling_gates: tuple[SchedulingGate, ...] = ()
+    host_network: bool = False
+
+
+class PodCondition(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """One condition of a pod's status."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    last_transition_time: datetime | None = None
+    observed_generation: int = 0
+
+
+class PodStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """How far the pod has come."""
+
+    phase: str = ""
+    conditions: tuple[PodCondition, ...] = ()
+    nominated_node_name: str = ""
+
+
+class Pod(msgspec.Struct, frozen=True, gc=False):
+    """core/v1 Pod."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+    @property
+    def key(self) -> str:
+        """`namespace/name`."""
+        return f"{self.metadata.namespace}/{self.metadata.name}"
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has run to its end, and so takes no room on its node."""
+        return self.status.phase in ("Succeeded", "Failed")
+
+    @property
+    def terminating(self) -> bool:
+        """Whether its deletion has been asked for."""
+        return self.metadata.deletion_timestamp is not None
+
+
+PODS = Resource("", "v1", "pods", Pod)

@@ -1,0 +1,88 @@
+"""The project's own objects: ScheduleTrigger and SchedulePlan, as ciena/pallet defined them."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from pallet.api.meta import ObjectMeta
+from pallet.api.resource import Resource
+
+GROUP = "planner.ciena.io"
+POD_SET_LABEL = f"{GROUP}/pod-set"
+QUIET_TIME_LABEL = f"{GROUP}/quiet-time"
+DEFAULT_PLANNER_LABEL = f"{GROUP}/default"
+
+PLANNING = "Planning"
+SCHEDULE = "Schedule"
+
+
+class ScheduleTriggerSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """Whether the pods of the set wait (Planning) or go (Schedule)."""
+
+    state: Literal["Planning", "Schedule"]
+
+
+class Condition(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
+    """One condition of a status (meta/v1 Condition)."""
+
+    type: str
+    status: str
+    reason: str
+    message: str = ""
+    last_transition_time: datetime | None = None
+    observed_generation: int = 0
+
+
+class ScheduleTriggerStatus(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
+    """How far the set has come: counts of its pods, and when its quiet time ends."""
+
+    observed_generation: int = 0
+    total: int = 0
+    gated: int = 0
+    planned: int = 0
+    bound: int = 0
+    quiet_until: datetime | None = None
+    conditions: tuple[Condition, ...] = ()
+
+
+class ScheduleTrigger(msgspec.Struct, frozen=True, gc=False):
+    """planner.ciena.io/v1alpha1 ScheduleTrigger: the gate of one set of pods."""
+
+    spec: ScheduleTriggerSpec
+    metadata: ObjectMeta = ObjectMeta()
+    status: ScheduleTriggerStatus = ScheduleTriggerStatus()
+
+    @property
+    def pod_set(self) -> str:
+        """The set it gates, from its label; empty when it gates none."""
+        return self.metadata.labels.get(POD_SET_LABEL, "")
+
+
+class Assignment(msgspec.Struct, frozen=True, gc=False):
+    """One pod's place, both by name."""
+
+    pod: str
+    node: str
+
+
+class SchedulePlanSpec(msgspec.Struct, frozen=True, gc=False):
+    """Where each pod of the set goes."""
+
+    plan: tuple[Assignment, ...] = ()
+
+
+class SchedulePlan(msgspec.Struct, frozen=True, gc=False):
+    """planner.ciena.io/v1alpha1 SchedulePlan: the stored plan of one set."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    spec: SchedulePlanSpec = SchedulePlanSpec()
+
+    @property
+    def pod_set(self) -> str:
+        """The set it places, from its label."""
+        return self.metadata.labels.get(POD_SET_LABEL, "")
+
+
+SCHEDULE_TRIGGERS = Resource(GROUP, "v1alpha1", "scheduletriggers", ScheduleTrigger)
+SCHEDULE_PLANS = Resource(GROUP, "v1alpha1", "scheduleplans", SchedulePlan)

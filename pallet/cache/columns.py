@@ -1,0 +1,139 @@
+"""The parts of the node table that hold names: labels, taints, images and host ports, as columns.
+
+A column has one entry a row, over the table's whole capacity. Names are small integers: a selector is then a
+comparison of integers over all nodes at once.
+"""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pallet.api.node import Taint
+
+Codes = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+ABSENT = 0
+
+
+class LabelColumn:
+    """The values of one label key: a code for each row, 0 where the node lacks the label."""
+
+    __slots__ = ("code_of", "codes", "values")
+
+    def __init__(self, capacity: int) -> None:
+        self.codes: Codes = np.zeros(capacity, np.int32)
+        self.values: list[str] = [""]
+        self.code_of: dict[str, int] = {}
+
+    def put(self, row: int, value: str | None) -> None:
+        """Set or, with None, clear the label of a row."""
+        if value is None:
+            self.codes[row] = ABSENT
+            return
+        code = self.code_of.get(value)
+        if code is None:
+            if len(self.values) > 2 * len(self.codes) + 64:
+                self._compact()
+            code = self.code_of[value] = len(self.values)
+            self.values.append(value)
+        self.codes[row] = code
+
+    def _compact(self) -> None:
+        """Give the codes out anew: values that no node has any more would pile up for ever."""
+        used = np.union1d(self.codes, [ABSENT])
+        self.codes = np.searchsorted(used, self.codes).astype(np.int32)
+        self.values = [self.values[code] for code in used]
+        self.code_of = {value: code for code, value in enumerate(self.values) if code != ABSENT}
+
+    def copy(self) -> "LabelColumn":
+        """A column that can be changed without changing this one."""
+        twin = LabelColumn(0)
+        twin.codes = self.codes.copy()
+        twin.values = list(self.values)
+        twin.code_of = dict(self.code_of)
+        return twin
+
+
+class LabelColumns:
+    """All labels of all nodes, a column for each key."""
+
+    __slots__ = ("_columns", "_none")
+
+    def __init__(self, capacity: int) -> None:
+        self._columns: dict[str, LabelColumn] = {}
+        self._none = LabelColumn(capacity)
+
+    def __getitem__(self, key: str) -> LabelColumn:
+        """The column of a key; an empty one for a key that no node has."""
+        return self._columns.get(key, self._none)
+
+    def put(self, row: int, old: Mapping[str, str], new: Mapping[str, str]) -> None:
+        """Replace the labels of a row."""
+        for key in old:
+            if key not in new:
+                self._columns[key].put(row, None)
+        for key, value in new.items():
+            column = self._columns.get(key)
+            if column is None:
+                column = self._columns[key] = LabelColumn(len(self._none.codes))
+            column.put(row, value)
+
+    def resize(self, capacity: int) -> None:
+        """Make room for more rows."""
+        for column in (self._none, *self._columns.values()):
+            column.codes = grown(column.codes, capacity)
+
+    def copy(self) -> "LabelColumns":
+        """Columns that can be changed without changing these."""
+        twin = LabelColumns(len(self._none.codes))
+        twin._columns = {key: column.copy() for key, column in self._columns.items()}
+        return twin
+
+
+class TaintColumns:
+    """Which node has which taint: a boolean row for each distinct taint, over all nodes."""
+
+    __slots__ = ("present", "taints")
+
+    def __init__(self, capacity: int) -> None:
+        self.taints: list[Taint] = []
+        self.present: Mask = np.zeros((0, capacity), np.bool_)
+
+    def put(self, row: int, taints: tuple[Taint, ...]) -> None:
+        """Replace the taints of a row."""
+        self.present[:, row] = False
+        for taint in taints:
+            self.present[self._index(taint), row] = True
+
+    def _index(self, taint: Taint) -> int:
+        if taint in self.taints:
+            return self.taints.index(taint)
+        unused = np.flatnonzero(~self.present.any(axis=1))
+        if unused.size:
+            self.taints[unused[0]] = taint
+            return int(unused[0])
+        self.taints.append(taint)
+        self.present = np.vstack((self.present, np.zeros((1, self.present.shape[1]), np.bool_)))
+        return len(self.taints) - 1
+
+    def resize(self, capacity: int) -> None:
+        """Make room for more rows."""
+        self.present = grown(self.present, capacity)
+
+    def copy(self) -> "TaintColumns":
+        """Columns that can be changed without changing these."""
+        twin = TaintColumns(0)
+        twin.taints = list(self.taints)
+        twin.present = self.present.copy()
+        return twin
+
+
+def grown(column: npt.NDArray[Scalar], capacity: int) -> npt.NDArray[Scalar]:
+    """A column, or columns stacked on the first axis, with zeros up to the new capacity."""
+    wider = np.zeros((*column.shape[:-1], capacity), column.dtype)
+    wider[..., : column.shape[-1]] = column
+    return wider

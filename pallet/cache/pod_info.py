@@ -1,0 +1,126 @@
+"""A pod with everything that placement derives from it, derived once."""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+import msgspec
+
+from pallet.api.labels import Labels
+from pallet.api.pod import Affinity, Container, Pod, PodAffinityTerm
+from pallet.api.requests import Requests, requests_of
+from pallet.api.selectors import LabelSelector
+
+
+class HostPort(msgspec.Struct, frozen=True, gc=False):
+    """A port that a pod takes on its node. The address 0.0.0.0 stands for all addresses."""
+
+    protocol: str
+    port: int
+    ip: str
+
+
+class PodSelector(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
+    """Which pods a term speaks of: by label, in namespaces named or selected by label."""
+
+    labels: LabelSelector | None
+    namespaces: tuple[str, ...]
+    namespace_labels: LabelSelector | None = None
+
+    def matches(self, namespace: str, namespace_labels: Labels, labels: Mapping[str, str]) -> bool:
+        """Whether it selects a pod with these labels in this namespace."""
+        if self.labels is None or not self.labels.matches(labels):
+            return False
+        if namespace in self.namespaces:
+            return True
+        return self.namespace_labels is not None and self.namespace_labels.matches(namespace_labels)
+
+
+class AffinityTerm(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
+    """Pods to be near to, or away from, within one topology domain."""
+
+    pods: PodSelector
+    topology_key: str
+
+
+class PodTerms(msgspec.Struct, frozen=True, gc=False):
+    """A pod's inter-pod affinity. Weights of preferred anti-affinity are negative."""
+
+    required: tuple[AffinityTerm, ...] = ()
+    required_anti: tuple[AffinityTerm, ...] = ()
+    preferred: tuple[tuple[AffinityTerm, int], ...] = ()
+
+
+class PodInfo:
+    """A pod and what is derived from its spec. The pod may be replaced by a newer one of equal meaning."""
+
+    __slots__ = ("pod", "ports", "requests", "terms")
+
+    def __init__(self, pod: Pod) -> None:
+        self.pod = pod
+        self.requests: Requests = requests_of(pod)
+        self.ports: tuple[HostPort, ...] = host_ports(pod)
+        self.terms: PodTerms = (
+            _terms(pod.spec.affinity, pod.metadata.namespace) if pod.spec.affinity else NO_TERMS
+        )
+
+    @property
+    def uid(self) -> str:
+        """The pod's UID."""
+        return self.pod.metadata.uid
+
+    def same_footprint(self, other: "PodInfo") -> bool:
+        """Whether it weighs on a node and on other pods just as the other does."""
+        mine, theirs = self.pod.metadata, other.pod.metadata
+        return (
+            self.requests == other.requests
+            and mine.labels is theirs.labels
+            and self.pod.terminating == other.pod.terminating
+            and self.ports == other.ports
+            and self.terms == other.terms
+        )
+
+    def __repr__(self) -> str:
+        return f"PodInfo({self.pod.key})"
+
+
+def host_ports(pod: Pod) -> tuple[HostPort, ...]:
+    """The host ports of a pod's containers and sidecars, as kube-scheduler counts them."""
+    spec = pod.spec
+    sidecars = (container for container in spec.init_containers if container.restart_policy == "Always")
+    return tuple(_ports((*spec.containers, *sidecars)))
+
+
+def _ports(containers: Iterable[Container]) -> Iterable[HostPort]:
+    for container in containers:
+        for port in container.ports:
+            if port.host_port > 0:
+                yield HostPort(port.protocol or "TCP", port.host_port, port.host_ip or "0.0.0.0")  # noqa: S104  # the address of the API, nothing is bound
+
+
+NO_TERMS = PodTerms()
+
+
+@lru_cache(maxsize=4096)
+def _terms(affinity: Affinity, namespace: str) -> PodTerms:
+    near, away = affinity.pod_affinity, affinity.pod_anti_affinity
+    preferred = [(weighted, 1) for weighted in (near.preferred if near else ())]
+    preferred += [(weighted, -1) for weighted in (away.preferred if away else ())]
+    return PodTerms(
+        required=tuple(_term(term, namespace) for term in (near.required if near else ())),
+        required_anti=tuple(_term(term, namespace) for term in (away.required if away else ())),
+        preferred=tuple(
+            (_term(weighted.pod_affinity_term, namespace), sign * weighted.weight)
+            for weighted, sign in preferred
+            if weighted.weight
+        ),
+    )
+
+
+def _term(term: PodAffinityTerm, own_namespace: str) -> AffinityTerm:
+    """Resolve a term. Without namespaces and namespace selector it speaks of the pod's own namespace."""
+    namespaces = tuple(sorted(term.namespaces))
+    if not namespaces and term.namespace_selector is None:
+        namespaces = (own_namespace,)
+    return AffinityTerm(
+        PodSelector(term.label_selector, namespaces, term.namespace_selector), term.topology_key
+    )

@@ -1,0 +1,142 @@
+"""What the command line says: the flags of `pallet`, in the spellings of kube-scheduler and of Go."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from functools import partial
+from typing import NoReturn
+
+from pallet.config.errors import suggestion
+
+_DESCRIPTION = """\
+A Kubernetes scheduler. The pods of a set wait until their trigger says Schedule, are planned together,
+and each goes where the plan says. Pods without a set are scheduled as kube-scheduler would."""
+
+_EPILOG = """\
+examples:
+  pallet --config scheduler-config.yaml
+        in a cluster, as the pod's ServiceAccount
+  pallet --config scheduler-config.yaml --kubeconfig ~/.kube/config --leader-elect=false
+        beside a cluster, as the user of a kubeconfig
+  pallet --master http://localhost:8001
+        through kubectl proxy, with the default plugins
+  pallet version --json
+        which version this is
+
+A flag may be written with one dash (-config FILE), and take its value as the next word or after "=".
+Each mistake is a line on stderr, and the exit status is then 1.
+"""
+
+_TRUE = {"1", "t", "T", "TRUE", "true", "True"}
+_FALSE = {"0", "f", "F", "FALSE", "false", "False"}
+
+
+class UsageError(Exception):
+    """The command line cannot be understood; the text is a single line."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are for its caller to report."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """Return the flags' values. Raises `UsageError`; ends the program after showing help."""
+        arguments, unknown = self.parse_known_args(list(map(_gnu, words)))
+        if unknown:
+            word = unknown[0].partition("=")[0]
+            near = suggestion(word, self._option_string_actions)
+            raise UsageError(f"unknown argument {word}{near or f' (see {self.prog} --help)'}")
+        return arguments
+
+
+def parse_version(words: Sequence[str]) -> argparse.Namespace:
+    """Return what follows `pallet version`: `json`."""
+    parser = _Parser(prog="pallet version", description="Say which version this is.", allow_abbrev=False)
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    return parser.parse(words)
+
+
+def parse_run(words: Sequence[str]) -> argparse.Namespace:
+    """Return what follows `pallet`: how to run the scheduler. None stands for what is not given."""
+    parser = _Parser(
+        prog="pallet",
+        usage="pallet [flags]\n       pallet version [--json]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=30, width=100),
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="a KubeSchedulerConfiguration in YAML or JSON (default: the profile default-scheduler with "
+        "the default plugins)",
+    )
+    cluster = parser.add_argument_group("cluster")
+    cluster.add_argument(
+        "--kubeconfig",
+        metavar="FILE",
+        help="how to reach the cluster (default: clientConnection.kubeconfig of the file, "
+        "else the ServiceAccount of this pod)",
+    )
+    cluster.add_argument(
+        "--master", metavar="URL", type=_url, help="the API server, in place of the kubeconfig's"
+    )
+    cluster.add_argument(
+        "--leader-elect",
+        metavar="true|false",
+        type=_boolean,
+        help="schedule only while holding the Lease (default: leaderElection.leaderElect of the file)",
+    )
+    serving = parser.add_argument_group("serving")
+    serving.add_argument(
+        "--secure-port",
+        metavar="PORT",
+        type=_port,
+        help="where metrics and health are served over TLS; 0 for nowhere (default: 10259)",
+    )
+    serving.add_argument(
+        "--bind-address", metavar="IP", help="the address they are served on (default: 0.0.0.0)"
+    )
+    logging = parser.add_argument_group("logging")
+    logging.add_argument(
+        "-v", "--v", metavar="N", type=_level, help="how much is logged: 0 to 10, all (default: 0)"
+    )
+    return parser.parse(words)
+
+
+def _gnu(word: str) -> str:
+    """Return a word of the command line with a Go flag's spelling changed into the parser's.
+
+    Go takes one dash for two; a boolean flag without a value is true, and never takes the next word for it.
+    """
+    if re.match("-[a-z][a-z]", word):
+        word = f"-{word}"
+    return "--leader-elect=true" if word == "--leader-elect" else word
+
+
+def _boolean(word: str) -> bool:
+    if word in _TRUE | _FALSE:
+        return word in _TRUE
+    raise argparse.ArgumentTypeError(f"must be true or false, got {word!r}")
+
+
+def _port(word: str) -> int:
+    if word.isdecimal() and int(word) < 2**16:
+        return int(word)
+    raise argparse.ArgumentTypeError(f"must be a port, 0 to 65535, got {word!r}")
+
+
+def _level(word: str) -> int:
+    if word.isdecimal():
+        return int(word)
+    raise argparse.ArgumentTypeError(f"must be a number from 0, got {word!r}")
+
+
+def _url(word: str) -> str:
+    scheme, separator, host = word.partition("://")
+    if scheme in {"http", "https"} and separator and host:
+        return word
+    raise argparse.ArgumentTypeError(f"must be a URL such as http://localhost:8001, got {word!r}")

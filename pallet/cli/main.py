@@ -1,0 +1,63 @@
+"""The entry point: `pallet`, `python -m pallet` and `python pallet.py` all come here."""
+
+import importlib.util
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import anyio
+
+from pallet.cli.arguments import UsageError, parse_run, parse_version
+from pallet.cli.version import version
+from pallet.config.errors import ConfigError, FieldPath, fail
+from pallet.config.load import default_configuration, load
+from pallet.config.settings import Settings
+
+
+def main(words: list[str] | None = None) -> int:
+    """Do what the command line (by default this process's) says and return the status to exit with.
+
+    A mistake of the user's is a line on stderr and status 1, never a traceback.
+    """
+    words = sys.argv[1:] if words is None else words
+    try:
+        if words[:1] == ["version"]:
+            print(version(as_json=parse_version(words[1:]).json))
+            return 0
+        return _run(settings_of(parse_run(words)))
+    except UsageError as error:
+        print(f"pallet: {error}", file=sys.stderr)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+    return 1
+
+
+def settings_of(arguments: Namespace) -> Settings:
+    """Read the configuration and put the command line over it. Raises `ConfigError`."""
+    if arguments.config is None:
+        configuration = default_configuration(leader_elect=arguments.leader_elect)
+    else:
+        configuration = load(Path(arguments.config), leader_elect=arguments.leader_elect)
+    kubeconfig = arguments.kubeconfig or configuration.client_connection.kubeconfig
+    if kubeconfig and not Path(kubeconfig).exists():
+        named_by = (
+            FieldPath("--kubeconfig")
+            if arguments.kubeconfig
+            else configuration.path.field("clientConnection").field("kubeconfig")
+        )
+        fail(named_by, f"{kubeconfig}: no such file")
+    given = {
+        "master": arguments.master,
+        "verbosity": arguments.v,
+        "secure_port": arguments.secure_port,
+        "bind_address": arguments.bind_address,
+    }
+    return Settings(configuration, kubeconfig, **{name: v for name, v in given.items() if v is not None})
+
+
+def _run(settings: Settings) -> int:
+    """Run the scheduler until it ends, on uvloop where there is one."""
+    from pallet.app import run  # noqa: PLC0415 - it loads the whole scheduler, which `version` does without
+
+    use_uvloop = importlib.util.find_spec("uvloop") is not None
+    return anyio.run(run, settings, backend_options={"use_uvloop": use_uvloop})

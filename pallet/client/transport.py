@@ -1,0 +1,148 @@
+"""HTTP: one request out, one answer back; and the long answers of watches.
+
+This is the whole seam to the HTTP library. It knows nothing of retries, limits or objects.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from pallet.client.credentials import Credentials
+
+CONNECT_TIMEOUT: Final = 10.0
+"""Seconds for the TCP and TLS handshakes."""
+
+POOL_SIZE: Final = 100
+"""Connections for requests; watches come on top."""
+
+KEEP_ALIVE: Final = 60.0
+"""Seconds an idle connection is kept; the API server keeps it for longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class NotSentError(Exception):
+    """The request never left: no connection could be made."""
+
+
+class LostError(Exception):
+    """The request left, or may have, but no whole answer came back."""
+
+
+class Transport:
+    """A keep-alive pool of HTTP/1.1 connections to one API server. Close it with `aclose`."""
+
+    def __init__(self, credentials: Credentials, user_agent: str) -> None:
+        self._credentials = credentials
+        # Compression costs more processor time than it saves inside a cluster.
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": user_agent}
+        self._requests = _session(credentials, headers, POOL_SIZE)
+        self._streams = _session(credentials, headers, 0)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._requests.close()
+        await self._streams.close()
+
+    async def send(
+        self, method: str, path: str, body: bytes | None, content_type: str, seconds: float
+    ) -> Answer:
+        """Send one request and read its answer, whatever its status; raise NotSentError or LostError."""
+        limits = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_TIMEOUT)
+        headers = {"Content-Type": content_type} if body is not None else {}
+        with _errors():
+            async with await self._open(self._requests, method, path, limits, headers, body) as response:
+                return Answer(response.status, response.headers, await response.read())
+
+    @asynccontextmanager
+    async def stream(self, path: str, silence: float) -> AsyncIterator["Stream"]:
+        """GET an answer without an end; it is lost after `silence` seconds without a byte."""
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=silence)
+        with _errors():
+            response = await self._open(self._streams, "GET", path, limits, {})
+        try:
+            yield Stream(response)
+        finally:
+            response.close()  # what was not read makes the connection useless for others
+
+    async def _open(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        path: str,
+        limits: aiohttp.ClientTimeout,
+        headers: dict[str, str],
+        body: bytes | None = None,
+    ) -> aiohttp.ClientResponse:
+        """Send a request and wait for the head of its answer."""
+        authorization = await self._credentials.authorization()
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        return await session.request(
+            method,
+            URL(self._credentials.address + path, encoded=True),
+            data=body,
+            headers=headers,
+            timeout=limits,
+            allow_redirects=False,
+            proxy=self._credentials.proxy,
+            server_hostname=self._credentials.server_name,
+        )
+
+
+class Stream:
+    """An answer that is read as it comes."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+
+    async def read(self) -> bytes:
+        """Read what has come in, waiting for it; nothing is left when it is empty. Raise LostError."""
+        with _errors():
+            return await self._response.content.readany()
+
+    async def read_all(self) -> bytes:
+        """Read everything; for errors, which are short. Raise LostError."""
+        with _errors():
+            return await self._response.read()
+
+
+def _session(credentials: Credentials, headers: dict[str, str], limit: int) -> aiohttp.ClientSession:
+    """Open a pool; a limit of 0 means none."""
+    tls = credentials.tls if credentials.tls is not None else True
+    # Proxies of the environment are not meant for the API server: trust_env stays off.
+    return aiohttp.ClientSession(
+        trust_env=False,
+        connector=aiohttp.TCPConnector(limit=limit, ssl=tls, keepalive_timeout=KEEP_ALIVE),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=headers,
+    )
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Turn the library's errors into ours: was it sent, or not?"""
+    try:
+        yield
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        raise NotSentError(_words(error)) from error
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise LostError(_words(error)) from error
+
+
+def _words(error: BaseException) -> str:
+    """Say what happened; time-outs come without words of their own."""
+    return str(error) or type(error).__name__

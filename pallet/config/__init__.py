@@ -1,0 +1,1 @@
+"""The configuration: a KubeSchedulerConfiguration file, typed, defaulted and validated."""

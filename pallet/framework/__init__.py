@@ -1,0 +1,1 @@
+"""The scheduling framework: the contracts of plugins, and the runtime that calls them."""

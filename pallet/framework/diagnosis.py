@@ -1,0 +1,39 @@
+"""Why no node was found, in kube-scheduler's words."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pallet.cache.changes import Rows
+from pallet.framework.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Some rows and the answer they all got; the status names the plugin."""
+
+    status: Status
+    rows: Rows
+
+
+def fit_message(node_count: int, refusals: Iterable[Refused], details: Iterable[str] = ()) -> str:
+    """The sentence of a FailedScheduling event (kube-scheduler's FitError).
+
+    Reasons are counted over nodes and sorted as text; the details of post-filter plugins follow.
+    """
+    counts: Counter[str] = Counter()
+    for refused in refusals:
+        for reason in refused.status.reasons:
+            counts[reason] += len(refused.rows)
+    reasons = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
+    return _sentence(node_count, [reasons, *details])
+
+
+def rejection_message(node_count: int, status: Status, details: Iterable[str] = ()) -> str:
+    """The same sentence when a pre-filter plugin refused the pod outright: its words once, not by node."""
+    return _sentence(node_count, [status.message, *details])
+
+
+def _sentence(node_count: int, parts: Iterable[str]) -> str:
+    ended = (part if part.endswith(".") else f"{part}." for part in parts if part)
+    return " ".join((f"0/{node_count} nodes are available:", *ended))

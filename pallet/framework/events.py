@@ -1,0 +1,118 @@
+"""What happens in the cluster, as far as it can help a pod that was refused."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, Flag, auto
+from typing import Any
+
+from pallet.api.node import Node
+from pallet.api.pod import Pod
+
+
+class EventResource(Enum):
+    """What an event is about."""
+
+    NODE = "Node"
+    ASSIGNED_POD = "AssignedPod"
+    UNSCHEDULED_POD = "UnscheduledPod"
+    NAMESPACE = "Namespace"
+    POD_SET = "PodSet"
+    WILDCARD = "*"
+
+
+class Action(Flag):
+    """What happened to it. The update actions name the part that changed."""
+
+    ADD = auto()
+    DELETE = auto()
+    UPDATE_NODE_ALLOCATABLE = auto()
+    UPDATE_NODE_LABEL = auto()
+    UPDATE_NODE_TAINT = auto()
+    UPDATE_POD_LABEL = auto()
+    UPDATE_POD_SCALE_DOWN = auto()
+    UPDATE_POD_TOLERATIONS = auto()
+    UPDATE_POD_GATES_ELIMINATED = auto()
+    UPDATE_OTHER = auto()
+    UPDATE = (
+        UPDATE_NODE_ALLOCATABLE
+        | UPDATE_NODE_LABEL
+        | UPDATE_NODE_TAINT
+        | UPDATE_POD_LABEL
+        | UPDATE_POD_SCALE_DOWN
+        | UPDATE_POD_TOLERATIONS
+        | UPDATE_POD_GATES_ELIMINATED
+        | UPDATE_OTHER
+    )
+    ALL = ADD | DELETE | UPDATE
+
+
+class Hint(Enum):
+    """Whether an event may make a refused pod schedulable."""
+
+    QUEUE = auto()
+    SKIP = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterEvent:
+    """Something that happened; `label` is its name in metrics, as in kube-scheduler."""
+
+    resource: EventResource
+    action: Action
+    label: str = ""
+
+    def matches(self, other: "ClusterEvent") -> bool:
+        """Whether this registered interest covers the event that happened."""
+        wild = EventResource.WILDCARD in (self.resource, other.resource)
+        return (wild or self.resource is other.resource) and bool(self.action & other.action)
+
+
+HintFunction = Callable[[Pod, Any, Any], Hint]
+"""Given the refused pod, the object before (None if new) and after (None if deleted)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventInterest:
+    """An event that can help a plugin's rejects; without a hint every such event does."""
+
+    event: ClusterEvent
+    hint: HintFunction | None = None
+
+
+NODE_ADD = ClusterEvent(EventResource.NODE, Action.ADD, "NodeAdd")
+POD_ADD = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.ADD, "PodAdd")
+ASSIGNED_POD_ADD = ClusterEvent(EventResource.ASSIGNED_POD, Action.ADD, "AssignedPodAdd")
+ASSIGNED_POD_DELETE = ClusterEvent(EventResource.ASSIGNED_POD, Action.DELETE, "AssignedPodDelete")
+SCHEDULE_ATTEMPT_FAILURE = ClusterEvent(EventResource.WILDCARD, Action.ALL, "ScheduleAttemptFailure")
+BACKOFF_COMPLETE = ClusterEvent(EventResource.WILDCARD, Action.ALL, "BackoffComplete")
+UNSCHEDULABLE_TIMEOUT = ClusterEvent(EventResource.WILDCARD, Action.ALL, "UnschedulableTimeout")
+FORCE_ACTIVATE = ClusterEvent(EventResource.WILDCARD, Action.ALL, "ForceActivate")
+
+
+def node_update(old: Node, new: Node) -> ClusterEvent | None:
+    """What changed on a node, or None when nothing did that could help a pod."""
+    action = Action(0)
+    if old.status.allocatable != new.status.allocatable:
+        action |= Action.UPDATE_NODE_ALLOCATABLE
+    if old.metadata.labels is not new.metadata.labels:
+        action |= Action.UPDATE_NODE_LABEL
+    if old.spec != new.spec:
+        action |= Action.UPDATE_NODE_TAINT
+    return ClusterEvent(EventResource.NODE, action, "NodeUpdate") if action else None
+
+
+def pod_update(old: Pod, new: Pod) -> ClusterEvent | None:
+    """What changed on a pod, or None when nothing did that could help it or another one."""
+    action = Action(0)
+    if old.metadata.labels is not new.metadata.labels:
+        action |= Action.UPDATE_POD_LABEL
+    if old.spec.tolerations != new.spec.tolerations:
+        action |= Action.UPDATE_POD_TOLERATIONS
+    if old.spec.scheduling_gates and not new.spec.scheduling_gates:
+        action |= Action.UPDATE_POD_GATES_ELIMINATED
+    if old.spec.containers != new.spec.containers:
+        action |= Action.UPDATE_POD_SCALE_DOWN
+    if old.terminating != new.terminating:
+        action |= Action.UPDATE_OTHER
+    resource = EventResource.ASSIGNED_POD if new.spec.node_name else EventResource.UNSCHEDULED_POD
+    return ClusterEvent(resource, action, "PodUpdate") if action else None

@@ -1,0 +1,252 @@
+"""The contracts of plugins: one protocol for each extension point, in the order in which a pod meets them.
+
+A plugin is a class with a `name` and the methods of the extension points it serves. It is made once per
+profile, as `Plugin(args, handle)` (see `registry`).
+
+Filter and score come in two forms. The plain one looks at one node at a time. The vector one looks at all
+nodes at once, on the columns of the node table, and says by its signature for which pods its verdict is the
+same, so that the runtime asks again only for rows that changed. The runtime lifts the plain form to the
+vector one.
+"""
+
+from collections.abc import Hashable, Sequence
+from enum import Enum, auto
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pallet.api.pod import Pod
+from pallet.cache.changes import Rows
+from pallet.cache.pod_info import PodInfo
+from pallet.cache.snapshot import NodeInfo, Snapshot
+from pallet.framework.events import EventInterest
+from pallet.framework.state import CycleState
+from pallet.framework.status import Status
+
+Codes = npt.NDArray[np.uint32]
+"""A reason code for each row asked for; 0 lets the pod pass, what the others mean is the plugin's own."""
+
+Scores = npt.NDArray[np.int64]
+
+RowChoice = Rows | slice
+"""Which rows of the table are asked for: indexes, or ALL_ROWS."""
+
+ALL_ROWS = slice(None)
+
+MAX_SCORE = 100
+MIN_SCORE = 0
+
+
+class Reads(Enum):
+    """What a vector verdict on one row depends on, beside the pod's signature."""
+
+    NODE = auto()
+    """The row's node."""
+    LOAD = auto()
+    """The row's node and the pods placed on it."""
+    NODES = auto()
+    """All nodes: when one changes, every row is asked for again."""
+    CLUSTER = auto()
+    """Anything: never remembered from one cycle to the next."""
+
+
+class Plugin(Protocol):
+    """What every plugin has."""
+
+    name: str
+
+
+class EnqueueExtensions(Protocol):
+    """Says which events can help the pods that this plugin refused; without it, every event can."""
+
+    def events_to_register(self) -> Sequence[EventInterest]:
+        """The events, each with an optional hint."""
+        ...
+
+
+class PreEnqueuePlugin(Protocol):
+    """Decides whether a pod may enter the active queue."""
+
+    name: str
+
+    def pre_enqueue(self, pod: Pod) -> Status:
+        """Success, or a refusal: the pod is then gated until something activates it."""
+        ...
+
+
+class QueueSortPlugin(Protocol):
+    """Orders the active queue. Exactly one is enabled, the same in all profiles."""
+
+    name: str
+
+    def sort_key(self, pod: Pod, queued_at: float) -> tuple[int | float, ...]:
+        """A key; the smallest is scheduled first. `queued_at` is in seconds of the queue's clock."""
+        ...
+
+
+class PreFilterPlugin(Protocol):
+    """Looks at the pod and the whole cluster before nodes are filtered."""
+
+    name: str
+
+    def pre_filter(
+        self, state: CycleState, info: PodInfo, snapshot: Snapshot
+    ) -> tuple[frozenset[str] | None, Status]:
+        """The names of the only nodes that can be feasible (None for all), and a status.
+
+        SKIP leaves out this plugin's filter in this cycle.
+        """
+        ...
+
+
+class FilterPlugin(Protocol):
+    """Decides whether one node can take the pod."""
+
+    name: str
+
+    def filter(self, state: CycleState, pod: Pod, node: NodeInfo) -> Status:
+        """Success, or why not."""
+        ...
+
+
+class VectorFilterPlugin(Protocol):
+    """Decides for all nodes at once whether they can take the pod."""
+
+    name: str
+    reads: Reads
+
+    def filter_signature(self, info: PodInfo) -> Hashable | None:
+        """What of the pod the verdict depends on; None when the plugin lets it pass everywhere."""
+        ...
+
+    def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
+        """A code for each of the rows, 0 where the pod fits."""
+        ...
+
+    def explain(self, info: PodInfo, code: int) -> Status:
+        """What a code other than 0 means."""
+        ...
+
+
+class PostFilterPlugin(Protocol):
+    """Called when no node is feasible, to make one so."""
+
+    name: str
+
+    def post_filter(
+        self, state: CycleState, info: PodInfo, refusals: "Sequence[Refusal]"
+    ) -> tuple[str | None, Status]:
+        """A node to nominate (None for none), and a status whose reasons join the pod's message."""
+        ...
+
+
+class Refusal(Protocol):
+    """Why a number of rows were refused."""
+
+    @property
+    def status(self) -> Status:
+        """The reasons, and the plugin that gave them."""
+        ...
+
+    @property
+    def rows(self) -> Rows:
+        """The rows that got this answer."""
+        ...
+
+
+class PreScorePlugin(Protocol):
+    """Looks at the feasible nodes before they are scored."""
+
+    name: str
+
+    def pre_score(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> Status:
+        """Success, or SKIP to leave out this plugin's score in this cycle."""
+        ...
+
+
+class ScorePlugin(Protocol):
+    """Ranks one node."""
+
+    name: str
+
+    def score(self, state: CycleState, pod: Pod, node: NodeInfo) -> int:
+        """A score; the higher the better, between MIN_SCORE and MAX_SCORE after normalising."""
+        ...
+
+
+class VectorScorePlugin(Protocol):
+    """Ranks all nodes at once."""
+
+    name: str
+    reads: Reads
+
+    def score_signature(self, info: PodInfo) -> Hashable | None:
+        """What of the pod the scores depend on; None when all nodes are alike to the plugin."""
+        ...
+
+    def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
+        """A score for each of the rows."""
+        ...
+
+
+class NormalizingPlugin(Protocol):
+    """A score plugin whose scores are brought to MIN_SCORE..MAX_SCORE over the feasible nodes."""
+
+    def normalize(self, scores: Scores, low: int, high: int) -> Scores:
+        """The scores on the common scale, given the extremes over all feasible nodes."""
+        ...
+
+
+class ReservePlugin(Protocol):
+    """Takes note of the chosen node, and undoes it when the pod does not get there."""
+
+    name: str
+
+    def reserve(self, state: CycleState, pod: Pod, node_name: str) -> Status:
+        """Success, or a refusal, after which every reserve plugin is asked to unreserve."""
+        ...
+
+    def unreserve(self, state: CycleState, pod: Pod, node_name: str) -> None:
+        """Undo. Must be safe to call without a reserve before."""
+        ...
+
+
+class PermitPlugin(Protocol):
+    """Holds a placed pod back before it is bound."""
+
+    name: str
+
+    def permit(self, state: CycleState, pod: Pod, node_name: str) -> tuple[Status, float]:
+        """Success, a refusal, or WAIT with a time-out in seconds."""
+        ...
+
+
+class PreBindPlugin(Protocol):
+    """Does what must be done before the pod is bound."""
+
+    name: str
+
+    async def pre_bind(self, state: CycleState, pod: Pod, node_name: str) -> Status:
+        """Success, or a refusal: the pod is then tried again."""
+        ...
+
+
+class BindPlugin(Protocol):
+    """Binds the pod. The first one that does not answer SKIP has done it."""
+
+    name: str
+
+    async def bind(self, state: CycleState, pod: Pod, node_name: str) -> Status:
+        """Success, SKIP to leave it to the next one, or an error that certainly left the pod unbound."""
+        ...
+
+
+class PostBindPlugin(Protocol):
+    """Told that the pod is bound."""
+
+    name: str
+
+    def post_bind(self, state: CycleState, pod: Pod, node_name: str) -> None:
+        """Take note."""
+        ...

@@ -1,0 +1,94 @@
+"""Plugins that look at one node at a time, made to look at all of them."""
+
+from collections.abc import Callable, Hashable
+
+import numpy as np
+import numpy.typing as npt
+
+from pallet.cache.columns import Scalar
+from pallet.cache.pod_info import PodInfo
+from pallet.cache.snapshot import Snapshot
+from pallet.framework.interface import Codes, FilterPlugin, Reads, RowChoice, ScorePlugin, Scores
+from pallet.framework.state import CycleState
+from pallet.framework.status import Code, Status
+
+_MAX_STATUSES = 4096
+
+
+class PluginError(Exception):
+    """A plugin answered with an error, so the cycle cannot go on."""
+
+    def __init__(self, plugin: str, message: str) -> None:
+        super().__init__(f"{plugin}: {message}")
+        self.plugin = plugin
+
+
+class LiftedFilter:
+    """A filter over all nodes made of one for a single node. Its verdicts are never remembered."""
+
+    reads = Reads.CLUSTER
+
+    def __init__(self, plugin: FilterPlugin) -> None:
+        self.name = plugin.name
+        self._plugin = plugin
+        self._statuses: list[Status] = []
+        self._code_of: dict[Status, int] = {}
+
+    def filter_signature(self, info: PodInfo) -> Hashable:
+        """Always asked: nobody knows what a plain filter looks at."""
+        return self.name
+
+    def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
+        """Ask about the rows one by one. Raise PluginError when the plugin answers with an error."""
+        return _each(rows, snapshot, np.uint32, lambda row: self._code(state, info, snapshot, row))
+
+    def explain(self, info: PodInfo, code: int) -> Status:
+        """Give back the status behind a code."""
+        return self._statuses[code - 1]
+
+    def _code(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:
+        status = self._plugin.filter(state, info.pod, snapshot.node(row))
+        if status.ok:
+            return 0
+        if status.code is Code.ERROR:
+            raise PluginError(self.name, status.message)
+        code = self._code_of.get(status)
+        if code is None:
+            if len(self._statuses) >= _MAX_STATUSES:
+                self._statuses.clear()
+                self._code_of.clear()
+            self._statuses.append(status)
+            code = self._code_of[status] = len(self._statuses)
+        return code
+
+
+class LiftedScore:
+    """A score over all nodes made of one for a single node. It is never remembered."""
+
+    reads = Reads.CLUSTER
+
+    def __init__(self, plugin: ScorePlugin) -> None:
+        self.name = plugin.name
+        self._plugin = plugin
+
+    def score_signature(self, info: PodInfo) -> Hashable:
+        """Always asked: nobody knows what a plain score looks at."""
+        return self.name
+
+    def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
+        """Ask about the rows one by one."""
+        return _each(
+            rows, snapshot, np.int64, lambda row: self._plugin.score(state, info.pod, snapshot.node(row))
+        )
+
+
+def _each(
+    rows: RowChoice, snapshot: Snapshot, dtype: type[Scalar], ask: Callable[[int], int]
+) -> npt.NDArray[Scalar]:
+    """Ask for each row that holds a node; 0 for the others."""
+    indexes = np.arange(snapshot.table.capacity)[rows]
+    answers = np.zeros(len(indexes), dtype)
+    for position, row in enumerate(indexes.tolist()):
+        if snapshot.table.live[row]:
+            answers[position] = ask(row)
+    return answers

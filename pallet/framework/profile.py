@@ -1,0 +1,92 @@
+"""A profile at run time: the plugins of one scheduler name by extension point, made once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pallet.config.errors import refuse
+from pallet.config.resolve import Weighted, resolve_plugins
+from pallet.config.schema import ExtensionPoint
+from pallet.config.schema import Profile as ProfileConfiguration
+from pallet.framework.handle import Handle
+from pallet.framework.interface import (
+    BindPlugin,
+    PermitPlugin,
+    Plugin,
+    PostBindPlugin,
+    PostFilterPlugin,
+    PreBindPlugin,
+    PreEnqueuePlugin,
+    PreFilterPlugin,
+    PreScorePlugin,
+    QueueSortPlugin,
+    ReservePlugin,
+    VectorFilterPlugin,
+    VectorScorePlugin,
+)
+from pallet.framework.lift import LiftedFilter, LiftedScore
+from pallet.framework.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The plugins that one scheduler name stands for, each extension point in its configured order."""
+
+    scheduler_name: str
+    plugins: Mapping[str, Plugin]
+    queue_sort: QueueSortPlugin
+    pre_enqueue: tuple[PreEnqueuePlugin, ...] = ()
+    pre_filter: tuple[PreFilterPlugin, ...] = ()
+    filter: tuple[VectorFilterPlugin, ...] = ()
+    post_filter: tuple[PostFilterPlugin, ...] = ()
+    pre_score: tuple[PreScorePlugin, ...] = ()
+    score: tuple[tuple[VectorScorePlugin, int], ...] = ()
+    reserve: tuple[ReservePlugin, ...] = ()
+    permit: tuple[PermitPlugin, ...] = ()
+    pre_bind: tuple[PreBindPlugin, ...] = ()
+    bind: tuple[BindPlugin, ...] = ()
+    post_bind: tuple[PostBindPlugin, ...] = ()
+
+
+def build_profile(
+    configuration: ProfileConfiguration, defaults: Sequence[Weighted], registry: Registry, handle: Handle
+) -> Profile:
+    """Make a profile's plugins.
+
+    Raises ConfigError where the configuration names unknown plugins, wrong arguments, or plugins at
+    extension points that they do not serve.
+    """
+    refuse(registry.mistakes(configuration))
+    resolved = resolve_plugins(configuration, defaults, lambda name: registry.find(name).points)
+    names = {name for plugins in resolved.values() for name, _ in plugins}
+    built: dict[str, Any] = {
+        name: registry.find(name).build(*configuration.args_of(name), handle) for name in sorted(names)
+    }
+
+    def at(point: ExtensionPoint) -> tuple[Any, ...]:
+        return tuple(built[name] for name, _ in resolved[point])
+
+    return Profile(
+        scheduler_name=configuration.scheduler_name,
+        plugins=built,
+        queue_sort=at(ExtensionPoint.QUEUE_SORT)[0],
+        pre_enqueue=at(ExtensionPoint.PRE_ENQUEUE),
+        pre_filter=at(ExtensionPoint.PRE_FILTER),
+        filter=tuple(_vector_filter(plugin) for plugin in at(ExtensionPoint.FILTER)),
+        post_filter=at(ExtensionPoint.POST_FILTER),
+        pre_score=at(ExtensionPoint.PRE_SCORE),
+        score=tuple((_vector_score(built[name]), weight) for name, weight in resolved[ExtensionPoint.SCORE]),
+        reserve=at(ExtensionPoint.RESERVE),
+        permit=at(ExtensionPoint.PERMIT),
+        pre_bind=at(ExtensionPoint.PRE_BIND),
+        bind=at(ExtensionPoint.BIND),
+        post_bind=at(ExtensionPoint.POST_BIND),
+    )
+
+
+def _vector_filter(plugin: Any) -> VectorFilterPlugin:
+    return plugin if hasattr(plugin, "filter_rows") else LiftedFilter(plugin)
+
+
+def _vector_score(plugin: Any) -> VectorScorePlugin:
+    return plugin if hasattr(plugin, "score_rows") else LiftedScore(plugin)

@@ -1,0 +1,30 @@
+"""What plugins hand on to each other within one cycle of one pod."""
+
+from typing import Any
+
+
+class CycleState:
+    """Values by key, written once by an early extension point and read by later ones."""
+
+    __slots__ = ("_values", "skipped_filters", "skipped_scores")
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+        self.skipped_filters: set[str] = set()
+        self.skipped_scores: set[str] = set()
+
+    def write(self, key: str, value: Any) -> None:
+        """Store a value. Keys start with the plugin's name."""
+        self._values[key] = value
+
+    def read(self, key: str) -> Any:
+        """The stored value, or None."""
+        return self._values.get(key)
+
+    def clone(self) -> "CycleState":
+        """A state for a hypothesis; the values themselves are shared, so they must be immutable."""
+        twin = CycleState()
+        twin._values = dict(self._values)
+        twin.skipped_filters = set(self.skipped_filters)
+        twin.skipped_scores = set(self.skipped_scores)
+        return twin

@@ -1,0 +1,60 @@
+"""What lists and watches bring, to structs. One object of a wrong shape must not hide all the others."""
+
+import logging
+from typing import TypeVar
+
+import msgspec
+
+from pallet.api.codec import decoder, event_decoder, list_decoder
+from pallet.api.meta import Object, ObjectList, Status, WatchEvent
+from pallet.api.resource import Resource
+from pallet.client.errors import ApiError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T", bound=Object)
+
+
+class _Envelope(msgspec.Struct):
+    """A watch event whose object is left undecoded."""
+
+    type: str
+    object: msgspec.Raw
+
+
+def decode_event(resource: Resource[T], line: bytes) -> WatchEvent[T] | None:
+    """Read a line of a watch; None for an object of a wrong shape, which is logged.
+
+    Raise ApiError for an ERROR event, and msgspec.DecodeError for what is no event at all.
+    """
+    try:
+        event: WatchEvent[T] = event_decoder(resource.kind)(line)
+    except msgspec.DecodeError as error:
+        envelope = msgspec.json.decode(line, type=_Envelope)
+        if envelope.type != "ERROR":
+            _log_left_out(resource, error)
+            return None
+    else:
+        if event.type != "ERROR":
+            return event
+        envelope = msgspec.json.decode(line, type=_Envelope)
+    raise ApiError(decoder(Status)(bytes(envelope.object)), "watch", str(resource))
+
+
+def decode_page(resource: Resource[T], body: bytes) -> ObjectList[T]:
+    """Read a page of a list, without the objects of a wrong shape, which are logged."""
+    try:
+        return list_decoder(resource.kind)(body)
+    except msgspec.DecodeError:
+        page = msgspec.json.decode(body, type=ObjectList[msgspec.Raw])
+    items: list[T] = []
+    for raw in page.items:
+        try:
+            items.append(decoder(resource.kind)(bytes(raw)))
+        except msgspec.DecodeError as error:
+            _log_left_out(resource, error)
+    return ObjectList(page.metadata, items)
+
+
+def _log_left_out(resource: Resource[T], error: msgspec.DecodeError) -> None:
+    log.error("%s: an object cannot be read and is left out: %s", resource, error)

@@ -1,0 +1,63 @@
+"""The factory: one informer for each collection, however many want it."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import anyio
+import anyio.abc
+
+from pallet.api.meta import Object
+from pallet.api.resource import Resource
+from pallet.client.client import Client
+from pallet.informers.informer import SharedInformer
+from pallet.informers.reflector import Scope
+
+T = TypeVar("T", bound=Object)
+
+
+class NotSyncedError(Exception):
+    """Some collections could not be read in time; the text names each with its last error."""
+
+
+class InformerFactory:
+    """Makes informers that share one client, and starts them together."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._informers: dict[tuple[Any, ...], SharedInformer[Any]] = {}
+        self._started: set[tuple[Any, ...]] = set()
+
+    def informer(
+        self,
+        resource: Resource[T],
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        transform: Callable[[T], T] | None = None,
+    ) -> SharedInformer[T]:
+        """Give the informer of a collection, or of the selected part; the same one for the same arguments."""
+        scope = Scope(namespace, label_selector, field_selector)
+        key = (resource, scope, transform)
+        if key not in self._informers:
+            self._informers[key] = SharedInformer(self._client, resource, scope, transform)
+        return self._informers[key]
+
+    def start(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Start all informers made since the last start; cancelling the task group stops them."""
+        for key, informer in self._informers.items():
+            if key not in self._started:
+                self._started.add(key)
+                tasks.start_soon(informer.run, name=f"informer {informer.resource}")
+
+    async def wait_for_sync(self, deadline: float) -> None:
+        """Wait until all have delivered their first list; raise NotSyncedError after `deadline` seconds."""
+        with anyio.move_on_after(deadline):
+            for informer in self._informers.values():
+                await informer.synced.wait()
+        late = [informer for informer in self._informers.values() if not informer.synced.is_set()]
+        if late:
+            raise NotSyncedError(
+                f"not synced after {deadline:g} s: "
+                + "; ".join(f"{informer.resource} ({informer.last_error or 'no error'})" for informer in late)
+            )

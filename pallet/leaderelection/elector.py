@@ -1,0 +1,188 @@
+"""The candidate: wins the lease, keeps it, and says so when it is lost."""
+
+import random
+import socket
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final, NoReturn
+
+import anyio
+
+from pallet.client import AnswerLost, ApiError, Unreachable
+from pallet.config.schema import LeaderElection
+from pallet.leaderelection.fence import Fence, steady_now
+from pallet.leaderelection.lock import Lock
+from pallet.leaderelection.record import Action, Observation, claimed, decide, released
+from pallet.logs import get_logger
+
+log = get_logger(__name__)
+
+JITTER: Final = 0.2
+"""By how much of itself a pause is lengthened at random, so that candidates do not run into each other."""
+
+OVERDUE_SECONDS: Final = 20.0
+"""How long after the end of its lease a process that still runs is reported as broken, as kube-scheduler does."""
+
+
+class LeadershipLostError(Exception):
+    """The lease could not be renewed in time, or somebody else has it: this process must end."""
+
+
+def new_identity() -> str:
+    """Make a name for this run: the host (in a cluster, the pod) and something unique."""
+    return f"{socket.gethostname()}_{uuid.uuid4()}"
+
+
+class LeaderElector:
+    """One candidate for one lease.
+
+    All its deadlines run on a steady local clock. Those of a lease that is ours count from the moment the
+    renewal was *sent*, so that they are over before anybody else's. `clock` must not be set back, and is
+    replaced in tests.
+    """
+
+    def __init__(
+        self,
+        lock: Lock,
+        settings: LeaderElection,
+        identity: str,
+        *,
+        clock: Callable[[], float] = steady_now,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.identity = identity
+        self.fence = Fence(clock)
+        """Every write asks it; open while this process leads."""
+        self._lock = lock
+        self._settings = settings
+        self._clock = clock
+        self._random = rng or random.Random()  # noqa: S311 - it spreads load, it guards nothing
+        self._seen: Observation | None = None
+        self._known = False  # whether `_seen` is, as far as we know, what the API has
+        self._renewed_at: float | None = None
+        self._failure = "the lease has not been read yet"
+
+    @property
+    def leader(self) -> str:
+        """The identity of the leader as last seen; empty while there is none."""
+        return self._seen.holder if self._seen else ""
+
+    def ready(self) -> str | None:
+        """Why this candidate does not know who leads; None when it does."""
+        return self._failure or None
+
+    def live(self) -> str | None:
+        """Why this process should be started anew: it led, and runs on long after its lease ended."""
+        if self._renewed_at is None:
+            return None
+        overdue = self._clock() - self._renewed_at - self._settings.lease_duration
+        return f"the lease ended {overdue:.0f} s ago" if overdue > OVERDUE_SECONDS else None
+
+    async def acquire(self) -> None:
+        """Return when this process leads; until then, try again and again."""
+        log.info("Waiting to become the leader", lease=self._lock, identity=self.identity)
+        while not await self._attempt(self._settings.renew_deadline / 2):
+            await anyio.sleep(self._pause())
+        log.info("Became the leader", lease=self._lock, identity=self.identity)
+
+    async def hold(self) -> NoReturn:
+        """Renew the lease while the process lives. Raise LeadershipLostError when that fails for too long."""
+        while True:
+            left = self.fence.until_deadline()
+            await anyio.sleep(max(0.0, min(self._settings.retry_period, left)))
+            left = self.fence.until_deadline()
+            # Half the deadline, as client-go: a request that hangs leaves time for another one.
+            renewed = left > 0 and await self._attempt(min(left, self._settings.renew_deadline / 2))
+            if not renewed and (lost := self._loss()):
+                self.fence.close()
+                raise LeadershipLostError(f"leadership lost: {lost}; this process ends")
+
+    async def release(self) -> None:
+        """Give the lease up, so that another candidate can take it at once. A failure is only logged.
+
+        Nothing may be written under it any more, also not by requests that are under way.
+        """
+        self.fence.close()
+        if self._renewed_at is None or self.leader != self.identity:
+            return
+        self._renewed_at = None
+        timeout = self._settings.renew_deadline / 2
+        try:
+            with anyio.fail_after(timeout):
+                lease = self._seen.lease if self._known and self._seen else await self._lock.get(timeout)
+                if lease is not None and lease.spec.holder_identity == self.identity:
+                    await self._lock.update(released(lease, datetime.now(UTC)), timeout)
+            log.info("Released the lease", lease=self._lock, identity=self.identity)
+        except (ApiError, Unreachable, AnswerLost, TimeoutError) as error:
+            log.warning("Could not release the lease, it has to run out", lease=self._lock, error=error)
+
+    async def _attempt(self, timeout: float) -> bool:
+        """Read the lease unless it is known, and claim it if that may be done; give whether it is ours now.
+
+        Any failure means no: what became of a request without an answer is read the next time.
+        """
+        known, self._known = self._known, False
+        try:
+            with anyio.fail_after(timeout):
+                seen = self._seen if known and self._seen else await self._observe(timeout)
+                self._seen = seen
+                action = decide(seen, self._clock(), self.identity)
+                if self._renewed_at is not None and action is Action.TAKE:
+                    return False  # ours was taken or cleared meanwhile: leading again needs a new process
+                ours = action is not Action.WAIT and await self._claim(seen, action, timeout)
+        except (ApiError, Unreachable, AnswerLost) as error:
+            self._failed(str(error))
+            return False
+        except TimeoutError:
+            self._failed(f"no answer in {timeout:.1f} s")
+            return False
+        self._failure = ""
+        return ours
+
+    async def _observe(self, timeout: float) -> Observation:
+        """Read the lease."""
+        lease = await self._lock.get(timeout)
+        now = self._clock()
+        seen = self._seen.then(lease, now) if self._seen else Observation(lease, now)
+        if seen.holder != self.leader:
+            log.info("The leader is", lease=self._lock, leader=seen.holder or "nobody")
+        return seen
+
+    async def _claim(self, seen: Observation, action: Action, timeout: float) -> bool:
+        """Write the lease as ours."""
+        sent_at = self._clock()
+        lease = claimed(seen, self.identity, self._settings.lease_duration, datetime.now(UTC))
+        write = self._lock.create if action is Action.CREATE else self._lock.update
+        self._seen = Observation(await write(lease, timeout), self._clock())
+        self._known = True
+        self._renewed_at = sent_at
+        self.fence.extend(sent_at + self._settings.renew_deadline, sent_at + self._settings.lease_duration)
+        log.v(5, "Renewed the lease", lease=self._lock)
+        return True
+
+    def _loss(self) -> str:
+        """Say how leadership was lost; empty when it is not."""
+        if self.leader != self.identity:
+            return f"the lease {self._lock} is held by {self.leader or 'nobody'}"
+        if self.fence.until_deadline() <= 0:
+            return (
+                f"the lease {self._lock} was not renewed within {self._settings.renew_deadline:g} s: "
+                f"{self._failure or 'the process was stopped for that long'}"
+            )
+        return ""
+
+    def _failed(self, why: str) -> None:
+        """Keep the reason for the readiness check; log it when it is a new one."""
+        level = (
+            log.warning if why != self._failure else (lambda message, **fields: log.v(4, message, **fields))
+        )
+        level("Cannot read or write the lease", lease=self._lock, error=why)
+        self._failure = why
+
+    def _pause(self) -> float:
+        """Seconds until the next attempt: the retry period, or less when the lease runs out before."""
+        period = self._settings.retry_period
+        if self._seen and (left := self._seen.runs_out - self._clock()) > 0:
+            period = min(period, left)
+        return period * (1.0 + JITTER * self._random.random())

@@ -1,0 +1,102 @@
+"""The decisions of leader election, pure: what to do about a lease, and what to write into it.
+
+The rules are those of k8s.io/client-go/tools/leaderelection, so that replicas of either kind exclude each
+other. No time of another machine is ever compared with ours: a lease has run out when, for as long as it
+says it lasts, nobody here has seen its record change.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from math import ceil
+
+from msgspec.structs import replace
+
+from pallet.api.core import Lease, LeaseSpec
+from pallet.api.meta import ObjectMeta
+
+
+class Action(Enum):
+    """What to do about a lease."""
+
+    WAIT = auto()
+    CREATE = auto()
+    TAKE = auto()
+    RENEW = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A lease as last read (None: there is none), and the local time at which its record was first like that."""
+
+    lease: Lease | None
+    at: float
+
+    def then(self, lease: Lease | None, now: float) -> "Observation":
+        """Take in what was read at `now`: only a changed record counts as a sign of life of its holder."""
+        same = lease and self.lease and lease.spec == self.lease.spec
+        return Observation(lease, self.at if same else now)
+
+    @property
+    def holder(self) -> str:
+        """The identity in the lease; empty when nobody holds it."""
+        return self.lease.spec.holder_identity if self.lease else ""
+
+    @property
+    def runs_out(self) -> float:
+        """The local time at which somebody else may take the lease."""
+        return self.at + (self.lease.spec.lease_duration_seconds if self.lease else 0)
+
+
+def decide(seen: Observation, now: float, identity: str) -> Action:
+    """Say what the candidate `identity` does at the local time `now`."""
+    if seen.lease is None:
+        return Action.CREATE
+    if seen.holder == identity:
+        return Action.RENEW
+    if not seen.holder or now >= seen.runs_out:
+        return Action.TAKE
+    return Action.WAIT
+
+
+def claimed(seen: Observation, identity: str, lease_duration: float, wall: datetime) -> Lease:
+    """Give the lease to write so that `identity` holds it from now on, or longer; `wall` is for the reader."""
+    now = _micro_time(wall)
+    spec = LeaseSpec(
+        holder_identity=identity,
+        lease_duration_seconds=ceil(lease_duration),  # the API takes whole seconds
+        acquire_time=now,
+        renew_time=now,
+    )
+    if seen.lease is None:
+        return Lease(spec=spec)
+    old = seen.lease.spec
+    if seen.holder == identity:
+        spec = replace(spec, acquire_time=old.acquire_time, lease_transitions=old.lease_transitions)
+    else:
+        spec = replace(spec, lease_transitions=old.lease_transitions + 1)
+    return Lease(metadata=seen.lease.metadata, spec=spec)
+
+
+def released(lease: Lease, wall: datetime) -> Lease:
+    """Give the lease to write so that the next one can take it at once."""
+    now = _micro_time(wall)
+    return Lease(
+        metadata=lease.metadata,
+        spec=LeaseSpec(
+            lease_duration_seconds=1,  # 0 is not allowed
+            acquire_time=now,
+            renew_time=now,
+            lease_transitions=lease.spec.lease_transitions,
+        ),
+    )
+
+
+def named(lease: Lease, namespace: str, name: str) -> Lease:
+    """Give the lease with its name filled in, for its creation."""
+    return Lease(metadata=ObjectMeta(name=name, namespace=namespace), spec=lease.spec)
+
+
+def _micro_time(wall: datetime) -> str:
+    """Write a UTC time as a MicroTime of the Kubernetes API."""
+    return wall.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,173 @@
+"""Structured logs: one line a record, written by a thread of its own so that the event loop never waits.
+
+    2026-03-01T10:00:00.123456Z INFO scheduler.binding "Bound pod" pod=default/web-0 node=worker-1
+
+Values with spaces, quotes, `=` or anything unprintable are written as JSON strings, so that nobody can forge
+a line. Modules that use `logging` directly come out in the same form, without fields.
+
+Verbosity is Kubernetes' (`-v N`): a `Logger.v(n, …)` line is written where N is at least n. 0 is what an
+operator needs, 2 each pod's way, 4 and up are for debugging; `logging.DEBUG` is 10.
+"""
+
+import json
+import logging
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from queue import SimpleQueue
+from typing import Final, TextIO
+
+ROOT: Final = "pallet"
+"""Verbosity is for the loggers below this one; libraries only get their warnings through."""
+
+BACKLOG: Final = 10_000
+"""Records that may wait for a slow reader of the log; what comes on top is dropped and counted."""
+
+FLUSH_SECONDS: Final = 2.0
+"""How long the end of the program waits for a reader that does not read."""
+
+
+class Logger:
+    """Logs messages with fields: `log.info("Bound pod", pod=key, node=node)`.
+
+    The message is constant, what varies goes into fields. They are turned into text later, in the writing
+    thread: give strings, numbers and other things that do not change.
+    """
+
+    __slots__ = ("_logger",)
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def info(self, message: str, **fields: object) -> None:
+        """Log what every operator should see."""
+        self._log(logging.INFO, message, fields)
+
+    def v(self, verbosity: int, message: str, **fields: object) -> None:
+        """Log what is seen with `-v` of at least `verbosity`, 0 to 10."""
+        self._log(logging.INFO - verbosity, message, fields)
+
+    def warning(self, message: str, **fields: object) -> None:
+        """Log what may need somebody's attention."""
+        self._log(logging.WARNING, message, fields)
+
+    def error(self, message: str, **fields: object) -> None:
+        """Log what went wrong."""
+        self._log(logging.ERROR, message, fields)
+
+    def exception(self, message: str, error: BaseException, **fields: object) -> None:
+        """Log an exception that nobody expected, with its traceback in the same line."""
+        text = "".join(traceback.format_exception(error))
+        self._log(logging.ERROR, message, {**fields, "error": error, "traceback": text})
+
+    def enabled(self, verbosity: int) -> bool:
+        """Whether `v` of this verbosity writes anything: ask before computing a field that is costly."""
+        return self._logger.isEnabledFor(logging.INFO - verbosity)
+
+    def _log(self, level: int, message: str, fields: dict[str, object]) -> None:
+        logger = self._logger
+        if logger.isEnabledFor(level):
+            record = logging.LogRecord(logger.name, level, "", 0, message, (), None)
+            record.fields = fields
+            logger.handle(record)
+
+
+def get_logger(name: str) -> Logger:
+    """Give the logger of a module: `log = get_logger(__name__)`."""
+    return Logger(name)
+
+
+@contextmanager
+def logging_to(stream: TextIO, verbosity: int = 0) -> Iterator[None]:
+    """Write logs to a stream until the end of the block, then flush them and put back what was before."""
+    root, ours = logging.getLogger(), logging.getLogger(ROOT)
+    before = root.handlers[:], root.level, ours.level
+    handler = _QueueHandler(stream)
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    ours.setLevel(max(logging.DEBUG, logging.INFO - verbosity))
+    try:
+        yield
+    finally:
+        root.handlers[:], root.level, ours.level = before
+        handler.close()
+
+
+class Formatter(logging.Formatter):
+    """A record as its line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write time, level, module, message and fields."""
+        time = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        name = record.name.removeprefix(f"{ROOT}.")
+        parts = [time, _level_name(record.levelno), name, _quoted(record.getMessage())]
+        parts += [f"{key}={_value(value)}" for key, value in getattr(record, "fields", {}).items()]
+        if record.exc_info:
+            parts.append(f"traceback={_quoted(self.formatException(record.exc_info))}")
+        return " ".join(parts)
+
+
+class _QueueHandler(logging.Handler):
+    """Hands records to the thread that writes them, and drops them when it cannot follow."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._queue: SimpleQueue[logging.LogRecord | None] = SimpleQueue()
+        self._dropped = 0
+        self._formatter = Formatter()
+        self._thread = threading.Thread(target=self._write_all, name="logs", daemon=True)
+        self._thread.start()
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Queue a record. Unlike the base class it takes no lock: the queue needs none."""
+        if self._queue.qsize() < BACKLOG:
+            self._queue.put(record)
+        else:
+            self._dropped += 1
+        return True
+
+    def close(self) -> None:
+        """Write what is queued, as far as the reader takes it within `FLUSH_SECONDS`."""
+        self._queue.put(None)
+        self._thread.join(FLUSH_SECONDS)
+        super().close()
+
+    def _write_all(self) -> None:
+        while (record := self._queue.get()) is not None:
+            self._write(record)
+            if self._dropped:
+                dropped, self._dropped = self._dropped, 0
+                self._write(_dropped_record(dropped))
+
+    def _write(self, record: logging.LogRecord) -> None:
+        try:
+            self._stream.write(f"{self._formatter.format(record)}\n")
+            if self._queue.empty():
+                self._stream.flush()
+        except Exception:  # noqa: BLE001 - a log that cannot be written has nowhere to say so
+            self._dropped += 1
+
+
+def _dropped_record(count: int) -> logging.LogRecord:
+    record = logging.LogRecord(__name__, logging.WARNING, "", 0, "Dropped log records", (), None)
+    record.fields = {"count": count}
+    return record
+
+
+def _level_name(level: int) -> str:
+    """Name a level; those of `Logger.v` are V1 to V10."""
+    return f"V{logging.INFO - level}" if level < logging.INFO else logging.getLevelName(level)
+
+
+def _value(value: object) -> str:
+    """Write a field's value, in quotes if it could be mistaken for something else."""
+    text = str(value)
+    plain = text and text.isprintable() and not any(mark in text for mark in ' "=\\')
+    return text if plain else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=not text.isprintable())

@@ -1,0 +1,1 @@
+"""Planners: who decides where the pods of a set go together."""

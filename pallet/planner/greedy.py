@@ -1,0 +1,20 @@
+"""The built-in planner: one pod after the other, each on the node that the scheduler would choose for it."""
+
+from pallet.planner.interface import Plan, Problem
+from pallet.planner.placement import place
+
+
+class GreedyPlanner:
+    """Places the pods with the profile's own plugins, without ever taking a step back.
+
+    What it finds is what ordinary scheduling would find, in a better order and all at once; where room is
+    scarce it may miss a plan that exists.
+    """
+
+    def __init__(self, name: str = "greedy") -> None:
+        self.name = name
+
+    async def plan(self, problem: Problem) -> Plan:
+        """Place the pods, as many as will fit. Uses up the problem's snapshot; never raises PlannerError."""
+        placed = await place(problem, problem.pods)
+        return Plan(self.name, placed.assignments, placed.refused, placed.score)

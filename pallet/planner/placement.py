@@ -1,0 +1,154 @@
+"""Placing pods one by one on a hypothetical snapshot: what making and checking a plan have in common."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+
+import anyio
+import anyio.lowlevel
+import numpy as np
+
+from pallet.cache.columns import Mask
+from pallet.cache.pod_info import PodInfo
+from pallet.cache.snapshot import Snapshot
+from pallet.framework.evaluator import Evaluator
+from pallet.framework.lift import PluginError
+from pallet.framework.state import CycleState
+from pallet.framework.verdicts import INFEASIBLE
+from pallet.planner.interface import HYPOTHESIS, Problem
+
+SLICE = 0.02
+"""Seconds of work after which others have their turn on the event loop."""
+
+
+@dataclass(slots=True)
+class Placed:
+    """How far a set has come: pods placed and refused, by name, and the sum of the chosen nodes' totals."""
+
+    assignments: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    score: int = 0
+
+
+async def place(
+    problem: Problem, pods: Iterable[PodInfo], planned: Mapping[str, str] | None = None
+) -> Placed:
+    """Place pods on the problem's snapshot: on the best node each, or where a plan says (node by pod name).
+
+    The planned nodes must exist. A refused pod is tried again once others have found their places, for it may
+    have to be near to one of them, until a whole round brings nothing new.
+    """
+    trial, turn = _Trial(problem), _Turn()
+    placed = Placed()
+    waiting, progress = placing_order(pods, problem.snapshot), True
+    while waiting and progress:
+        left = []
+        for info in waiting:
+            name = info.pod.metadata.name
+            node, score, reason = trial.choose(info, planned[name] if planned is not None else None)
+            if node is None:
+                left.append(info)
+                placed.refused[name] = reason
+            else:
+                problem.snapshot.place(info, node)
+                placed.refused.pop(name, None)
+                placed.assignments[name] = node
+                placed.score += score
+            await turn.end()
+        progress = len(left) < len(waiting)
+        waiting = left
+    return placed
+
+
+async def eligible_nodes(problem: Problem) -> list[str]:
+    """The nodes, by name, that at least one of the problem's pods could go to as things stand."""
+    trial, turn = _Trial(problem), _Turn()
+    table = problem.snapshot.table
+    eligible = np.zeros(table.capacity, np.bool_)
+    for info in problem.pods:
+        eligible |= trial.feasible(info)
+        await turn.end()
+    names = (table.name(row) for row in eligible.nonzero()[0].tolist())
+    return sorted(name for name in names if problem.nodes is None or name in problem.nodes)
+
+
+def placing_order(pods: Iterable[PodInfo], snapshot: Snapshot) -> list[PodInfo]:
+    """The order in which to place pods.
+
+    Higher priorities first. Within one, pods that need no other pod near to them, so that those that do can
+    follow; then the larger share of the cluster, since what is large is hard to fit in last; then the name.
+    """
+    table = snapshot.table
+    totals = table.allocatable[:, table.live].sum(axis=1)
+    offered = {name: int(totals[index]) for name, index in table.resources.items()}
+
+    def key(info: PodInfo) -> tuple[int, int, float, str]:
+        share = max(
+            (asked / max(offered.get(name, 0), 1) for name, asked in info.requests.amounts), default=0.0
+        )
+        return -info.pod.spec.priority, _dependence(info, snapshot), -share, info.pod.metadata.name
+
+    return sorted(pods, key=key)
+
+
+def _dependence(info: PodInfo, snapshot: Snapshot) -> int:
+    """Whether a pod needs no pod near to it (0), or only pods like itself (1), or different ones (2)."""
+    terms = info.terms.required
+    if not terms:
+        return 0
+    return 1 if snapshot.counters.selects(tuple(term.pods for term in terms), info.pod) else 2
+
+
+class _Trial:
+    """The evaluators of a problem, one for each scheduler name, all on its snapshot."""
+
+    def __init__(self, problem: Problem) -> None:
+        rng = Random(problem.seed)  # noqa: S311  # breaks ties
+        self._nodes = problem.nodes
+        self._table = problem.snapshot.table
+        self._evaluators = {
+            name: Evaluator(profile, problem.snapshot, rng) for name, profile in problem.profiles.items()
+        }
+
+    def choose(self, info: PodInfo, planned: str | None) -> tuple[str | None, int, str]:
+        """The planned or else the best node, and its total; or None, and why the pod cannot go there."""
+        evaluator = self._evaluators[info.pod.spec.scheduler_name]
+        only = self._nodes
+        try:
+            if planned is not None:
+                only = frozenset((planned,)) if only is None else only & {planned}
+                total = int(evaluator.totals(_state(), info)[self._table.row_of[planned]])
+                if only and total != INFEASIBLE:
+                    return planned, total, ""
+            choice = evaluator.choose(_state(), info, only)
+        except PluginError as error:
+            return None, 0, str(error)
+        return choice.node, choice.score, choice.message
+
+    def feasible(self, info: PodInfo) -> Mask:
+        """The rows that a pod can go to."""
+        evaluator = self._evaluators[info.pod.spec.scheduler_name]
+        try:
+            mask: Mask = evaluator.totals(_state(), info) != INFEASIBLE
+        except PluginError:
+            mask = np.zeros(self._table.capacity, np.bool_)
+        return mask
+
+
+def _state() -> CycleState:
+    state = CycleState()
+    state.write(HYPOTHESIS, value=True)
+    return state
+
+
+class _Turn:
+    """Gives others their turn on the loop in the middle of long work."""
+
+    def __init__(self) -> None:
+        self._began = anyio.current_time()
+
+    async def end(self) -> None:
+        """Let others run if this turn has been long enough."""
+        if anyio.current_time() - self._began > SLICE:
+            await anyio.lowlevel.checkpoint()
+            self._began = anyio.current_time()

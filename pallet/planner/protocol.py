@@ -1,0 +1,39 @@
+"""What both ends of a planner call have in common: names, limits, and TLS files."""
+
+from dataclasses import dataclass
+
+import anyio
+
+from pallet.planner.wire.planner_pb2 import DESCRIPTOR
+
+SERVICE: str = DESCRIPTOR.services_by_name["SchedulePlanner"].full_name
+METHOD = "BuildSchedulePlan"
+
+PLANNER_PORT = 7309
+"""The port of a planner's Service."""
+
+MAX_MESSAGE = 4 * 1024 * 1024
+"""Bytes of a request or an answer: room for some 50,000 names. What is longer is refused unread."""
+
+CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.max_send_message_length", MAX_MESSAGE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TLSFiles:
+    """PEM files for mutual TLS: the CA that signs the other side, the own certificate and its key."""
+
+    ca: str
+    certificate: str
+    key: str
+
+    async def read(self) -> tuple[bytes, bytes, bytes]:
+        """CA, certificate and key. Raises OSError, which names the file, where one cannot be read."""
+        ca, certificate, key = [await anyio.Path(path).read_bytes() for path in self._paths]
+        return ca, certificate, key
+
+    @property
+    def _paths(self) -> tuple[str, str, str]:
+        return self.ca, self.certificate, self.key

@@ -1,0 +1,1 @@
+"""Messages generated from `api/planner.proto` by `make generate`; not to be edited."""

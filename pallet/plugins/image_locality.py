@@ -1,0 +1,56 @@
+"""ImageLocality: rather where the pod's images are already."""
+
+from collections.abc import Hashable
+
+import msgspec
+import numpy as np
+
+from pallet.api.pod import Pod
+from pallet.cache.pod_info import PodInfo
+from pallet.cache.snapshot import Snapshot
+from pallet.framework.handle import Handle
+from pallet.framework.interface import MAX_SCORE, Reads, RowChoice, Scores
+from pallet.framework.state import CycleState
+from pallet.plugins import names
+
+MEGABYTE = 1024 * 1024
+SMALLEST = 23 * MEGABYTE
+"""Images that sum up to less are not worth a thought."""
+LARGEST = 1000 * MEGABYTE
+"""For each container; more makes no difference."""
+
+
+class ImageLocality:
+    """Ranks nodes by the size of the pod's images there, each scaled by the part of all nodes that has it."""
+
+    name = names.IMAGE_LOCALITY
+    reads = Reads.NODES
+
+    def __init__(self, args: msgspec.Struct, handle: Handle) -> None:
+        """Take nothing."""
+
+    def score_signature(self, info: PodInfo) -> Hashable | None:
+        """The images."""
+        return tuple(_images(info.pod))
+
+    def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
+        """The sum of the images' sizes on the scale from SMALLEST to LARGEST."""
+        table = snapshot.table
+        images = _images(info.pod)
+        sums = np.zeros(table.capacity, np.int64)
+        for image in images:
+            holders = table.images.get(image)
+            if holders:
+                size = next(iter(holders.values()))
+                sums[list(holders)] += int(size * (len(holders) / max(table.node_count, 1)))
+        largest = LARGEST * len(images)
+        return MAX_SCORE * (np.clip(sums, SMALLEST, largest) - SMALLEST)[rows] // (largest - SMALLEST)
+
+
+def _images(pod: Pod) -> list[str]:
+    return [tagged(each.image) for each in (*pod.spec.init_containers, *pod.spec.containers)]
+
+
+def tagged(image: str) -> str:
+    """The image's name as nodes report it: with a tag, `latest` when none is given."""
+    return image if image.rfind(":") > image.rfind("/") else f"{image}:latest"

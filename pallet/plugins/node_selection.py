@@ -1,0 +1,65 @@
+"""Node selectors over all nodes at once, on the label columns of the node table."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pallet.api.selectors import NodeSelectorRequirement, NodeSelectorTerm, matches_name
+from pallet.cache.columns import ABSENT, Codes, LabelColumn, Mask
+from pallet.cache.node_table import NodeTable
+from pallet.framework.interface import RowChoice
+
+
+def match_any(terms: Sequence[NodeSelectorTerm], table: NodeTable, rows: RowChoice) -> Mask:
+    """Which of the rows at least one term selects: bool, (rows,). No terms select nothing."""
+    selected = np.zeros_like(table.live[rows])
+    for term in terms:
+        selected |= match_term(term, table, rows)
+    return selected
+
+
+def match_term(term: NodeSelectorTerm, table: NodeTable, rows: RowChoice) -> Mask:
+    """Which of the rows a term selects. An empty or invalid term selects nothing, as in Kubernetes."""
+    if not term.valid:
+        return np.zeros_like(table.live[rows])
+    selected = np.ones_like(table.live[rows])
+    for requirement in term.match_expressions:
+        selected &= match_label(requirement, table.labels[requirement.key], rows)
+    for requirement in term.match_fields:
+        selected &= _match_name(requirement, table, rows)
+    return selected
+
+
+def match_label(requirement: NodeSelectorRequirement, column: LabelColumn, rows: RowChoice) -> Mask:
+    """Which of the rows meet a requirement on one label."""
+    codes: Codes = column.codes[rows]
+    match requirement.operator:
+        case "In":
+            return _is_in(codes, column, requirement.values)
+        case "NotIn":
+            return ~_is_in(codes, column, requirement.values)
+        case "Exists":
+            return np.not_equal(codes, ABSENT)
+        case "DoesNotExist":
+            return np.equal(codes, ABSENT)
+    values, positions = np.unique(codes, return_inverse=True)
+    meets = [
+        code != ABSENT and requirement.matches({requirement.key: column.values[code]})
+        for code in values.tolist()
+    ]
+    return np.array(meets, np.bool_)[positions]
+
+
+def _is_in(codes: Codes, column: LabelColumn, values: Sequence[str]) -> Mask:
+    wanted = [column.code_of[value] for value in values if value in column.code_of]
+    if len(wanted) == 1:
+        return np.equal(codes, wanted[0])
+    return np.isin(codes, wanted)
+
+
+def _match_name(requirement: NodeSelectorRequirement, table: NodeTable, rows: RowChoice) -> Mask:
+    """A requirement on the field metadata.name."""
+    indexes = np.arange(table.capacity)[rows]
+    if requirement.operator == "In":
+        return np.isin(indexes, [table.row_of[name] for name in requirement.values if name in table.row_of])
+    return np.array([matches_name(requirement, table.name(row)) for row in indexes.tolist()], np.bool_)

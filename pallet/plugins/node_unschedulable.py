@@ -1,0 +1,52 @@
+"""NodeUnschedulable: nothing new on a cordoned node, unless the pod tolerates its taint."""
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+
+from pallet.api.node import Node, Taint
+from pallet.api.pod import Pod
+from pallet.cache.pod_info import PodInfo
+from pallet.cache.snapshot import Snapshot
+from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
+from pallet.framework.handle import Handle
+from pallet.framework.interface import Codes, Reads, RowChoice
+from pallet.framework.state import CycleState
+from pallet.framework.status import Status, unresolvable
+from pallet.plugins import names
+from pallet.plugins.tolerations import NO_SCHEDULE, tolerated
+
+CORDONED = Taint(key="node.kubernetes.io/unschedulable", effect=NO_SCHEDULE)
+
+
+class NodeUnschedulable:
+    """Refuses cordoned nodes."""
+
+    name = names.NODE_UNSCHEDULABLE
+    reads = Reads.NODE
+
+    def __init__(self, args: Any, handle: Handle) -> None:
+        """Take nothing."""
+
+    def filter_signature(self, info: PodInfo) -> Hashable | None:
+        """All pods are alike, but for those that tolerate the taint of cordoned nodes."""
+        return None if tolerated(info.pod.spec.tolerations, CORDONED) else self.name
+
+    def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
+        """Code 1 for a cordoned node."""
+        return snapshot.table.unschedulable[rows].astype(np.uint32)
+
+    def explain(self, info: PodInfo, code: int) -> Status:
+        """The only reason."""
+        return unresolvable("node(s) were unschedulable")
+
+    def events_to_register(self) -> list[EventInterest]:
+        """A node that is schedulable and was not, or was not there."""
+        event = ClusterEvent(EventResource.NODE, Action.ADD | Action.UPDATE_NODE_TAINT)
+        return [EventInterest(event, _opened)]
+
+
+def _opened(_: Pod, old: Node | None, new: Node) -> Hint:
+    was_closed = old is None or old.spec.unschedulable
+    return Hint.QUEUE if was_closed and not new.spec.unschedulable else Hint.SKIP

@@ -1,0 +1,99 @@
+"""TaintToleration: no pod where a taint it does not tolerate is, and rather not where unwelcome."""
+
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import numpy as np
+
+from pallet.api.node import Node, Taint
+from pallet.api.pod import Pod
+from pallet.cache.columns import Mask, TaintColumns
+from pallet.cache.pod_info import PodInfo
+from pallet.cache.snapshot import Snapshot
+from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
+from pallet.framework.handle import Handle
+from pallet.framework.interface import Codes, Reads, RowChoice, Scores
+from pallet.framework.state import CycleState
+from pallet.framework.status import Status, unresolvable
+from pallet.plugins import names
+from pallet.plugins.normalize import to_reversed_scale
+from pallet.plugins.tolerations import NO_EXECUTE, NO_SCHEDULE, PREFER_NO_SCHEDULE, tolerated
+
+
+class TaintToleration:
+    """Refuses nodes by taints NoSchedule and NoExecute, ranks them by taints PreferNoSchedule."""
+
+    name = names.TAINT_TOLERATION
+    reads = Reads.NODE
+
+    def __init__(self, args: Any, handle: Handle) -> None:
+        """Take nothing."""
+
+    def filter_signature(self, info: PodInfo) -> Hashable | None:
+        """The tolerations."""
+        return info.pod.spec.tolerations
+
+    def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
+        """Code 1 where a taint keeps the pod away."""
+        taints = snapshot.table.taints
+        unwelcome = [
+            index
+            for index, taint in enumerate(taints.taints)
+            if taint.effect in (NO_SCHEDULE, NO_EXECUTE) and not tolerated(info.pod.spec.tolerations, taint)
+        ]
+        return _present(taints, unwelcome, rows).any(axis=0).astype(np.uint32)
+
+    def explain(self, info: PodInfo, code: int) -> Status:
+        """The only reason."""
+        return unresolvable("node(s) had untolerated taint(s)")
+
+    def score_signature(self, info: PodInfo) -> Hashable | None:
+        """The tolerations that could cover a PreferNoSchedule taint."""
+        return tuple(_soft(info.pod))
+
+    def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
+        """How many PreferNoSchedule taints are not tolerated."""
+        taints = snapshot.table.taints
+        soft = tuple(_soft(info.pod))
+        unwelcome = [
+            index
+            for index, taint in enumerate(taints.taints)
+            if taint.effect == PREFER_NO_SCHEDULE and not tolerated(soft, taint)
+        ]
+        return _present(taints, unwelcome, rows).sum(axis=0, dtype=np.int64)
+
+    def normalize(self, scores: Scores, low: int, high: int) -> Scores:
+        """The fewer, the better."""
+        return to_reversed_scale(scores, high)
+
+    def events_to_register(self) -> list[EventInterest]:
+        """A node whose taints kept the pod away, and do no longer; a new toleration of the pod."""
+        node = ClusterEvent(EventResource.NODE, Action.ADD | Action.UPDATE_NODE_TAINT)
+        pod = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.UPDATE_POD_TOLERATIONS)
+        return [EventInterest(node, _became_tolerable), EventInterest(pod, _is_itself)]
+
+
+def _soft(pod: Pod) -> Iterable[Any]:
+    return (each for each in pod.spec.tolerations if each.effect in ("", PREFER_NO_SCHEDULE))
+
+
+def _present(taints: TaintColumns, indexes: list[int], rows: RowChoice) -> Mask:
+    """Which of some taints are on which of the rows: bool, (taints, rows)."""
+    present: Mask = taints.present[indexes][:, rows]
+    return present
+
+
+def _keeps_away(pod: Pod, taints: Iterable[Taint]) -> bool:
+    return any(
+        taint.effect in (NO_SCHEDULE, NO_EXECUTE) and not tolerated(pod.spec.tolerations, taint)
+        for taint in taints
+    )
+
+
+def _became_tolerable(pod: Pod, old: Node | None, new: Node) -> Hint:
+    kept_away = old is None or _keeps_away(pod, old.spec.taints)
+    return Hint.QUEUE if kept_away and not _keeps_away(pod, new.spec.taints) else Hint.SKIP
+
+
+def _is_itself(pod: Pod, _: Pod | None, new: Pod) -> Hint:
+    return Hint.QUEUE if new.metadata.uid == pod.metadata.uid else Hint.SKIP

@@ -1,0 +1,1 @@
+"""What the scheduler shows of itself over HTTPS: health, metrics, configuration."""

@@ -1,0 +1,152 @@
+"""The command as users start it, in its three forms."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+import pallet
+from pallet.cli.arguments import parse_run
+from pallet.cli.main import main, settings_of
+from pallet.config.errors import ConfigError, FieldPath
+from pallet.config.load import default_configuration
+from pallet.config.settings import Settings
+from tests.config.documents import V1
+
+ROOT = Path(__file__).parents[2]
+FORMS = {
+    "pallet": [str(Path(sys.executable).with_name("pallet"))],
+    "python -m pallet": [sys.executable, "-m", "pallet"],
+    "python pallet.py": [sys.executable, str(ROOT / "pallet.py")],
+}
+
+
+def start(form: str, *words: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end, away from the source tree unless the form needs it."""
+    environment = os.environ | variables
+    if form == "python -m pallet":
+        environment["PYTHONPATH"] = str(ROOT)
+    return subprocess.run(  # noqa: S603 - the command under test
+        [*FORMS[form], *words],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment,
+        check=False,
+        timeout=50,
+    )
+
+
+@pytest.fixture(params=FORMS)
+def form(request: pytest.FixtureRequest) -> str:
+    """Each way to start the command; the installed one only where it is installed."""
+    name: str = request.param
+    if name == "pallet" and not Path(FORMS[name][0]).exists():
+        pytest.skip("pallet is not installed in this environment")
+    return name
+
+
+def test_version_names_what_is_running(form: str, tmp_path: Path) -> None:
+    ended = start(form, "version", "--json", cwd=tmp_path, PALLET_COMMIT="abc123")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    facts = json.loads(ended.stdout)
+    assert facts == {
+        "version": pallet.__version__,
+        "commit": "abc123",
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+
+
+def test_each_mistake_in_the_file_is_a_line(form: str, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(V1 + "parallelism: x\nprofils: []\n", "utf-8")
+    ended = start(form, "-config", "c.yaml", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.splitlines() == [
+        'c.yaml: parallelism: must be an integer, got "x"',
+        'c.yaml: profils: unknown field, did you mean "profiles"?',
+    ]
+
+
+def test_an_unknown_argument_is_a_line(form: str, tmp_path: Path) -> None:
+    ended = start(form, "--confg=c.yaml", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == 'pallet: unknown argument --confg, did you mean "--config"?\n'
+
+
+def test_help_shows_the_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(flag in shown for flag in ("--config FILE", "--kubeconfig FILE", "--leader-elect", "-v N"))
+
+
+def test_version_is_a_line_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["version"]) == 0
+    line = f"pallet {pallet.__version__}, Python {platform.python_version()} on {platform.platform()}\n"
+    assert capsys.readouterr().out == line
+
+
+def test_no_flags_are_the_defaults() -> None:
+    assert settings_of(parse_run([])) == Settings(
+        default_configuration(),
+        kubeconfig="",
+        master="",
+        verbosity=0,
+        secure_port=10259,
+        bind_address="0.0.0.0",  # noqa: S104 - the default under test
+    )
+
+
+def test_flags_go_before_the_file(tmp_path: Path) -> None:
+    file, of_file, of_flag = tmp_path / "c.yaml", tmp_path / "a", tmp_path / "b"
+    file.write_text(V1 + f"clientConnection: {{kubeconfig: {of_file}}}", "utf-8")
+    of_file.touch()
+    of_flag.touch()
+    assert settings_of(parse_run(["--config", str(file)])).kubeconfig == str(of_file)
+    flags = ["--config", str(file), "--kubeconfig", str(of_flag), "--leader-elect=false", "-v=4"]
+    settings = settings_of(parse_run([*flags, "--master=http://m", "--secure-port=1", "--bind-address=::1"]))
+    assert not settings.configuration.leader_election.leader_elect
+    assert (settings.kubeconfig, settings.master, settings.verbosity) == (str(of_flag), "http://m", 4)
+    assert (settings.secure_port, settings.bind_address) == (1, "::1")
+
+
+def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(V1 + "clientConnection: {kubeconfig: /none}", "utf-8")
+    with pytest.raises(ConfigError, match=r"c\.yaml: clientConnection\.kubeconfig: /none: no such file$"):
+        settings_of(parse_run(["--config", str(tmp_path / "c.yaml")]))
+    with pytest.raises(ConfigError, match=r"^--kubeconfig: /gone: no such file$"):
+        settings_of(parse_run(["--kubeconfig=/gone"]))
+
+
+def test_the_scheduler_runs_and_its_status_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = []
+
+    async def run(settings: Settings) -> int:
+        ran.append(settings)
+        return 7
+
+    app = types.ModuleType("pallet.app")
+    app.run = run  # type: ignore[attr-defined] # a module is open to any name
+    monkeypatch.setitem(sys.modules, "pallet.app", app)
+    assert main(["-v", "3"]) == 7
+    assert [settings.verbosity for settings in ran] == [3]
+
+
+def test_what_only_the_scheduler_can_find_is_a_line_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def run(_: Settings) -> int:
+        raise ConfigError(FieldPath("c.yaml", "profiles[0]").mistake("unknown plugin"))
+
+    app = types.ModuleType("pallet.app")
+    app.run = run  # type: ignore[attr-defined] # a module is open to any name
+    monkeypatch.setitem(sys.modules, "pallet.app", app)
+    assert main([]) == 1
+    assert capsys.readouterr().err == "c.yaml: profiles[0]: unknown plugin\n"

@@ -1,0 +1,93 @@
+import msgspec
+import pytest
+
+from pallet.api.meta import Cause, Status, StatusDetails
+from pallet.client.errors import ApiError, api_error
+
+FORBIDDEN_IN_CLUSTER = (
+    'nodes is forbidden: User "system:serviceaccount:x:y" cannot list resource "nodes" in API group "" '
+    "at the cluster scope"
+)
+FORBIDDEN_IN_NAMESPACE = (
+    'leases.coordination.k8s.io "a" is forbidden: User "jane" cannot get resource "leases" in API group '
+    '"coordination.k8s.io" in the namespace "kube-system"'
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "verb", "subject", "text"),
+    [
+        (
+            Status(code=403, reason="Forbidden", message=FORBIDDEN_IN_CLUSTER),
+            "list",
+            "nodes",
+            (
+                'cannot list nodes: forbidden; grant verb "list" on resource "nodes" (API group "") '
+                "to system:serviceaccount:x:y"
+            ),
+        ),
+        (
+            Status(code=403, reason="Forbidden", message=FORBIDDEN_IN_NAMESPACE),
+            "get",
+            "leases.coordination.k8s.io kube-system/a",
+            (
+                "cannot get leases.coordination.k8s.io kube-system/a: forbidden; "
+                'grant verb "get" on resource "leases" (API group "coordination.k8s.io") '
+                'in namespace "kube-system" to jane'
+            ),
+        ),
+        (
+            Status(code=403, reason="Forbidden", message="exceeded quota"),
+            "create",
+            "pods",
+            "cannot create pods: exceeded quota (403 Forbidden)",
+        ),
+        (
+            Status(code=401, reason="Unauthorized", message="Unauthorized"),
+            "list",
+            "pods",
+            "cannot list pods: unauthorized; the API server does not accept the credentials, or they expired",
+        ),
+        (
+            Status(code=404, reason="NotFound", message='pods "a" not found'),
+            "get",
+            "pods x/a",
+            'cannot get pods x/a: pods "a" not found (404 NotFound)',
+        ),
+    ],
+)
+def test_the_text_says_what_failed_and_what_to_do(status: Status, verb: str, subject: str, text: str) -> None:
+    assert str(ApiError(status, verb, subject)) == text
+
+
+@pytest.mark.parametrize(
+    ("status", "true"),
+    [
+        (Status(code=404), {"not_found"}),
+        (Status(code=409, reason="Conflict"), {"conflict"}),
+        (Status(code=409, reason="AlreadyExists"), {"already_exists"}),
+        (Status(code=410), {"expired"}),
+        (Status(code=400, reason="Expired"), {"expired"}),
+        (
+            Status(code=504, details=StatusDetails(causes=(Cause(reason="ResourceVersionTooLarge"),))),
+            {"too_large_resource_version"},
+        ),
+        (Status(code=504, message="Too large resource version: 9"), {"too_large_resource_version"}),
+        (Status(code=500, reason="InternalError"), set()),
+    ],
+)
+def test_kinds_of_errors(status: Status, true: set[str]) -> None:
+    error = ApiError(status, "get", "pods")
+    kinds = ("not_found", "conflict", "already_exists", "expired", "too_large_resource_version")
+    assert {kind for kind in kinds if getattr(error, kind)} == true
+
+
+def test_the_wait_is_read_from_the_status_too() -> None:
+    body = msgspec.json.encode({"code": 504, "details": {"retryAfterSeconds": 3}})
+    assert api_error(504, body, "get", "pods").retry_after == 3.0
+    assert api_error(504, body, "get", "pods", retry_after=7.0).retry_after == 7.0
+
+
+def test_an_answer_that_is_no_status_becomes_the_message() -> None:
+    error = api_error(502, b"<html>bad gateway</html>\n", "get", "pods")
+    assert (error.code, error.message) == (502, "<html>bad gateway</html>")

@@ -1,0 +1,1 @@
+"""What development needs around pallet; never a part of it."""

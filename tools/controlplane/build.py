@@ -1,0 +1,150 @@
+"""Builds the control plane's programs once, into a folder of the user's cache.
+
+The versions are pinned by the two Go modules in this folder, and a hash of them names the cache's folder,
+so that a change of version makes a new one.
+"""
+
+import fcntl
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.controlplane import toolchain
+
+KUBERNETES_VERSION = "v1.36.3"
+
+MODULES = Path(__file__).parent
+PROGRESS_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One program: the Go package it is built from, and the folder of the module that pins its version."""
+
+    name: str
+    package: str
+    module: Path = MODULES
+
+
+PROGRAMS = (
+    Program("etcd", "go.etcd.io/etcd/server/v3"),
+    Program("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
+    Program("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
+    Program("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+    Program("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
+    # A module of its own, since kwok is written against an older Kubernetes.
+    Program("kwok", "sigs.k8s.io/kwok/cmd/kwok", MODULES / "kwok"),
+)
+
+# Kubernetes learns its version from the linker; without it, it calls itself v0.0.0-master.
+LINKER_FLAGS = " ".join(
+    (
+        "-s -w",
+        f"-X k8s.io/component-base/version.gitVersion={KUBERNETES_VERSION}",
+        f"-X k8s.io/client-go/pkg/version.gitVersion={KUBERNETES_VERSION}",
+        "-X k8s.io/component-base/version.gitMajor=1",
+        "-X k8s.io/component-base/version.gitMinor=36",
+    )
+)
+
+
+class BuildError(Exception):
+    """A program could not be built; the message ends with what the compiler said."""
+
+
+def cache() -> Path:
+    """The folder for everything that outlives a run: programs, toolchain."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "pallet" / "controlplane"
+
+
+def folder() -> Path:
+    """Where the programs of these very versions are, or will be, for this kind of machine."""
+    digest = hashlib.sha256(f"{platform.system()} {platform.machine()} {LINKER_FLAGS}".encode())
+    for module in (MODULES, MODULES / "kwok"):
+        for name in ("go.mod", "go.sum"):
+            digest.update((module / name).read_bytes())
+    return cache() / digest.hexdigest()[:16] / "bin"
+
+
+def build() -> Path:
+    """Builds what the cache lacks, telling on stderr how far it is; returns the programs' folder.
+
+    Safe to interrupt, and to run twice at once: a program gets its name when it is complete, and a second
+    process waits for the first. Raises `BuildError`.
+    """
+    target = folder()
+    if _missing(target):
+        target.mkdir(parents=True, exist_ok=True)
+        with _one_at_a_time():
+            _build(_missing(target), target)
+    return target
+
+
+def _missing(target: Path) -> list[Program]:
+    return [program for program in PROGRAMS if not (target / program.name).exists()]
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    with (cache() / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("another process is building; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(programs: list[Program], target: Path) -> None:
+    if not programs:
+        return  # another process built them while this one waited
+    _say(f"building {len(programs)} programs, once, into {target} (cold: about 8 minutes on 2 cores)")
+    go = toolchain.find(MODULES / "go.mod", cache() / "go", _say)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="building-", dir=target.parent) as workspace:
+        for number, program in enumerate(programs, start=1):
+            output = Path(workspace) / program.name
+            _compile(go, program, output, f"[{number}/{len(programs)}] {program.name}")
+            output.replace(target / program.name)
+    _say(f"built in {time.monotonic() - started:.0f} s")
+
+
+def _compile(go: Path, program: Program, output: Path, label: str) -> None:
+    command = [str(go), "build", "-trimpath", "-buildvcs=false", "-ldflags", LINKER_FLAGS, "-o", str(output)]
+    settings = {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off", "CGO_ENABLED": "0"}
+    started = time.monotonic()
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        subprocess.Popen(
+            [*command, program.package],
+            cwd=program.module,
+            env={**os.environ, **settings},
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        ) as compiler,
+    ):
+        while compiler.poll() is None:
+            try:
+                compiler.wait(PROGRESS_SECONDS)
+            except subprocess.TimeoutExpired:
+                _say(f"{label}: {time.monotonic() - started:.0f} s ...")
+            except BaseException:
+                compiler.kill()
+                raise
+        if compiler.returncode:
+            said.seek(0)
+            raise BuildError(f"cannot build {program.name} with {go}:\n{said.read()[-3000:]}")
+    _say(f"{label}: done, {time.monotonic() - started:.0f} s")
+
+
+def _say(line: str) -> None:
+    print(f"control plane: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,113 @@
+"""A running control plane as its users see it: kubeconfigs for anyone, kubectl, plain requests."""
+
+import base64
+import os
+import re
+import ssl
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import yaml
+
+from tools.controlplane import binaries
+from tools.controlplane.certificates import Authority, Pair
+from tools.controlplane.client import ApiError, Client
+
+ADMIN_GROUP = "system:masters"
+TOKEN_SECONDS = 24 * 3600
+
+
+class KubectlError(Exception):
+    """kubectl failed; the message holds its arguments and what it wrote to stderr."""
+
+
+class Cluster:
+    """The control plane that listens on `port` and whose authority is kept in `directory`."""
+
+    def __init__(self, directory: Path, port: int) -> None:
+        self.directory = directory
+        self.port = port
+        self.server = f"https://127.0.0.1:{port}"
+        self.ca_file = directory / "ca.crt"
+        self._authority = Authority(Pair(self.ca_file.read_bytes(), (directory / "ca.key").read_bytes()))
+        self.client = Client(port, self._admin_context())
+        self.kubeconfig = self.kubeconfig_for("admin", [ADMIN_GROUP])
+
+    def kubeconfig_for(self, user: str, groups: Iterable[str] = ()) -> Path:
+        """A new kubeconfig with a client certificate for `user` in `groups`; RBAC gives it its rights."""
+        groups = list(groups)
+        pair = self._authority.client(user, groups)
+        credentials = {
+            "client-certificate-data": _encoded(pair.certificate),
+            "client-key-data": _encoded(pair.key),
+        }
+        return self._write_kubeconfig("+".join((user, *groups)), credentials)
+
+    def kubeconfig_for_service_account(self, namespace: str, name: str) -> Path:
+        """A new kubeconfig with a token of an existing ServiceAccount, good for a day.
+
+        Raises `ApiError` (404) where there is no such ServiceAccount.
+        """
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+        answer = self.client.request("POST", path, {"spec": {"expirationSeconds": TOKEN_SECONDS}})
+        token = answer["status"]["token"]
+        return self._write_kubeconfig(f"serviceaccount+{namespace}+{name}", {"token": token})
+
+    def create_namespace(self, name: str) -> None:
+        """Creates a namespace that takes pods at once: with its ServiceAccount, which else comes later."""
+        self.client.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        account = {"metadata": {"name": "default"}}
+        try:
+            self.client.request("POST", f"/api/v1/namespaces/{name}/serviceaccounts", account)
+        except ApiError as error:
+            if error.reason != "AlreadyExists":  # kube-controller-manager was faster
+                raise
+
+    def kubectl(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002 - as subprocess names it
+        """Runs kubectl as admin and returns what it prints; raises `KubectlError` when it fails."""
+        own_state = {"KUBECACHEDIR": str(self.directory / "kubectl-cache"), "KUBERC": "off"}
+        result = subprocess.run(
+            [binaries.find("kubectl"), "--kubeconfig", self.kubeconfig, *arguments],
+            input=input,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **own_state},
+        )
+        if result.returncode:
+            raise KubectlError(f"kubectl {' '.join(arguments)}: {result.stderr.strip()}")
+        return result.stdout
+
+    def _admin_context(self) -> ssl.SSLContext:
+        pair = self._authority.client("admin", [ADMIN_GROUP])
+        certificate_and_key = self.directory / "admin.pem"
+        write_private(certificate_and_key, pair.certificate + pair.key)
+        context = ssl.create_default_context(cafile=self.ca_file)
+        context.load_cert_chain(certificate_and_key)
+        return context
+
+    def _write_kubeconfig(self, name: str, credentials: Mapping[str, str]) -> Path:
+        safe_name = re.sub(r"[^\w.+-]", "_", name)
+        path = self.directory / f"{safe_name}.kubeconfig"
+        cluster = {"server": self.server, "certificate-authority-data": _encoded(self.ca_file.read_bytes())}
+        document = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "pallet", "cluster": cluster}],
+            "users": [{"name": "user", "user": dict(credentials)}],
+            "contexts": [{"name": "pallet", "context": {"cluster": "pallet", "user": "user"}}],
+            "current-context": "pallet",
+        }
+        write_private(path, yaml.safe_dump(document).encode())
+        return path
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Writes a file that only this user can read."""
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+
+
+def _encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode()

@@ -1,0 +1,1 @@
+"""`make demo`: the quickstart, step by step, on a cluster made for it."""
