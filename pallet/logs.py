@@ -57,10 +57,9 @@ class Logger:
         """Log what went wrong."""
         self._log(logging.ERROR, message, fields)
 
-    def exception(self, message: str, error: BaseException, **fields: object) -> None:
-        """Log an exception that nobody expected, with its traceback in the same line."""
-        text = "".join(traceback.format_exception(error))
-        self._log(logging.ERROR, message, {**fields, "error": error, "traceback": text})
+    def exception(self, message: str, **fields: object) -> None:
+        """Log the exception being handled, one that nobody expected, with its traceback in the same line."""
+        self._log(logging.ERROR, message, {**fields, "traceback": traceback.format_exc()})
 
     def enabled(self, verbosity: int) -> bool:
         """Whether `v` of this verbosity writes anything: ask before computing a field that is costly."""

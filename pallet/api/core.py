@@ -65,7 +65,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults
     regarding: ObjectReference = ObjectReference()
     related: ObjectReference | None = None
     note: str = ""
-    type: str = "Normal"
+    type: str = ""
     series: EventSeries | None = None
 
 

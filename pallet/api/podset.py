@@ -1,7 +1,7 @@
 """The project's own objects: ScheduleTrigger and SchedulePlan, as ciena/pallet defined them."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -12,6 +12,13 @@ GROUP = "planner.ciena.io"
 POD_SET_LABEL = f"{GROUP}/pod-set"
 QUIET_TIME_LABEL = f"{GROUP}/quiet-time"
 DEFAULT_PLANNER_LABEL = f"{GROUP}/default"
+
+PLANNING_SINCE = f"{GROUP}/planning-since"
+"""Annotation of a trigger: when it entered Planning, in the API server's time."""
+PLANNING_GENERATION = f"{GROUP}/planning-generation"
+"""Annotation of a trigger: the generation that PLANNING_SINCE speaks of; of another one it says nothing."""
+LAST_JOINED = f"{GROUP}/last-joined"
+"""Annotation of a trigger: when the last pod joined its set, in the API server's time."""
 
 PLANNING = "Planning"
 SCHEDULE = "Schedule"
@@ -46,11 +53,25 @@ class ScheduleTriggerStatus(msgspec.Struct, frozen=True, gc=False, rename="camel
     conditions: tuple[Condition, ...] = ()
 
 
+class ManagedFields(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
+    """Who last wrote which fields, and when (meta/v1 ManagedFieldsEntry); times are in whole seconds."""
+
+    time: datetime | None = None
+    subresource: str = ""
+    fields: dict[str, Any] = msgspec.field(default_factory=dict, name="fieldsV1")
+
+
+class TriggerMeta(ObjectMeta, frozen=True, gc=False, rename="camel", omit_defaults=True):
+    """Metadata with who wrote what: it tells when a trigger entered its state, even if nobody was looking."""
+
+    managed_fields: tuple[ManagedFields, ...] = ()
+
+
 class ScheduleTrigger(msgspec.Struct, frozen=True, gc=False):
     """planner.ciena.io/v1alpha1 ScheduleTrigger: the gate of one set of pods."""
 
     spec: ScheduleTriggerSpec
-    metadata: ObjectMeta = ObjectMeta()
+    metadata: TriggerMeta = TriggerMeta()
     status: ScheduleTriggerStatus = ScheduleTriggerStatus()
 
     @property

@@ -97,11 +97,14 @@ class Cache:
                 self._release(held)
             self._hold(info, node_name, Hold.RESERVED)
 
-    def unreserve(self, uid: str) -> None:
-        """Give up the room kept for a planned pod, if it is still only kept."""
+    def unreserve(self, uid: str) -> str | None:
+        """Give up the room kept for a planned pod, if it is still only kept, and tell where it was."""
         held = self._placed.get(uid)
-        if held is not None and held.hold is Hold.RESERVED:
-            self._release(held)
+        if held is None or held.hold is not Hold.RESERVED:
+            return None
+        node_name = self.snapshot.table.name(held.row)
+        self._release(held)
+        return node_name
 
     def assume(self, info: PodInfo, node_name: str) -> None:
         """Count a pod on the node it is about to be bound to."""

@@ -6,13 +6,19 @@ from typing import TypeVar
 import msgspec
 
 from pallet.api.codec import decoder, event_decoder, list_decoder
-from pallet.api.meta import Object, ObjectList, Status, WatchEvent
+from pallet.api.meta import Object, ObjectList, ObjectMeta, Status, WatchEvent
 from pallet.api.resource import Resource
 from pallet.client.errors import ApiError
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=Object)
+
+
+class Partial(msgspec.Struct, frozen=True, gc=False):
+    """What is left of an object where its shape is wrong, or is not complete: bookmarks carry no more."""
+
+    metadata: ObjectMeta = ObjectMeta()
 
 
 class _Envelope(msgspec.Struct):
@@ -22,15 +28,18 @@ class _Envelope(msgspec.Struct):
     object: msgspec.Raw
 
 
-def decode_event(resource: Resource[T], line: bytes) -> WatchEvent[T] | None:
-    """Read a line of a watch; None for an object of a wrong shape, which is logged.
+def decode_event(resource: Resource[T], line: bytes) -> WatchEvent[T] | WatchEvent[Partial] | None:
+    """Read a line of a watch: whole objects, or for BOOKMARK and DELETED at least their metadata.
 
-    Raise ApiError for an ERROR event, and msgspec.DecodeError for what is no event at all.
+    Give None for an added or modified object of a wrong shape, which is logged. Raise ApiError for an ERROR
+    event, and msgspec.DecodeError for what is no event at all.
     """
     try:
         event: WatchEvent[T] = event_decoder(resource.kind)(line)
     except msgspec.DecodeError as error:
         envelope = msgspec.json.decode(line, type=_Envelope)
+        if envelope.type in ("BOOKMARK", "DELETED"):
+            return WatchEvent(envelope.type, decoder(Partial)(bytes(envelope.object)))
         if envelope.type != "ERROR":
             _log_left_out(resource, error)
             return None

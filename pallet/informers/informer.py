@@ -29,7 +29,8 @@ from pallet.api.meta import Object, key_of
 from pallet.api.resource import Resource
 from pallet.client.backoff import Backoff
 from pallet.client.client import Client
-from pallet.informers.reflector import EVERYTHING, SILENCE, Reflector, Scope, Slice
+from pallet.informers.reflector import EVERYTHING, SILENCE, Reflector, Scope
+from pallet.informers.slices import Slice
 from pallet.informers.store import Store
 from pallet.informers.versions import is_older
 
@@ -97,10 +98,12 @@ class SharedInformer(Generic[T]):
         for obj in objects:
             missing.discard(key_of(obj))
             self._put(obj)
-            await part.breathe()
+            if part.is_over:
+                await part.breathe()
         for key in missing:
             self._remove(key)
-            await part.breathe()
+            if part.is_over:
+                await part.breathe()
         self.synced.set()
 
     def put(self, obj: T) -> None:
@@ -109,8 +112,8 @@ class SharedInformer(Generic[T]):
         if known is None or not is_older(obj, known):
             self._put(obj)
 
-    def remove(self, obj: T) -> None:
-        """Take the last state of a deleted object. For the reflector."""
+    def remove(self, obj: Object) -> None:
+        """Take the last state of a deleted object, or what is known of it. For the reflector."""
         key = key_of(obj)
         known = self.store.get(key)
         if known is not None and not is_older(obj, known):

@@ -11,6 +11,9 @@ of the newest version, never from an old cache. A list that is nevertheless olde
 comes from a server that lags: it is asked for again, and believed after `STALE_LISTS` times, since after a
 restore of etcd the older state is the truth.
 
+After a broken connection the server is asked for its version: a watch from a version that it has yet to reach
+(etcd was restored meanwhile) would be silent, so a list is read then.
+
 The watch asks for bookmarks, which bring the version forward about once a minute: silence for longer than
 `SILENCE` means a dead connection. After failures it waits as client-go does: from 0.8 s, doubling to 30 s,
 with jitter, anew after two good minutes.
@@ -23,16 +26,16 @@ from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 import anyio
-import anyio.lowlevel
 import msgspec
 
-from pallet.api.meta import Object, WatchEvent, key_of
+from pallet.api.meta import Object, ObjectList, WatchEvent, key_of
 from pallet.api.resource import Resource
 from pallet.client.backoff import Backoff
 from pallet.client.client import PAGE_SIZE, Client
 from pallet.client.errors import ApiError, Unreachable
-from pallet.informers.decoding import decode_event, decode_page
+from pallet.informers.decoding import Partial, decode_event, decode_page
 from pallet.informers.lines import LineSplitter
+from pallet.informers.slices import Slice
 from pallet.informers.versions import precedes
 
 log = logging.getLogger(__name__)
@@ -52,9 +55,6 @@ SHORT_WATCH: Final = 1.0
 STALE_LISTS: Final = 3
 """Lists older than what was seen before that are refused in a row."""
 
-SLICE: Final = 0.01
-"""Seconds of work before others on the event loop have their turn."""
-
 INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
 
 
@@ -67,8 +67,8 @@ class Sink(Protocol[T_contra]):
     def put(self, obj: T_contra) -> None:
         """Take an object that was added or changed."""
 
-    def remove(self, obj: T_contra) -> None:
-        """Take the last state of a deleted object."""
+    def remove(self, obj: Object) -> None:
+        """Take the last state of a deleted object, or what is known of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +88,6 @@ class Scope:
 EVERYTHING: Final = Scope()
 
 
-class Slice:
-    """Lets others have their turn in the middle of long work."""
-
-    def __init__(self) -> None:
-        self._since = anyio.current_time()
-
-    async def breathe(self) -> None:
-        """Yield to the event loop if this slice of work has been long enough."""
-        if anyio.current_time() - self._since > SLICE:
-            await anyio.lowlevel.checkpoint()
-            self._since = anyio.current_time()
-
-
 class StaleListError(Exception):
     """A list was older than what had been seen before."""
 
@@ -117,15 +104,16 @@ class _Initial(Generic[T]):
         """What the list holds."""
         return self._objects.values()
 
-    def take(self, event: WatchEvent[T]) -> bool:
+    def take(self, event: WatchEvent[T] | WatchEvent[Partial]) -> bool:
         """Take an event; tell whether it was the last one of the list."""
+        obj = event.object
         if event.type == "BOOKMARK":
-            self.version = event.object.metadata.resource_version
-            return INITIAL_EVENTS_END in event.object.metadata.annotations
+            self.version = obj.metadata.resource_version
+            return INITIAL_EVENTS_END in obj.metadata.annotations
         if event.type == "DELETED":
-            self._objects.pop(key_of(event.object), None)
-        else:
-            self._objects[key_of(event.object)] = event.object
+            self._objects.pop(key_of(obj), None)
+        elif not isinstance(obj, Partial):
+            self._objects[key_of(obj)] = obj
         return False
 
 
@@ -153,11 +141,14 @@ class Reflector(Generic[T]):
         self._newest = ""  # of the last list or event that was believed
         self._stale_lists = 0
         self._streams = True
+        self._broken = False
 
     async def run(self) -> None:
         """List and watch until cancelled; whatever fails is logged and tried again."""
         while True:
             try:
+                if self._version and self._broken:
+                    await self._compare_versions()
                 if self._version or self._streams:
                     await self._watch()
                 else:
@@ -176,10 +167,28 @@ class Reflector(Generic[T]):
                 return
             if error.expired or error.too_large_resource_version:
                 self._version = ""
+        self._broken = True
         self.last_error = error
         delay = max(self._backoff.delay(anyio.current_time()), retry_after or 0.0)
         log.warning("%s: %s; trying again in %.1f s", self._resource, error, delay)
         await anyio.sleep(delay)
+
+    async def _compare_versions(self) -> None:
+        """Ask for a list if the server has not come as far as we have.
+
+        A watch from a version to come is accepted, but silent, until that version is reached.
+        """
+        path, query = self._resource.path(self._scope.namespace), {"limit": 1}
+        body = await self._client.request(
+            "GET", path, query=query, tries=1, verb="list", subject=str(self._resource)
+        )
+        version = msgspec.json.decode(body, type=ObjectList[msgspec.Raw]).metadata.resource_version
+        if precedes(version, self._version):
+            log.warning(
+                "%s: the server went back from version %s to %s", self._resource, self._version, version
+            )
+            self._version = ""
+        self._broken = False
 
     async def _list_pages(self) -> None:
         """Read the collection page by page and hand it over."""
@@ -193,7 +202,8 @@ class Reflector(Generic[T]):
             )
             page = decode_page(self._resource, body)
             objects += page.items
-            await part.breathe()
+            if part.is_over:
+                await part.breathe()
             if not page.metadata.continue_:
                 break
             query["continue"] = page.metadata.continue_
@@ -237,7 +247,10 @@ class Reflector(Generic[T]):
                     elif initial.take(event):
                         await self._take_list(initial.objects, initial.version)
                         initial = None
-                    await part.breathe()
+                    if part.is_over:
+                        await part.breathe()
+        if initial is not None:
+            raise Unreachable(self._client.address, "the server ended a list before it was complete")
         if not heard and anyio.current_time() - started < SHORT_WATCH:
             raise Unreachable(self._client.address, "the server ends watches at once")
 
@@ -253,18 +266,21 @@ class Reflector(Generic[T]):
             return {**query, "resourceVersion": self._version}
         return {**query, "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
 
-    def _apply(self, event: WatchEvent[T]) -> None:
+    def _apply(self, event: WatchEvent[T] | WatchEvent[Partial]) -> None:
         """Hand one event over, and go on from its version."""
-        if event.type in ("ADDED", "MODIFIED"):
-            self._sink.put(event.object)
-        elif event.type == "DELETED":
-            self._sink.remove(event.object)
-        self._version = self._newest = event.object.metadata.resource_version
+        obj = event.object
+        if event.type == "DELETED":
+            self._sink.remove(obj)
+        elif event.type != "BOOKMARK" and not isinstance(obj, Partial):
+            self._sink.put(obj)
+        version = obj.metadata.resource_version
+        if not precedes(version, self._version):
+            self._version = self._newest = version
 
-    def _decode(self, line: bytes) -> WatchEvent[T] | None:
-        """Read an event. Raise ApiError for an ERROR event, after which a list is needed."""
+    def _decode(self, line: bytes) -> WatchEvent[T] | WatchEvent[Partial] | None:
+        """Read an event. After an ERROR event, or what is no event, a list is needed."""
         try:
             return decode_event(self._resource, line)
-        except ApiError:
+        except (ApiError, msgspec.DecodeError):
             self._version = ""
             raise

@@ -22,7 +22,7 @@ JITTER: Final = 0.2
 """By how much of itself a pause is lengthened at random, so that candidates do not run into each other."""
 
 OVERDUE_SECONDS: Final = 20.0
-"""How long after the end of its lease a process that still runs is reported as broken, as kube-scheduler does."""
+"""How long after the end of its lease a process may still run before `live` objects, as in kube-scheduler."""
 
 
 class LeadershipLostError(Exception):
@@ -59,7 +59,7 @@ class LeaderElector:
         self._clock = clock
         self._random = rng or random.Random()  # noqa: S311 - it spreads load, it guards nothing
         self._seen: Observation | None = None
-        self._known = False  # whether `_seen` is, as far as we know, what the API has
+        self._current = False  # whether `_seen` is what we wrote last, and so needs no reading
         self._renewed_at: float | None = None
         self._failure = "the lease has not been read yet"
 
@@ -82,107 +82,105 @@ class LeaderElector:
     async def acquire(self) -> None:
         """Return when this process leads; until then, try again and again."""
         log.info("Waiting to become the leader", lease=self._lock, identity=self.identity)
-        while not await self._attempt(self._settings.renew_deadline / 2):
+        while not await self._attempt(self._settings.renew_deadline / 2):  # noqa: ASYNC110 - others write it
             await anyio.sleep(self._pause())
         log.info("Became the leader", lease=self._lock, identity=self.identity)
 
     async def hold(self) -> NoReturn:
         """Renew the lease while the process lives. Raise LeadershipLostError when that fails for too long."""
-        while True:
+        while not (lost := self._loss()):
             left = self.fence.until_deadline()
-            await anyio.sleep(max(0.0, min(self._settings.retry_period, left)))
+            await anyio.sleep(min(self._settings.retry_period, left))
             left = self.fence.until_deadline()
-            # Half the deadline, as client-go: a request that hangs leaves time for another one.
-            renewed = left > 0 and await self._attempt(min(left, self._settings.renew_deadline / 2))
-            if not renewed and (lost := self._loss()):
-                self.fence.close()
-                raise LeadershipLostError(f"leadership lost: {lost}; this process ends")
+            if left > 0:
+                # Half the deadline, as client-go: a request that hangs leaves time for another one.
+                await self._attempt(min(left, self._settings.renew_deadline / 2))
+        self.fence.close()
+        raise LeadershipLostError(f"leadership lost: {lost}")
 
     async def release(self) -> None:
         """Give the lease up, so that another candidate can take it at once. A failure is only logged.
 
-        Nothing may be written under it any more, also not by requests that are under way.
+        Nothing may be written under it any more: end `hold`, and all requests that are under way, before.
         """
         self.fence.close()
         if self._renewed_at is None or self.leader != self.identity:
             return
         self._renewed_at = None
-        timeout = self._settings.renew_deadline / 2
         try:
-            with anyio.fail_after(timeout):
-                lease = self._seen.lease if self._known and self._seen else await self._lock.get(timeout)
-                if lease is not None and lease.spec.holder_identity == self.identity:
-                    await self._lock.update(released(lease, datetime.now(UTC)), timeout)
-            log.info("Released the lease", lease=self._lock, identity=self.identity)
+            with anyio.fail_after(self._settings.renew_deadline / 2):
+                lease = (await self._look()).lease
+                if lease is None or lease.spec.holder_identity != self.identity:
+                    return
+                await self._lock.write(lease, released(lease, datetime.now(UTC)))
         except (ApiError, Unreachable, AnswerLost, TimeoutError) as error:
             log.warning("Could not release the lease, it has to run out", lease=self._lock, error=error)
+        else:
+            log.info("Released the lease", lease=self._lock, identity=self.identity)
 
-    async def _attempt(self, timeout: float) -> bool:
-        """Read the lease unless it is known, and claim it if that may be done; give whether it is ours now.
+    async def _attempt(self, seconds: float) -> bool:
+        """Claim the lease if that may be done; give whether it is ours now.
 
-        Any failure means no: what became of a request without an answer is read the next time.
+        Any failure means no, and so do `seconds` without an answer: what became of the request is read the
+        next time.
         """
-        known, self._known = self._known, False
         try:
-            with anyio.fail_after(timeout):
-                seen = self._seen if known and self._seen else await self._observe(timeout)
-                self._seen = seen
+            with anyio.fail_after(seconds):
+                seen = await self._look()
                 action = decide(seen, self._clock(), self.identity)
-                if self._renewed_at is not None and action is Action.TAKE:
-                    return False  # ours was taken or cleared meanwhile: leading again needs a new process
-                ours = action is not Action.WAIT and await self._claim(seen, action, timeout)
+                # Somebody else had it while we led: to lead again takes a new process.
+                deposed = action is Action.TAKE and self._renewed_at is not None
+                if action is not Action.WAIT and not deposed:
+                    await self._claim(seen)
         except (ApiError, Unreachable, AnswerLost) as error:
             self._failed(str(error))
-            return False
         except TimeoutError:
-            self._failed(f"no answer in {timeout:.1f} s")
-            return False
-        self._failure = ""
-        return ours
+            self._failed(f"no answer in {seconds:.1f} s")
+        else:
+            self._failure = ""
+        return self._current
 
-    async def _observe(self, timeout: float) -> Observation:
-        """Read the lease."""
-        lease = await self._lock.get(timeout)
-        now = self._clock()
-        seen = self._seen.then(lease, now) if self._seen else Observation(lease, now)
-        if seen.holder != self.leader:
-            log.info("The leader is", lease=self._lock, leader=seen.holder or "nobody")
+    async def _look(self) -> Observation:
+        """Read the lease, unless it is what we wrote last."""
+        seen, current = self._seen, self._current
+        self._current = False
+        if seen is None or not current:
+            lease = await self._lock.get()
+            now = self._clock()
+            seen = seen.then(lease, now) if seen else Observation(lease, now)
+            if self._seen is None or seen.holder != self.leader:
+                log.info("The lease has a holder", lease=self._lock, holder=seen.holder or "nobody")
+            self._seen = seen
         return seen
 
-    async def _claim(self, seen: Observation, action: Action, timeout: float) -> bool:
+    async def _claim(self, seen: Observation) -> None:
         """Write the lease as ours."""
         sent_at = self._clock()
-        lease = claimed(seen, self.identity, self._settings.lease_duration, datetime.now(UTC))
-        write = self._lock.create if action is Action.CREATE else self._lock.update
-        self._seen = Observation(await write(lease, timeout), self._clock())
-        self._known = True
+        spec = claimed(seen.lease, self.identity, self._settings.lease_duration, datetime.now(UTC))
+        self._seen = Observation(await self._lock.write(seen.lease, spec), self._clock())
+        self._current = True
         self._renewed_at = sent_at
         self.fence.extend(sent_at + self._settings.renew_deadline, sent_at + self._settings.lease_duration)
         log.v(5, "Renewed the lease", lease=self._lock)
-        return True
 
     def _loss(self) -> str:
         """Say how leadership was lost; empty when it is not."""
         if self.leader != self.identity:
             return f"the lease {self._lock} is held by {self.leader or 'nobody'}"
         if self.fence.until_deadline() <= 0:
-            return (
-                f"the lease {self._lock} was not renewed within {self._settings.renew_deadline:g} s: "
-                f"{self._failure or 'the process was stopped for that long'}"
-            )
+            why = self._failure or "this process was stopped for that long"
+            return f"the lease {self._lock} was not renewed in {self._settings.renew_deadline:g} s: {why}"
         return ""
 
     def _failed(self, why: str) -> None:
-        """Keep the reason for the readiness check; log it when it is a new one."""
-        level = (
-            log.warning if why != self._failure else (lambda message, **fields: log.v(4, message, **fields))
-        )
-        level("Cannot read or write the lease", lease=self._lock, error=why)
+        """Keep the reason for the readiness check, and log it when it is a new one."""
+        if why != self._failure:
+            log.warning("Cannot read or write the lease", lease=self._lock, error=why)
         self._failure = why
 
     def _pause(self) -> float:
         """Seconds until the next attempt: the retry period, or less when the lease runs out before."""
-        period = self._settings.retry_period
+        period: float = self._settings.retry_period
         if self._seen and (left := self._seen.runs_out - self._clock()) > 0:
             period = min(period, left)
         return period * (1.0 + JITTER * self._random.random())

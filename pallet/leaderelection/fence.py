@@ -8,9 +8,7 @@ from math import inf
 
 def steady_now() -> float:
     """Give the seconds of a clock that nobody sets and that, where there is one, goes on while suspended."""
-    if sys.platform == "linux":
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
 
 
 class Fence:

@@ -10,10 +10,7 @@ from datetime import datetime
 from enum import Enum, auto
 from math import ceil
 
-from msgspec.structs import replace
-
 from pallet.api.core import Lease, LeaseSpec
-from pallet.api.meta import ObjectMeta
 
 
 class Action(Enum):
@@ -27,7 +24,7 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A lease as last read (None: there is none), and the local time at which its record was first like that."""
+    """A lease as last read (None: there is none), and when its record was first like that, in local time."""
 
     lease: Lease | None
     at: float
@@ -59,42 +56,29 @@ def decide(seen: Observation, now: float, identity: str) -> Action:
     return Action.WAIT
 
 
-def claimed(seen: Observation, identity: str, lease_duration: float, wall: datetime) -> Lease:
-    """Give the lease to write so that `identity` holds it from now on, or longer; `wall` is for the reader."""
+def claimed(old: Lease | None, identity: str, lease_duration: float, wall: datetime) -> LeaseSpec:
+    """Give the record by which `identity` holds the lease for `lease_duration` seconds from `wall` (UTC)."""
     now = _micro_time(wall)
-    spec = LeaseSpec(
+    ours = old is not None and old.spec.holder_identity == identity
+    transitions = old.spec.lease_transitions if old else 0
+    return LeaseSpec(
         holder_identity=identity,
-        lease_duration_seconds=ceil(lease_duration),  # the API takes whole seconds
+        lease_duration_seconds=ceil(lease_duration),  # whole seconds; longer is safe, shorter is not
+        acquire_time=old.spec.acquire_time if old and ours else now,
+        renew_time=now,
+        lease_transitions=transitions if ours or old is None else transitions + 1,
+    )
+
+
+def released(old: Lease, wall: datetime) -> LeaseSpec:
+    """Give the record that lets the next one take the lease at once."""
+    now = _micro_time(wall)
+    return LeaseSpec(
+        lease_duration_seconds=1,  # 0 is not allowed
         acquire_time=now,
         renew_time=now,
+        lease_transitions=old.spec.lease_transitions,
     )
-    if seen.lease is None:
-        return Lease(spec=spec)
-    old = seen.lease.spec
-    if seen.holder == identity:
-        spec = replace(spec, acquire_time=old.acquire_time, lease_transitions=old.lease_transitions)
-    else:
-        spec = replace(spec, lease_transitions=old.lease_transitions + 1)
-    return Lease(metadata=seen.lease.metadata, spec=spec)
-
-
-def released(lease: Lease, wall: datetime) -> Lease:
-    """Give the lease to write so that the next one can take it at once."""
-    now = _micro_time(wall)
-    return Lease(
-        metadata=lease.metadata,
-        spec=LeaseSpec(
-            lease_duration_seconds=1,  # 0 is not allowed
-            acquire_time=now,
-            renew_time=now,
-            lease_transitions=lease.spec.lease_transitions,
-        ),
-    )
-
-
-def named(lease: Lease, namespace: str, name: str) -> Lease:
-    """Give the lease with its name filled in, for its creation."""
-    return Lease(metadata=ObjectMeta(name=name, namespace=namespace), spec=lease.spec)
 
 
 def _micro_time(wall: datetime) -> str:

@@ -99,7 +99,8 @@ class DiscoveredPlanners:
         failures: list[PlannerError] = []
         async with anyio.create_task_group() as tasks:
             for planner in planners:
-                tasks.start_soon(self._ask, planner, problem, plans, failures)
+                own = problem if len(planners) == 1 else replace(problem, snapshot=problem.snapshot.copy())
+                tasks.start_soon(self._ask, planner, own, plans, failures)
         if plans:
             return best(plans)
         causes = "; ".join(sorted(map(str, failures))) or "it has no planner"
@@ -132,7 +133,7 @@ class DiscoveredPlanners:
     ) -> None:
         began = anyio.current_time()
         try:
-            plans.append(await planner.plan(replace(problem, snapshot=problem.snapshot.copy())))
+            plans.append(await planner.plan(problem))
         except PlannerError as error:
             failures.append(error)
             log.warning("no plan for set %s/%s: %s", problem.namespace, problem.pod_set, error)

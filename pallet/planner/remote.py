@@ -4,6 +4,7 @@ from typing import Protocol
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from pallet.planner.check import check
 from pallet.planner.interface import Plan, PlannerError, Problem
@@ -78,12 +79,14 @@ class RemotePlanner:
                 call = channel.unary_unary(
                     f"/{SERVICE}/{METHOD}",
                     request_serializer=SchedulePlanRequest.SerializeToString,
-                    response_deserializer=SchedulePlanResponse.FromString,
+                    response_deserializer=None,  # gRPC would turn what it cannot decode into None
                 )
-                answer: SchedulePlanResponse = await call(request, timeout=self._call_timeout)
-                return answer
+                answer: bytes = await call(request, timeout=self._call_timeout)
+            return SchedulePlanResponse.FromString(answer)
         except grpc.aio.AioRpcError as error:
             raise PlannerError(f"planner {self.name}: {self._cause(error)}") from error
+        except DecodeError as error:
+            raise PlannerError(f"planner {self.name}: {self._address} sent no plan: {error}") from error
         except OSError as error:
             raise PlannerError(f"planner {self.name}: cannot read the TLS files: {error}") from error
 

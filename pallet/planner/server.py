@@ -86,7 +86,7 @@ class PlannerServer:
                 await healths.enter_graceful_shutdown()
                 await server.stop(GRACE)
 
-    def _handler(self) -> grpc.GenericRpcHandler[Any, Any]:
+    def _handler(self) -> "grpc.GenericRpcHandler[Any, Any]":
         method = grpc.unary_unary_rpc_method_handler(
             self._build_schedule_plan,
             request_deserializer=SchedulePlanRequest.FromString,

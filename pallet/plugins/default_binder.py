@@ -2,12 +2,19 @@
 
 from typing import Any
 
+import anyio
+
 from pallet.api.pod import PODS, Pod
 from pallet.client.errors import AnswerLost, ApiError, Unreachable
 from pallet.framework.handle import Handle
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Status, error
+from pallet.logs import get_logger
 from pallet.plugins import names
+
+log = get_logger(__name__)
+
+ASK_AGAIN_SECONDS = 1.0
 
 
 class DefaultBinder:
@@ -33,13 +40,17 @@ class DefaultBinder:
         return SUCCESS
 
     async def _outcome(self, pod: Pod, node_name: str, cause: Exception) -> Status:
-        """Whether the pod is bound after all. Raises as long as the API does not say."""
-        try:
-            found = await self._client.get(PODS, pod.metadata.name, pod.metadata.namespace)
-        except ApiError as gone:
-            if gone.not_found:
-                return error(f"pod {pod.key} is gone")
-            raise
-        if found.metadata.uid == pod.metadata.uid and found.spec.node_name == node_name:
-            return SUCCESS
-        return error(str(cause))
+        """Whether the pod is bound after all: ask until the API says, for a guess could place it twice."""
+        while True:
+            try:
+                found = await self._client.get(PODS, pod.metadata.name, pod.metadata.namespace)
+            except ApiError as refused:
+                if refused.not_found:
+                    return error(f"pod {pod.key} is gone")
+                log.warning("Cannot tell whether a pod is bound", pod=pod.key, error=refused)
+            except Unreachable as away:
+                log.warning("Cannot tell whether a pod is bound", pod=pod.key, error=away)
+            else:
+                bound = found.metadata.uid == pod.metadata.uid and found.spec.node_name == node_name
+                return SUCCESS if bound else error(str(cause))
+            await anyio.sleep(ASK_AGAIN_SECONDS)

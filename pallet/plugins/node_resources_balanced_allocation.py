@@ -62,7 +62,8 @@ def balance(requested: Sequence[Amounts], allocatable: Sequence[Amounts]) -> Sco
 def _deviation(parts: npt.NDArray[np.float64], offered: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     """The standard deviation over the offered resources of each node: float64, (rows,)."""
     if len(parts) == 2:
-        return np.multiply(np.abs(parts[0] - parts[1]) / 2, offered.all(axis=0))
+        halves: npt.NDArray[np.float64] = np.abs(parts[0] - parts[1]) / 2
+        return halves * offered.all(axis=0)
     count = np.maximum(offered.sum(axis=0), 1)
     mean = parts.sum(axis=0) / count
     spread = ((parts - mean) ** 2 * offered).sum(axis=0)

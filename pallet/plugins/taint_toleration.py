@@ -7,7 +7,7 @@ import numpy as np
 
 from pallet.api.node import Node, Taint
 from pallet.api.pod import Pod
-from pallet.cache.columns import Mask, TaintColumns
+from pallet.cache.columns import TaintColumns
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
@@ -41,7 +41,7 @@ class TaintToleration:
             for index, taint in enumerate(taints.taints)
             if taint.effect in (NO_SCHEDULE, NO_EXECUTE) and not tolerated(info.pod.spec.tolerations, taint)
         ]
-        return _present(taints, unwelcome, rows).any(axis=0).astype(np.uint32)
+        return np.minimum(_count(taints, unwelcome, rows), 1).astype(np.uint32)
 
     def explain(self, info: PodInfo, code: int) -> Status:
         """The only reason."""
@@ -60,7 +60,7 @@ class TaintToleration:
             for index, taint in enumerate(taints.taints)
             if taint.effect == PREFER_NO_SCHEDULE and not tolerated(soft, taint)
         ]
-        return _present(taints, unwelcome, rows).sum(axis=0, dtype=np.int64)
+        return _count(taints, unwelcome, rows)
 
     def normalize(self, scores: Scores, low: int, high: int) -> Scores:
         """The fewer, the better."""
@@ -77,10 +77,10 @@ def _soft(pod: Pod) -> Iterable[Any]:
     return (each for each in pod.spec.tolerations if each.effect in ("", PREFER_NO_SCHEDULE))
 
 
-def _present(taints: TaintColumns, indexes: list[int], rows: RowChoice) -> Mask:
-    """Which of some taints are on which of the rows: bool, (taints, rows)."""
-    present: Mask = taints.present[indexes][:, rows]
-    return present
+def _count(taints: TaintColumns, indexes: list[int], rows: RowChoice) -> Scores:
+    """How many of some taints each of the rows has: int64, (rows,)."""
+    counts: Scores = taints.present[indexes][:, rows].sum(axis=0, dtype=np.int64)
+    return counts
 
 
 def _keeps_away(pod: Pod, taints: Iterable[Taint]) -> bool:

@@ -91,7 +91,7 @@ class Access:
         )
 
     async def admit(self, authorization: str, verb: str, path: str) -> None:
-        """Return if the caller with this Authorization header may `verb` the path; raise AccessError if not."""
+        """Return if the caller with this Authorization header may `verb` the path, else raise AccessError."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise AccessError(HTTPStatus.UNAUTHORIZED, f"{path} needs a bearer token of the cluster")

@@ -14,7 +14,7 @@ Without a kubeconfig there is nothing upstream, and only the rules answer: a scr
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,22 +88,22 @@ class FaultProxy:
     requests: list[str] = field(default_factory=list)
     _rules: list[Rule] = field(default_factory=list)
     _watches: set[OpenWatch] = field(default_factory=set)
-    _arrived: anyio.Event = field(default_factory=anyio.Event)
+    _changed: anyio.Event = field(default_factory=anyio.Event)
 
     @classmethod
     @asynccontextmanager
-    async def start(cls, kubeconfig: str | None = None) -> AsyncIterator["FaultProxy"]:
-        """Listen on a free port until left; requests that are still open then are cut."""
+    async def start(cls, kubeconfig: str | None = None, port: int = 0) -> AsyncIterator["FaultProxy"]:
+        """Listen on a port, or a free one, until left; requests that are still open then are cut."""
         upstream = await Credentials.load(kubeconfig) if kubeconfig else None
         tls = upstream.tls if upstream and upstream.tls else True
         connector = aiohttp.TCPConnector(limit=0, ssl=tls, force_close=True)
         async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
             proxy = cls(upstream, session)
-            server = web.Server(proxy._serve, access_log=None)
-            runner = web.ServerRunner(server, shutdown_timeout=0.01, handler_cancellation=True)
+            server = web.Server(proxy._serve, access_log=None, handler_cancellation=True)
+            runner = web.ServerRunner(server, shutdown_timeout=0.01)
             await runner.setup()
             try:
-                site = web.TCPSite(runner, "127.0.0.1", 0)
+                site = web.TCPSite(runner, "127.0.0.1", port)
                 await site.start()
                 proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
                 yield proxy
@@ -124,8 +124,12 @@ class FaultProxy:
 
     async def wait_for(self, pattern: str, count: int = 1) -> None:
         """Wait until so many of the requests that came in match the pattern."""
-        while sum(bool(re.search(pattern, seen)) for seen in self.requests) < count:
-            await self._arrived.wait()
+        await self.until(lambda: sum(bool(re.search(pattern, seen)) for seen in self.requests) >= count)
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        """Wait for what becomes true as a request arrives or a watch ends."""
+        while not done():
+            await self._changed.wait()
 
     def cut_watches(self, path: str = "") -> None:
         """Break the connections of open watches whose path contains this."""
@@ -155,8 +159,7 @@ class FaultProxy:
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """Find what the request meets."""
         self.requests.append(f"{request.method} {request.path_qs}")
-        arrived, self._arrived = self._arrived, anyio.Event()
-        arrived.set()
+        self._tell()
         exchange = Exchange(self, request, await request.read())
         rule = next((rule for rule in self._rules if rule.meets(request)), None)
         if rule is None:
@@ -191,6 +194,12 @@ class FaultProxy:
             yield watch
         finally:
             self._watches.discard(watch)
+            self._tell()
+
+    def _tell(self) -> None:
+        """Wake those who wait."""
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
 
 
 async def pass_on(exchange: Exchange, edit: Edit | None = None) -> web.StreamResponse:
@@ -201,7 +210,7 @@ async def pass_on(exchange: Exchange, edit: Edit | None = None) -> web.StreamRes
             return web.Response(status=answer.status, headers=headers, body=await answer.read())
         response = web.StreamResponse(status=answer.status, headers=headers)
         await response.prepare(exchange.request)
-        with exchange.proxy.watching(exchange.request.path, response) as watch:
+        with suppress(ConnectionError), exchange.proxy.watching(exchange.request.path, response) as watch:
             async for line in _lines(answer):
                 if watch.frozen:
                     await anyio.sleep_forever()

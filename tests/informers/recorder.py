@@ -57,12 +57,6 @@ class WatchedLeases:
         """The store: holders by name."""
         return {lease.metadata.name: lease.spec.holder_identity for lease in self.informer.store.list()}
 
-    async def until_error(self, text: str) -> None:
-        """Wait until the last error contains this; errors come without a call of the handler."""
-        with anyio.fail_after(WAIT):
-            while text not in str(self.informer.last_error):
-                await anyio.sleep(0.01)
-
 
 @asynccontextmanager
 async def watched_leases(

@@ -14,6 +14,7 @@ from tools.demo.shell import ROOT, Shell, StepError
 NAME = "pallet-demo"
 """The cluster's name: one of its own, so that no other is touched. Its workers are pallet-demo-worker..."""
 
+DELETE = f"kind delete cluster --name {NAME}"
 DEPLOYMENT = "-n planner-system deployment/podset-planner-scheduler"
 IMAGE = "podset-planner-scheduler:demo"
 NODES = "{kind: Cluster, apiVersion: kind.x-k8s.io/v1alpha4, nodes: [%s]}"
@@ -38,7 +39,7 @@ def kind_cluster() -> Iterator[Shell]:
         except StepError as error:
             raise StepError(f"{error}\n{_log(shell)}") from error
         finally:
-            shell.run(f"kind delete cluster --name {NAME}", 5 * MINUTES)
+            shell.run(DELETE, 5 * MINUTES)
 
 
 def _require_docker() -> None:

@@ -13,7 +13,7 @@ EXAMPLE_QUIET_TIME = "2m0s"
 REACTION_SECONDS = 15.0
 """How long to wait for what should take well under a second."""
 
-PODS = "kubectl get pods -l planner.ciena.io/pod-set=planner-podset"
+PODS = "kubectl get pods"
 TRIGGER = "kubectl get scheduletriggers/customtrigger"
 REASONS = (
     "custom-columns='POD:.metadata.name,"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -76,23 +77,27 @@ class Shell:
             time.sleep(0.1)
 
     def _output(self, command: str, seconds: float, errors: int) -> str:
+        process = subprocess.Popen(
+            _words(command),
+            cwd=ROOT,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            process_group=0,  # so that the whole of a pipeline can be ended
+        )
         try:
-            result = subprocess.run(
-                _words(command),
-                cwd=ROOT,
-                env=self._environment,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                stdin=subprocess.DEVNULL,
-                text=True,
-                timeout=seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise StepError(f"`{command}` took longer than {seconds:.0f} s") from error
-        if result.returncode:
-            raise StepError(f"`{command}` failed with status {result.returncode}:\n{result.stdout}")
-        return result.stdout
+            output, _ = process.communicate(timeout=seconds)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise StepError(f"`{command}` took longer than {seconds:g} s") from error
+            raise
+        if process.returncode:
+            raise StepError(f"`{command}` failed with status {process.returncode}:\n{output}")
+        return output
 
     def _coloured(self, code: str, text: str) -> str:
         return f"\033[{code}m{text}\033[0m" if self._colour else text

@@ -1,0 +1,285 @@
+"""The controller of pod sets: hears of pods, triggers, plans and nodes, and does what `decisions` says.
+
+An event marks its set and wakes the controller: from a trigger's switch to the first binding nothing is polled.
+A set is worked on by one task at a time, several sets at once. The task asks what is to be done, does the
+first thing, and asks again, until the set is at rest or waits for a time.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from random import Random
+from typing import Final
+
+import anyio
+
+from pallet.api.node import Node
+from pallet.api.pod import Pod
+from pallet.api.podset import SchedulePlan, ScheduleTrigger
+from pallet.cache.cache import Cache
+from pallet.cache.pod_info import PodInfo
+from pallet.framework.events import node_update
+from pallet.framework.profile import Profile
+from pallet.framework.status import Status
+from pallet.informers.informer import Handler
+from pallet.podset import reservations
+from pallet.podset.agenda import Agenda
+from pallet.podset.decisions import MakePlan, Release, Step, TakeBack, Wait, decide
+from pallet.podset.explain import Explainer
+from pallet.podset.gate import Gate
+from pallet.podset.metrics import PodSetMetrics
+from pallet.podset.model import Lost, PodSet, SetKey
+from pallet.podset.obstacle import passes
+from pallet.podset.planning import PlannerFor, Planning
+from pallet.podset.recorder import Recorder
+from pallet.podset.sets import PodSets, Touched, take_back
+from pallet.podset.status import phase_of
+from pallet.podset.writer import Writer
+from pallet.podset.writes import Api
+
+log = logging.getLogger(__name__)
+
+_SETTLE: Final = timedelta(milliseconds=100)
+"""How long news that nobody waits for may gather."""
+
+_AT_ONCE: Final = 16
+"""Sets worked on at the same time."""
+
+_ROUNDS: Final = 100
+"""Steps done for a set before others have their turn."""
+
+_LONGEST_SLEEP: Final = 60.0
+"""Seconds after which the time is looked at again: the clock may have been set meanwhile."""
+
+
+class PodSetController:
+    """Opens and closes the gates of pod sets, and keeps their triggers and plans.
+
+    profiles: by scheduler name; may be filled after this object is made, for their plugins ask it
+    activate: takes the UIDs of pods whose gate has opened, in the order in which they are to be bound
+    now: the API server's time
+    """
+
+    def __init__(
+        self,
+        *,
+        scheduler_names: Iterable[str],
+        cache: Cache,
+        api: Api,
+        profiles: Mapping[str, Profile],
+        planner_for: PlannerFor,
+        activate: Callable[[Iterable[str]], object],
+        recorder: Recorder,
+        metrics: PodSetMetrics,
+        now: Callable[[], datetime],
+        rng: Random,
+    ) -> None:
+        self.sets = PodSets(frozenset(scheduler_names))
+        self._cache = cache
+        self._profiles = profiles
+        self._activate = activate
+        self._metrics = metrics
+        self._now = now
+        self._planning = Planning(cache, profiles, planner_for, recorder, metrics, now, rng)
+        self._writer = Writer(api, self.sets, recorder, metrics, now, rng)
+        self._explainer = Explainer(api, self.sets.verdict, recorder, now)
+        self._agenda: Agenda[SetKey] = Agenda()
+        self._wake = anyio.Event()
+        self._slots = anyio.Semaphore(_AT_ONCE)
+
+    def pod_handler(self) -> Handler[Pod]:
+        """What the informer of all pods is to call."""
+        return Handler(self._put_pod, lambda old, new: self._put_pod(new, old), self._drop_pod)
+
+    def trigger_handler(self) -> Handler[ScheduleTrigger]:
+        """What the informer of triggers is to call."""
+
+        def put(trigger: ScheduleTrigger) -> None:
+            self._touch(self.sets.put_trigger(trigger, self._now()))
+
+        return Handler(
+            put, lambda _, new: put(new), lambda trigger: self._touch(self.sets.drop_trigger(trigger))
+        )
+
+    def plan_handler(self) -> Handler[SchedulePlan]:
+        """What the informer of plans is to call."""
+
+        def put(plan: SchedulePlan) -> None:
+            self._touch(self.sets.put_plan(plan))
+
+        return Handler(put, lambda _, new: put(new), lambda plan: self._touch(self.sets.drop_plan(plan)))
+
+    def node_handler(self) -> Handler[Node]:
+        """What the informer of nodes is to call, after the cache's own handler."""
+        return Handler(lambda _: self._cluster_changed(), self._update_node, self._drop_node)
+
+    def restore(self) -> None:
+        """Begin where the stored plans say, with room reserved for every planned pod that is not bound.
+
+        To be called when the informers have synced, before the first pod is scheduled and before `run`.
+        """
+        self.sets.restore()
+        for pod_set in self.sets:
+            if pod_set.let_go:
+                reservations.keep(self._cache, pod_set)
+            self._touch({pod_set.key: True})
+
+    async def run(self) -> None:
+        """Look after the sets until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._explainer.run)
+            while True:
+                now = self._now()
+                for key in self._agenda.take(now):
+                    tasks.start_soon(self._look_after, key)
+                self._wake = anyio.Event()
+                due = self._agenda.next()
+                rest = _LONGEST_SLEEP if due is None else min((due - now).total_seconds(), _LONGEST_SLEEP)
+                with anyio.move_on_after(rest):
+                    await self._wake.wait()
+
+    def verdict(self, pod: Pod) -> Gate:
+        """Answer whether a pod may be scheduled now, and where to."""
+        return self.sets.verdict(pod)
+
+    def blocked(self, info: PodInfo, node: str, refusals: Sequence[Status]) -> str:
+        """Take note that a pod's planned node was refused, and tell in words what will be done about it.
+
+        Pods that are on their way out are waited for. For anything else the rest of the set is planned anew.
+        """
+        profile = self._profiles[info.pod.spec.scheduler_name]
+        if passes(profile, self._cache.snapshot, info, node, self._now()):
+            return f'waiting for pods to leave node "{node}", where this pod is planned'
+        words = "; ".join(refusal.message for refusal in refusals) or "it is gone"
+        cause = refusals[0].plugin if refusals else reservations.NODE_GONE
+        lost = Lost(cause, f'node "{node}", planned for pod {info.pod.metadata.name}, is refused: {words}')
+        self._touch(self.sets.note_loss(info.uid, lost))
+        return f'planned node "{node}" does not fit any more, the pod set is planned anew'
+
+    def look_at(self, pod: Pod) -> None:
+        """Look at a pod's set again soon: its binding did not come about."""
+        key = self.sets.key_of(pod)
+        if key is not None:
+            self._touch({key: True})
+
+    def _put_pod(self, pod: Pod, old: Pod | None = None) -> None:
+        self._touch(self.sets.put_pod(pod, self._now(), old))
+        left = pod.finished or pod.terminating
+        if left and not pod.spec.node_name:
+            self._let_go_of(pod)
+        if pod.finished and old is not None and not old.finished:
+            self._cluster_changed()
+
+    def _drop_pod(self, pod: Pod) -> None:
+        self._touch(self.sets.drop_pod(pod))
+        self._let_go_of(pod)
+        if pod.spec.node_name:
+            self._cluster_changed()
+
+    def _let_go_of(self, pod: Pod) -> None:
+        self._cache.unreserve(pod.metadata.uid)
+        self._explainer.forget(pod.metadata.uid)
+
+    def _update_node(self, old: Node, new: Node) -> None:
+        if node_update(old, new) is not None:
+            self._cluster_changed()
+
+    def _drop_node(self, node: Node) -> None:
+        name = node.metadata.name
+        planned = (
+            pod_set.key
+            for pod_set in self.sets
+            if any(member.planned == name for member in pod_set.members.values())
+        )
+        self._touch(dict.fromkeys(planned, True))
+
+    def _cluster_changed(self) -> None:
+        self._touch(self.sets.note_change())
+
+    def _touch(self, touched: Touched) -> None:
+        if touched:
+            now = self._now()
+            for key, urgent in touched.items():
+                self._agenda.add(key, now if urgent else now + _SETTLE)
+            self._wake.set()
+
+    async def _look_after(self, key: SetKey) -> None:
+        """Do what is to be done about one set. An error that nobody foresaw delays this set alone."""
+        try:
+            async with self._slots:
+                await self._settle(key)
+        except Exception:
+            log.exception("pod set %s: cannot go on, trying again in %g s", key, _LONGEST_SLEEP)
+            self._agenda.add(key, self._now() + timedelta(seconds=_LONGEST_SLEEP))
+        finally:
+            self._agenda.done(key)
+            self._wake.set()
+
+    async def _settle(self, key: SetKey) -> None:
+        for _ in range(_ROUNDS):
+            pod_set = self.sets.get(key)
+            if pod_set is None or self.sets.forget_if_empty(key):
+                self._planning.forget(key)
+                self._writer.forget(key)
+                self._metrics.set_phase(key, None)
+                return
+            self._bring_up_to_date(pod_set)
+            step = self._first(pod_set)
+            if step is None:
+                return
+            await self._do(pod_set, step)
+        self._agenda.add(key, self._now() + _SETTLE)
+
+    def _bring_up_to_date(self, pod_set: PodSet) -> None:
+        """Make reservations, gates, conditions and metrics follow what is known of a set."""
+        pod_set.ordinary = self._planning.planner_for(*pod_set.key) is None
+        self.sets.in_flight(pod_set, lambda uid: reservations.node_of(self._cache, uid))
+        reservations.keep(self._cache, pod_set)
+        opened = []
+        for member in pod_set.waiting():
+            gate = self.sets.verdict(member.pod)
+            if not gate.open:
+                pod_set.open.discard(member.uid)
+                self._explainer.explain(member.pod, gate)
+            elif member.uid not in pod_set.open:
+                pod_set.open.add(member.uid)
+                self._explainer.forget(member.uid)
+                opened.append(member)
+        if opened:
+            opened.sort(key=lambda member: (-member.pod.spec.priority, member.rank))
+            self._activate([member.uid for member in opened])
+        self._time(pod_set)
+
+    def _time(self, pod_set: PodSet) -> None:
+        phase = phase_of(pod_set)
+        self._metrics.set_phase(pod_set.key, phase)
+        if phase == "scheduled" and pod_set.switched is not None and pod_set.members:
+            if pod_set.last_bound is not None and pod_set.last_bound >= pod_set.switched:
+                took = pod_set.last_bound - pod_set.switched
+                self._metrics.trigger_to_last_bind_seconds.observe(took.total_seconds())
+            pod_set.switched = None
+
+    def _first(self, pod_set: PodSet) -> Step | None:
+        """The first step that can be done now; None when all that is left waits for a time."""
+        times = []
+        for step in decide(pod_set, self._now()):
+            until = step.until if isinstance(step, Wait) else self._writer.held_until(pod_set.key, step)
+            if until is None:
+                return step
+            times.append(until)
+        if times:
+            self._agenda.add(pod_set.key, min(times))
+        return None
+
+    async def _do(self, pod_set: PodSet, step: Step) -> None:
+        match step:
+            case TakeBack(uids):
+                take_back(pod_set, uids)
+            case Release(uids):
+                take_back(pod_set, uids, free=True)
+            case MakePlan(uids, anew):
+                await self._planning.plan(pod_set, uids, anew=anew)
+            case Wait():
+                pass
+            case _:
+                await self._writer.write(pod_set, step)

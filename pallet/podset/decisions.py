@@ -1,0 +1,212 @@
+"""What is to be done about a set, as a list: pure, and asked for again after every step that was done.
+
+The most important step comes first. A step that cannot be done is held back by the controller for a while,
+and the next one gets its turn, so that a status that cannot be written never stops a set from being placed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pallet.api.podset import Assignment, SchedulePlan, ScheduleTrigger, ScheduleTriggerStatus
+from pallet.podset.model import Member, PodSet
+from pallet.podset.quiet import Quiet, is_saved, quiet_of
+from pallet.podset.status import conflict_status, is_news, status_of
+
+COALESCE = timedelta(seconds=1)
+"""Between two writes of what nobody waits for: status counts, times, and entries that only leave a plan."""
+
+SWEEP = timedelta(minutes=5)
+"""After this long, pods that found no place are tried again even if nothing was seen to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """Forget the plan for members that are not bound: the trigger holds them back again."""
+
+    uids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Let members go without a plan: no planner looks after the set."""
+
+    uids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Switch the trigger to Schedule: its quiet time is over."""
+
+    trigger: ScheduleTrigger
+    quiet: Quiet
+
+
+@dataclass(frozen=True, slots=True)
+class StorePlan:
+    """Write the plan."""
+
+    entries: tuple[Assignment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DropPlan:
+    """Delete the plan: it would be empty."""
+
+    plan: SchedulePlan
+
+
+@dataclass(frozen=True, slots=True)
+class MakePlan:
+    """Ask the planner for places; `anew` when some of the members had a place that does not fit any more."""
+
+    uids: tuple[str, ...]
+    anew: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SaveTimes:
+    """Keep what the quiet time counts from."""
+
+    trigger: ScheduleTrigger
+    quiet: Quiet
+
+
+@dataclass(frozen=True, slots=True)
+class WriteStatus:
+    """Write a trigger's status."""
+
+    trigger: ScheduleTrigger
+    status: ScheduleTriggerStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Look again at this time."""
+
+    until: datetime
+
+
+Step = TakeBack | Release | Switch | StorePlan | DropPlan | MakePlan | SaveTimes | WriteStatus | Wait
+
+
+def decide(pod_set: PodSet, now: datetime) -> tuple[Step, ...]:
+    """List what is to be done about a set; nothing but Waits, or nothing at all, when it is at rest."""
+    quiet = _quiet(pod_set)
+    return (
+        *_hold_back(pod_set),
+        *_switch(pod_set, quiet, now),
+        *_release(pod_set),
+        *_keep_plan(pod_set, now),
+        *_make_plan(pod_set, now),
+        *_save_times(pod_set, quiet, now),
+        *_report(pod_set, quiet, now),
+    )
+
+
+def entries(pod_set: PodSet) -> tuple[Assignment, ...]:
+    """What the set's plan has to say: the bindings, and the places of those that are still to be bound.
+
+    Bound members are listed where there is anything to keep a plan for. A set that no planner looks after, or
+    that was never let go, gets none for what others have bound.
+    """
+    members = sorted(pod_set.members.values(), key=lambda member: (member.rank, member.name))
+    kept = pod_set.plan is not None or any(member.planned for member in members)
+    if not kept and (pod_set.ordinary or not pod_set.let_go):
+        return ()
+    places = ((member.name, pod_set.node(member) or member.planned) for member in members)
+    return tuple(Assignment(pod, node) for pod, node in places if node)
+
+
+def _quiet(pod_set: PodSet) -> Quiet | None:
+    """The quiet time of a set that is being held back; None for any other."""
+    trigger = pod_set.trigger
+    if trigger is None or pod_set.let_go:
+        return None
+    return quiet_of(trigger, pod_set.seen[trigger.metadata.name].at, pod_set.last_joined)
+
+
+def _hold_back(pod_set: PodSet) -> Iterator[Step]:
+    """Without a trigger that says Schedule nobody has a place."""
+    if not pod_set.let_go:
+        uids = tuple(member.uid for member in pod_set.waiting() if member.planned or member.refused or member.free)
+        if uids:
+            yield TakeBack(uids)
+
+
+def _switch(pod_set: PodSet, quiet: Quiet | None, now: datetime) -> Iterator[Step]:
+    """A quiet time ends for pods that wait: not for an empty set, and not for one that is bound already."""
+    trigger = pod_set.trigger
+    if trigger is None or quiet is None or quiet.until is None or not pod_set.waiting():
+        return
+    yield Switch(trigger, quiet) if now >= quiet.until else Wait(quiet.until)
+
+
+def _release(pod_set: PodSet) -> Iterator[Step]:
+    if pod_set.let_go and pod_set.ordinary:
+        uids = tuple(member.uid for member in pod_set.waiting() if not member.planned and not member.free)
+        if uids:
+            yield Release(uids)
+
+
+def _keep_plan(pod_set: PodSet, now: datetime) -> Iterator[Step]:
+    """The stored plan says what is so; that entries only leave it can wait a little for more of them."""
+    wanted = entries(pod_set)
+    nodes = {each.pod: each.node for each in wanted}
+    if not wanted:
+        if pod_set.plan is not None:
+            yield DropPlan(pod_set.plan)
+    elif nodes != pod_set.stored:
+        shrinks = nodes.items() <= pod_set.stored.items()
+        soon = pod_set.plan_written + COALESCE
+        yield Wait(soon) if shrinks and now < soon else StorePlan(wanted)
+
+
+def _make_plan(pod_set: PodSet, now: datetime) -> Iterator[Step]:
+    """Plan those without a place; all that wait, where one of them lost its place."""
+    if not pod_set.let_go or pod_set.ordinary:
+        return
+    waiting = pod_set.waiting()
+    if any(member.uid in pod_set.lost for member in waiting):
+        if now >= pod_set.replan_at:
+            yield MakePlan(tuple(member.uid for member in waiting), anew=True)
+            return
+        yield Wait(pod_set.replan_at)
+    unplanned = [member for member in waiting if not member.planned]
+    if unplanned:
+        due = _due(pod_set, unplanned, now)
+        yield MakePlan(tuple(member.uid for member in unplanned)) if now >= due else Wait(due)
+
+
+def _due(pod_set: PodSet, unplanned: list[Member], now: datetime) -> datetime:
+    """When to ask the planner: at once for newcomers, unless it failed the last time."""
+    attempt = pod_set.attempt
+    if attempt is None:
+        return now
+    if attempt.error:
+        return attempt.retry_at
+    if not all(member.refused for member in unplanned):
+        return now
+    return attempt.retry_at if attempt.changed else attempt.at + SWEEP
+
+
+def _save_times(pod_set: PodSet, quiet: Quiet | None, now: datetime) -> Iterator[Step]:
+    trigger = pod_set.trigger
+    if trigger is None or quiet is None or quiet.length is None or is_saved(trigger, quiet):
+        return
+    soon = pod_set.times_written + COALESCE
+    yield SaveTimes(trigger, quiet) if now >= soon else Wait(soon)
+
+
+def _report(pod_set: PodSet, quiet: Quiet | None, now: datetime) -> Iterator[Step]:
+    """States at once, counts when they have settled a little."""
+    trigger = pod_set.trigger
+    if trigger is None:
+        return
+    statuses = [(trigger, status_of(pod_set, trigger, quiet, now))]
+    statuses += [(rival, conflict_status(pod_set, rival, trigger, now)) for rival in pod_set.rivals]
+    for reported, status in statuses:
+        written = pod_set.statuses.get(reported.metadata.uid, reported.status)
+        soon = pod_set.status_written + COALESCE
+        if status != written:
+            yield WriteStatus(reported, status) if now >= soon or is_news(written, status) else Wait(soon)

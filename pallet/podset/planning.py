@@ -1,0 +1,127 @@
+"""Asking the planner, and taking its answer."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import Final
+
+from pallet.cache.cache import Cache
+from pallet.cache.pod_info import PodInfo
+from pallet.client import Backoff
+from pallet.framework.profile import Profile
+from pallet.planner.interface import Plan, Planner, PlannerError, Problem
+from pallet.podset.decisions import entries
+from pallet.podset.model import Attempt, PodSet, SetKey
+from pallet.podset.sets import take_plan
+from pallet.podset.writes import PLAN_LIMIT, plan_size
+
+log = logging.getLogger(__name__)
+
+PlannerFor = Callable[[str, str], Planner | None]
+"""The planner of a set, by namespace and name; None when no planner looks after it."""
+
+_FIRST_DELAY: Final = 1.0
+_LONGEST_DELAY: Final = 60.0
+"""Seconds between two calls of a planner that failed, or could not place everything."""
+
+
+class Planning:
+    """Makes the plans of sets. `profiles`, by scheduler name, may be filled after this object is made."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        profiles: Mapping[str, Profile],
+        planner_for: PlannerFor,
+        now: Callable[[], datetime],
+        rng: Random,
+    ) -> None:
+        self.planner_for = planner_for
+        self._cache = cache
+        self._profiles = profiles
+        self._now = now
+        self._rng = rng
+        self._tries: dict[SetKey, Backoff] = {}
+        self._replans: dict[SetKey, Backoff] = {}
+
+    def forget(self, key: SetKey) -> None:
+        """Drop what is kept of a set that is gone."""
+        self._tries.pop(key, None)
+        self._replans.pop(key, None)
+
+    async def plan(self, pod_set: PodSet, uids: Sequence[str], *, anew: bool) -> None:
+        """Have members planned. Planned anew, they are held back until there is an answer.
+
+        The answer is dropped when the trigger has been switched back meanwhile. A planner that fails leaves
+        every place as it was; the set's `attempt` says so.
+        """
+        planner = self.planner_for(*pod_set.key)
+        if planner is None:
+            return
+        if anew:
+            pod_set.replanning = frozenset(uids)
+            pod_set.open -= pod_set.replanning
+            pod_set.replan_at = self._later(self._replans, pod_set.key)
+        try:
+            plan = await planner.plan(self._problem(pod_set, uids))
+        except PlannerError as error:
+            self._fail(pod_set, str(error))
+        except Exception as error:
+            log.exception("planner %s broke on pod set %s", planner.name, pod_set.key)
+            self._fail(pod_set, f"planner {planner.name} broke: {error}")
+        else:
+            if pod_set.let_go:
+                self._take(pod_set, uids, plan)
+        finally:
+            pod_set.replanning = frozenset()
+
+    def _problem(self, pod_set: PodSet, uids: Sequence[str]) -> Problem:
+        """What the planner is told: the cluster as if these members had no room reserved yet."""
+        snapshot = self._cache.snapshot.copy()
+        for uid in uids:
+            placement = self._cache.placement(uid)
+            if placement is not None:
+                snapshot.remove(placement.info, placement.row)
+        pods = tuple(PodInfo(pod_set.members[uid].pod) for uid in uids)
+        return Problem(*pod_set.key, pods, snapshot, self._profiles, seed=self._rng.getrandbits(32))
+
+    def _take(self, pod_set: PodSet, uids: Sequence[str], plan: Plan) -> None:
+        """Give the members their places, as far as they still wait for one."""
+        waiting = {member.name: member.uid for member in pod_set.waiting() if member.uid in uids}
+        assignments = {waiting[pod]: node for pod, node in plan.assignments.items() if pod in waiting}
+        refused = {
+            uid: plan.refused.get(pod, f"planner {plan.planner} left this pod out of its answer")
+            for pod, uid in waiting.items()
+            if uid not in assignments
+        }
+        if not _fits(pod_set, assignments):
+            reason = f"the plan would be larger than an object may be ({PLAN_LIMIT} bytes); use smaller pod sets"
+            refused |= dict.fromkeys(assignments, reason)
+            assignments = {}
+        take_plan(pod_set, assignments, refused)
+        now = self._now()
+        if refused:
+            pod_set.attempt = Attempt(now, self._later(self._tries, pod_set.key))
+        else:
+            pod_set.attempt = None
+            self._tries.pop(pod_set.key, None)
+
+    def _fail(self, pod_set: PodSet, error: str) -> None:
+        log.warning("pod set %s has no plan: %s", pod_set.key, error)
+        pod_set.attempt = Attempt(self._now(), self._later(self._tries, pod_set.key), error)
+
+    def _later(self, backoffs: dict[SetKey, Backoff], key: SetKey) -> datetime:
+        now = self._now()
+        backoff = backoffs.setdefault(
+            key, Backoff(_FIRST_DELAY, _LONGEST_DELAY, jitter=0.5, random=self._rng)
+        )
+        return now + timedelta(seconds=backoff.delay(now.timestamp()))
+
+
+def _fits(pod_set: PodSet, assignments: Mapping[str, str]) -> bool:
+    """Whether the plan with these places, by UID, stays below the size an object may have."""
+    kept = {each.pod: each.node for each in entries(pod_set)}
+    added = {pod_set.members[uid].name: node for uid, node in assignments.items()}
+    return plan_size(kept | added) <= PLAN_LIMIT

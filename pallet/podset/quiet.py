@@ -1,0 +1,127 @@
+"""The quiet time: after how long without a new pod a trigger switches to Schedule by itself.
+
+It counts from the later of two moments: when the trigger entered Planning, and when the last pod joined. Both
+are kept as annotations on the trigger, in the API server's time, so that nothing but time and new pods moves
+the end: not a restart, and not the deletion of the youngest pod.
+
+Creation times are whole seconds, cut off. A moment seen as it happened is taken as seen; one that is only
+known from a whole second is taken at its end, so that a quiet time may end up to a second late, but never early.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pallet.api.duration import DurationError, parse_duration
+from pallet.api.pod import Pod
+from pallet.api.podset import (
+    LAST_JOINED,
+    PLANNING_GENERATION,
+    PLANNING_SINCE,
+    QUIET_TIME_LABEL,
+    ScheduleTrigger,
+)
+
+_SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """A trigger's quiet time. `length` is None without a valid label, `error` says what is wrong with one."""
+
+    since: datetime
+    last_joined: datetime | None = None
+    length: timedelta | None = None
+    error: str = ""
+
+    @property
+    def until(self) -> datetime | None:
+        """When it is over; None when it never is: without a label, or before any pod joined."""
+        if self.length is None or self.last_joined is None:
+            return None
+        return max(self.since, self.last_joined) + self.length
+
+
+def quiet_of(trigger: ScheduleTrigger, seen: datetime, last_joined: datetime | None) -> Quiet:
+    """Give the quiet time of a trigger in Planning.
+
+    `seen` is when this process first saw the trigger's present generation, `last_joined` the last join that
+    it knows of.
+    """
+    saved = _moment(trigger, LAST_JOINED)
+    joined = max((time for time in (saved, last_joined) if time is not None), default=None)
+    length, error = _length(trigger)
+    return Quiet(_planning_since(trigger, seen), joined, length, error)
+
+
+def is_saved(trigger: ScheduleTrigger, quiet: Quiet) -> bool:
+    """Whether the trigger's annotations say all that is needed to go on counting after a restart."""
+    return (
+        _moment(trigger, LAST_JOINED) == quiet.last_joined
+        and _moment(trigger, PLANNING_SINCE) == quiet.since
+        and _speaks_of_present(trigger)
+    )
+
+
+def times(trigger: ScheduleTrigger, quiet: Quiet) -> dict[str, str]:
+    """Give the annotations that keep a quiet time."""
+    kept = {PLANNING_SINCE: rfc3339(quiet.since), PLANNING_GENERATION: str(trigger.metadata.generation)}
+    if quiet.last_joined is not None:
+        kept[LAST_JOINED] = rfc3339(quiet.last_joined)
+    return kept
+
+
+def joined_at(pod: Pod, seen: datetime) -> datetime:
+    """When a pod that carried the label from its creation joined, given when it was first seen."""
+    return _sharpened(pod.metadata.creation_timestamp, seen)
+
+
+def rfc3339(time: datetime) -> str:
+    """Write a moment as Kubernetes does, to the microsecond."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _planning_since(trigger: ScheduleTrigger, seen: datetime) -> datetime:
+    """When the trigger entered Planning.
+
+    A generation other than the annotated one is another stay in Planning: the spec has no field but the state.
+    The first generation began with the object, a later one when somebody last wrote the spec.
+    """
+    saved = _moment(trigger, PLANNING_SINCE)
+    if saved is not None and _speaks_of_present(trigger):
+        return saved
+    meta = trigger.metadata
+    if meta.generation <= 1:
+        return _sharpened(meta.creation_timestamp, seen)
+    writes = (entry.time for entry in meta.managed_fields if "f:spec" in entry.fields)
+    return _sharpened(max((time for time in writes if time is not None), default=None), seen)
+
+
+def _speaks_of_present(trigger: ScheduleTrigger) -> bool:
+    return trigger.metadata.annotations.get(PLANNING_GENERATION) == str(trigger.metadata.generation)
+
+
+def _sharpened(second: datetime | None, seen: datetime) -> datetime:
+    """Give the moment within a whole second, as far as it was seen."""
+    return seen if second is None else min(max(seen, second), second + _SECOND)
+
+
+def _length(trigger: ScheduleTrigger) -> tuple[timedelta | None, str]:
+    text = trigger.metadata.labels.get(QUIET_TIME_LABEL)
+    if text is None:
+        return None, ""
+    try:
+        seconds = parse_duration(text)
+    except DurationError as error:
+        return None, f"label {QUIET_TIME_LABEL}: {error}"
+    if seconds < 0:
+        return None, f"label {QUIET_TIME_LABEL}: {text!r} is negative; write a duration such as 2m0s"
+    return timedelta(seconds=seconds), ""
+
+
+def _moment(trigger: ScheduleTrigger, annotation: str) -> datetime | None:
+    """Read an annotation; None where it is missing or no moment."""
+    try:
+        moment = datetime.fromisoformat(trigger.metadata.annotations.get(annotation, ""))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None

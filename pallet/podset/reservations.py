@@ -1,0 +1,41 @@
+"""Keeping the cache's reservations as the plan has them: room for pods that are planned and not yet bound."""
+
+from pallet.cache.cache import Cache, Hold
+from pallet.cache.pod_info import PodInfo
+from pallet.podset.model import Lost, Member, PodSet
+
+NODE_GONE = "NodeGone"
+
+
+def node_of(cache: Cache, uid: str) -> str:
+    """The node that a pod is bound to, or is being bound to; empty for one that only has room kept."""
+    placement = cache.placement(uid)
+    if placement is None or placement.hold is Hold.RESERVED:
+        return ""
+    return cache.snapshot.table.name(placement.row)
+
+
+def keep(cache: Cache, pod_set: PodSet) -> None:
+    """Reserve for each member what its plan says, and note those whose node is gone."""
+    for member in pod_set.waiting():
+        if not member.planned:
+            cache.unreserve(member.uid)
+        elif _exists(cache, member.planned):
+            _reserve(cache, member)
+        else:
+            cache.unreserve(member.uid)
+            pod_set.lost.setdefault(
+                member.uid, Lost(NODE_GONE, f'node "{member.planned}", planned for pod {member.name}, is gone')
+            )
+
+
+def _exists(cache: Cache, node: str) -> bool:
+    table = cache.snapshot.table
+    row = table.row_of.get(node)
+    return row is not None and bool(table.live[row])
+
+
+def _reserve(cache: Cache, member: Member) -> None:
+    placement = cache.placement(member.uid)
+    if placement is None or cache.snapshot.table.name(placement.row) != member.planned:
+        cache.reserve(PodInfo(member.pod), member.planned)

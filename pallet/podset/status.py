@@ -1,0 +1,131 @@
+"""What a trigger's status says about its set."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pallet.api.plan_name import plan_name
+from pallet.api.podset import Condition, ScheduleTrigger, ScheduleTriggerStatus
+from pallet.podset.model import PodSet
+from pallet.podset.quiet import Quiet
+
+Phase = Literal["awaiting-trigger", "planning", "scheduling", "scheduled"]
+
+_LONGEST_MESSAGE = 1024
+
+
+def phase_of(pod_set: PodSet) -> Phase:
+    """How far a set has come, in one word."""
+    if pod_set.trigger is None:
+        return "awaiting-trigger"
+    if not pod_set.let_go:
+        return "planning"
+    return "scheduling" if pod_set.waiting() or pod_set.in_flight else "scheduled"
+
+
+def status_of(
+    pod_set: PodSet, trigger: ScheduleTrigger, quiet: Quiet | None, now: datetime
+) -> ScheduleTriggerStatus:
+    """The status of the trigger that counts.
+
+    total: live pods of the set; bound: those with a node; planned: those in the stored plan, bound ones
+    included; gated: those that may not be scheduled.
+    """
+    members = pod_set.members.values()
+    waiting = pod_set.waiting()
+    bound = sum(member.pod.spec.node_name != "" for member in members)
+    until = quiet.until if quiet is not None and waiting else None
+    return ScheduleTriggerStatus(
+        observed_generation=trigger.metadata.generation,
+        total=len(members),
+        gated=sum(not (pod_set.let_go and pod_set.admitted(member)) for member in waiting),
+        planned=sum(member.name in pod_set.stored for member in members),
+        bound=bound,
+        quiet_until=until and _whole_second(until),
+        conditions=_dated(trigger, (*_conditions(pod_set, quiet), _bound(bound, len(members))), pod_set, now),
+    )
+
+
+def conflict_status(
+    pod_set: PodSet, trigger: ScheduleTrigger, counts: ScheduleTrigger, now: datetime
+) -> ScheduleTriggerStatus:
+    """The status of a trigger that does not count, because another one comes first by name."""
+    message = (
+        f'ScheduleTrigger "{counts.metadata.name}" gates pod set "{pod_set.key.name}", being the first by name; '
+        "delete one of the two"
+    )
+    conflict = Condition("Conflict", "True", "SeveralTriggers", message)
+    return ScheduleTriggerStatus(
+        observed_generation=trigger.metadata.generation,
+        conditions=_dated(trigger, (conflict,), pod_set, now),
+    )
+
+
+def is_news(old: ScheduleTriggerStatus, new: ScheduleTriggerStatus) -> bool:
+    """Whether more than counts and words has changed."""
+    return _state(old) != _state(new)
+
+
+def _state(status: ScheduleTriggerStatus) -> object:
+    return status.observed_generation, [(each.type, each.status, each.reason) for each in status.conditions]
+
+
+def _conditions(pod_set: PodSet, quiet: Quiet | None) -> Iterator[Condition]:
+    if quiet is not None and quiet.error:
+        yield Condition("InvalidQuietTime", "True", "InvalidDuration", quiet.error)
+    yield _planned(pod_set)
+
+
+def _planned(pod_set: PodSet) -> Condition:
+    """Whether every pod has a place in the stored plan, and if not, why."""
+    waiting = pod_set.waiting()
+    refused = [member for member in waiting if member.refused and not member.planned]
+    if not pod_set.let_go:
+        return Condition("Planned", "False", "AwaitingTrigger", "the plan is made when the trigger says Schedule")
+    if not pod_set.members:
+        return Condition("Planned", "False", "NoPods", "the set has no pods")
+    if pod_set.attempt is not None and pod_set.attempt.error:
+        return Condition("Planned", "False", "PlannerFailed", pod_set.attempt.error)
+    if refused:
+        first = min(refused, key=lambda member: member.name)
+        message = f"{len(refused)} of {len(pod_set.members)} pods have no place; {first.name}: {first.refused}"
+        return Condition("Planned", "False", "PodsRefused", message)
+    if all(pod_set.admitted(member) for member in waiting) and not pod_set.lost:
+        if pod_set.ordinary and pod_set.plan is None:
+            return Condition("Planned", "False", "NoPlanner", "no planner looks after the set: no plan is made")
+        return Condition("Planned", "True", "Stored", f"SchedulePlan {plan_name(*pod_set.key)}")
+    return Condition("Planned", "False", "BeingPlanned", "the planner is at work")
+
+
+def _bound(bound: int, total: int) -> Condition:
+    if total and bound == total:
+        return Condition("Bound", "True", "AllBound", "every pod of the set is bound")
+    return Condition("Bound", "False", "NoPods" if not total else "Pending", f"{bound} of {total} pods are bound")
+
+
+def _dated(
+    trigger: ScheduleTrigger, conditions: tuple[Condition, ...], pod_set: PodSet, now: datetime
+) -> tuple[Condition, ...]:
+    """Date each condition: from when it has had this status."""
+    meta = trigger.metadata
+    before = {each.type: each for each in pod_set.statuses.get(meta.uid, trigger.status).conditions}
+    return tuple(
+        Condition(
+            each.type,
+            each.status,
+            each.reason,
+            each.message[:_LONGEST_MESSAGE],
+            last_transition_time=(
+                before[each.type].last_transition_time
+                if each.type in before and before[each.type].status == each.status
+                else now.replace(microsecond=0)
+            ),
+            observed_generation=meta.generation,
+        )
+        for each in conditions
+    )
+
+
+def _whole_second(time: datetime) -> datetime:
+    """Round up, as a countdown does."""
+    return time if time.microsecond == 0 else time.replace(microsecond=0) + timedelta(seconds=1)

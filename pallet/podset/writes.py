@@ -1,0 +1,176 @@
+"""What is written to the API server for a set, one function a write.
+
+Each names what it is about, so that it never hits an object that has taken the name since: the switch and the
+plan by resource version (another state means deciding anew), the rest by UID. All can be done twice.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from pallet.api.meta import Object
+from pallet.api.plan_name import plan_name
+from pallet.api.pod import PODS, Pod
+from pallet.api.podset import (
+    POD_SET_LABEL,
+    SCHEDULE,
+    SCHEDULE_PLANS,
+    SCHEDULE_TRIGGERS,
+    Assignment,
+    Condition,
+    SchedulePlan,
+    ScheduleTrigger,
+    ScheduleTriggerStatus,
+)
+from pallet.api.resource import Resource
+from pallet.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, Priority
+from pallet.podset.model import SetKey
+from pallet.podset.quiet import Quiet, rfc3339, times
+
+T = TypeVar("T", bound=Object)
+
+PLAN_LIMIT = 1_400_000
+"""Bytes that a plan's entries may take; etcd takes 1.5 MiB for the whole request, metadata included."""
+
+_ENTRY = len('{"pod":"","node":""},')
+
+
+class Api(Protocol):
+    """The part of the client that is used here."""
+
+    async def get(self, resource: Resource[T], name: str, namespace: str = "") -> T:
+        """Read one object."""
+        ...
+
+    async def create(self, resource: Resource[T], obj: Mapping[str, Any], namespace: str = "") -> T:
+        """Create an object."""
+        ...
+
+    async def patch(
+        self,
+        resource: Resource[T],
+        name: str,
+        namespace: str,
+        patch: Any,
+        *,
+        subresource: str = "",
+        content_type: str = MERGE_PATCH,
+        safe: bool = False,
+        priority: Priority = Priority.NORMAL,
+    ) -> T:
+        """Change an object."""
+        ...
+
+    async def delete(self, resource: Resource[T], name: str, namespace: str = "", *, uid: str = "") -> None:
+        """Delete an object."""
+        ...
+
+
+def plan_size(entries: Mapping[str, str]) -> int:
+    """How many bytes the entries of a plan take, pods and nodes by name."""
+    return sum(len(pod) + len(node) + _ENTRY for pod, node in entries.items())
+
+
+async def switch(api: Api, trigger: ScheduleTrigger) -> ScheduleTrigger:
+    """Switch a trigger to Schedule, if nobody has touched it meanwhile."""
+    meta = trigger.metadata
+    patch = {"metadata": {"resourceVersion": meta.resource_version}, "spec": {"state": SCHEDULE}}
+    return await api.patch(SCHEDULE_TRIGGERS, meta.name, meta.namespace, patch, safe=True)
+
+
+async def save_times(api: Api, trigger: ScheduleTrigger, quiet: Quiet) -> ScheduleTrigger:
+    """Keep what a quiet time counts from on its trigger."""
+    meta = trigger.metadata
+    patch = {"metadata": {"uid": meta.uid, "annotations": times(trigger, quiet)}}
+    return await api.patch(SCHEDULE_TRIGGERS, meta.name, meta.namespace, patch, safe=True)
+
+
+async def write_status(
+    api: Api, trigger: ScheduleTrigger, status: ScheduleTriggerStatus
+) -> ScheduleTrigger:
+    """Write a trigger's status. Fields that the installed CRD does not know are dropped by the API server."""
+    meta = trigger.metadata
+    body = {
+        "observedGeneration": status.observed_generation,
+        "total": status.total,
+        "gated": status.gated,
+        "planned": status.planned,
+        "bound": status.bound,
+        "quietUntil": _seconds(status.quiet_until),
+        "conditions": [_condition(each) for each in status.conditions],
+    }
+    patch = {"metadata": {"uid": meta.uid}, "status": body}
+    return await api.patch(
+        SCHEDULE_TRIGGERS, meta.name, meta.namespace, patch, subresource="status", safe=True
+    )
+
+
+async def store_plan(
+    api: Api, key: SetKey, plan: SchedulePlan | None, entries: tuple[Assignment, ...]
+) -> SchedulePlan:
+    """Create a set's plan, or give an existing one these entries."""
+    body: dict[str, Any] = {
+        "metadata": {"labels": {POD_SET_LABEL: key.name}},
+        "spec": {"plan": [{"pod": each.pod, "node": each.node} for each in entries]},
+    }
+    name = plan_name(*key)
+    if plan is not None:
+        body["metadata"]["resourceVersion"] = plan.metadata.resource_version
+        return await api.patch(SCHEDULE_PLANS, name, key.namespace, body, safe=True)
+    body["metadata"] |= {"name": name, "namespace": key.namespace}
+    head = {"apiVersion": SCHEDULE_PLANS.api_version, "kind": SchedulePlan.__name__}
+    return await api.create(SCHEDULE_PLANS, head | body, key.namespace)
+
+
+async def drop_plan(api: Api, plan: SchedulePlan) -> None:
+    """Delete a plan, but not another one of its name."""
+    meta = plan.metadata
+    await api.delete(SCHEDULE_PLANS, meta.name, meta.namespace, uid=meta.uid)
+
+
+async def set_unscheduled(api: Api, pod: Pod, reason: str, message: str, now: datetime) -> None:
+    """Say on a pod why it is not scheduled, if nothing has happened to it meanwhile.
+
+    The resource version matters: written after the binding, this would stay on a pod that runs.
+    """
+    meta = pod.metadata
+    before = next((each for each in pod.status.conditions if each.type == "PodScheduled"), None)
+    since = before.last_transition_time if before is not None and before.status == "False" else None
+    condition = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": _seconds(since or now),
+        "observedGeneration": meta.generation,
+    }
+    patch = {
+        "metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version},
+        "status": {"conditions": [condition]},
+    }
+    await api.patch(
+        PODS,
+        meta.name,
+        meta.namespace,
+        patch,
+        subresource="status",
+        content_type=STRATEGIC_MERGE_PATCH,
+        safe=True,
+        priority=Priority.EVENT,
+    )
+
+
+def _condition(condition: Condition) -> dict[str, Any]:
+    return {
+        "type": condition.type,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": condition.message,
+        "lastTransitionTime": _seconds(condition.last_transition_time),
+        "observedGeneration": condition.observed_generation,
+    }
+
+
+def _seconds(time: datetime | None) -> str | None:
+    """Write a moment as meta/v1 Time has it, in whole seconds."""
+    return None if time is None else rfc3339(time.replace(microsecond=0)).replace(".000000", "")

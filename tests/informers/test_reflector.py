@@ -1,0 +1,130 @@
+"""When the reflector tries again, against a scripted server in virtual time."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import anyio
+import pytest
+
+from pallet.api.core import LEASES, Lease
+from pallet.client import Backoff, Client
+from pallet.informers.informer import SharedInformer
+from tests.faults.proxy import Exchange, Fault, FaultProxy, answer
+from tests.faults.virtual_time import VIRTUAL_TIME
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> object:
+    return VIRTUAL_TIME
+
+
+@asynccontextmanager
+async def running(url: str) -> AsyncIterator[SharedInformer[Lease]]:
+    """Run an informer with client-go's back-off, but without its jitter."""
+    async with Client.connect(master=url, qps=0) as client, anyio.create_task_group() as tasks:
+        informer = SharedInformer(client, LEASES, backoff=Backoff(jitter=0.0))
+        tasks.start_soon(informer.run)
+        yield informer
+        tasks.cancel_scope.cancel()
+
+
+def timed(fault: Fault, times: list[float]) -> Fault:
+    """Write down when a request comes in."""
+
+    async def note(exchange: Exchange) -> Any:
+        times.append(anyio.current_time())
+        return await fault(exchange)
+
+    return note
+
+
+def gaps(times: list[float]) -> list[float]:
+    return [round(after - before, 1) for before, after in pairwise(times)]
+
+
+def event(kind: str, version: int, name: str = "", *, end: bool = False) -> bytes:
+    """One line of a watch."""
+    meta: dict[str, Any] = {"name": name, "uid": name, "resourceVersion": str(version)}
+    if end:
+        meta["annotations"] = {"k8s.io/initial-events-end": "true"}
+    return json.dumps({"type": kind, "object": {"metadata": meta}}).encode() + b"\n"
+
+
+def a_list(version: int, *names: str) -> bytes:
+    """The lines of a streamed list; the connection ends with it."""
+    return b"".join(event("ADDED", version, name) for name in names) + event("BOOKMARK", version, end=True)
+
+
+async def test_delays_double_to_half_a_minute() -> None:
+    times: list[float] = []
+    async with FaultProxy.start() as server:
+        server.on("GET", "/leases", timed(answer(503), times), times=100)
+        async with running(server.url):
+            await server.until(lambda: len(times) == 8)
+    assert gaps(times) == [0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0]
+
+
+async def test_a_server_that_asks_for_more_time_gets_it() -> None:
+    times: list[float] = []
+    async with FaultProxy.start() as server:
+        server.on("GET", "/leases", timed(answer(429, headers={"Retry-After": "20"}), times), times=100)
+        async with running(server.url):
+            await server.until(lambda: len(times) == 3)
+    assert gaps(times) == [20.0, 20.0]
+
+
+async def test_a_watch_that_ends_at_once_is_not_repeated_at_once() -> None:
+    times: list[float] = []
+    async with FaultProxy.start() as server:
+        server.on("GET", "/leases", answer(200, a_list(5)), query={"sendInitialEvents": "true"})
+        server.on(
+            "GET",
+            "/leases",
+            answer(200, {"metadata": {"resourceVersion": "5"}}),
+            times=100,
+            query={"limit": "1"},
+        )
+        server.on("GET", "/leases", timed(answer(200, b""), times), times=100)
+        async with running(server.url):
+            await server.until(lambda: len(times) == 4)
+    assert gaps(times) == [0.8, 1.6, 3.2]
+
+
+async def test_a_list_that_breaks_off_is_not_believed() -> None:
+    async with FaultProxy.start() as server:
+        server.on("GET", "/leases", answer(200, event("ADDED", 5, "a")))
+        server.on("GET", "/leases", answer(200, a_list(6, "b")))
+        server.on("GET", "/leases", answer(503), times=100)
+        async with running(server.url) as informer:
+            await informer.synced.wait()
+            assert [lease.metadata.name for lease in informer.store.list()] == ["b"]
+
+
+async def test_an_older_list_is_believed_when_it_is_insisted_on() -> None:
+    gone = json.dumps({"type": "ERROR", "object": {"code": 410}}).encode() + b"\n"
+    names: Callable[[], list[str]] = lambda: [each.metadata.name for each in informer.store.list()]  # noqa: E731
+    async with FaultProxy.start() as server:
+        server.on("GET", "/leases", answer(200, a_list(50, "new") + gone))
+        server.on("GET", "/leases", answer(200, a_list(7, "old")), times=3)
+        server.on("GET", "/leases", answer(200, a_list(8, "old")))
+        server.on("GET", "/leases", answer(503), times=100)
+        async with running(server.url) as informer:
+            await server.until(lambda: len(server.requests) == 5)
+            assert names() == ["new"]
+            await server.until(lambda: len(server.requests) == 6)
+            assert names() == ["old"]
+
+
+async def test_a_server_that_comes_later_is_found(free_tcp_port: int) -> None:
+    async with running(f"http://127.0.0.1:{free_tcp_port}") as informer:
+        await anyio.sleep(60.0)
+        assert "no connection to the API server" in str(informer.last_error)
+        async with FaultProxy.start(port=free_tcp_port) as server:
+            server.on("GET", "/leases", answer(200, a_list(5, "a")))
+            server.on("GET", "/leases", answer(503), times=100)
+            await informer.synced.wait()

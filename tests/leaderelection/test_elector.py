@@ -1,0 +1,318 @@
+"""Candidates for one lease, in virtual time: who leads when, and that two never write at the same time."""
+
+import random
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pallet.config.schema import LeaderElection
+from pallet.leaderelection import LeaderElector, LeadershipLostError, new_identity
+from tests.faults import virtual_time
+from tests.faults.virtual_time import VIRTUAL_TIME
+from tests.leaderelection.memory_lock import Api, MemoryLock, Weather
+
+pytestmark = pytest.mark.anyio
+
+SETTINGS = LeaderElection()
+RETRY = 2.4
+"""The longest pause between two attempts: 2 s and its jitter."""
+
+
+@pytest.fixture
+def anyio_backend() -> object:
+    return VIRTUAL_TIME
+
+
+class Candidate:
+    """An elector with its way to the lease."""
+
+    def __init__(self, api: Api, name: str) -> None:
+        self.lock = MemoryLock(api)
+        self.elector = LeaderElector(
+            self.lock, SETTINGS, name, clock=anyio.current_time, rng=random.Random(name)
+        )
+        self.scope = anyio.CancelScope()
+        self.led_at: float | None = None
+        self.lost: tuple[float, str] | None = None
+        self.led = anyio.Event()
+
+    async def run(self) -> None:
+        """Win the lease and keep it until it is lost, or until `stop`."""
+        with self.scope:
+            await self.elector.acquire()
+            self.led_at = anyio.current_time()
+            self.led.set()
+            try:
+                await self.elector.hold()
+            except LeadershipLostError as error:
+                self.lost = (anyio.current_time(), str(error))
+
+    def stop(self) -> None:
+        """End as if killed: nothing is released."""
+        self.scope.cancel()
+
+    @property
+    def leads(self) -> bool:
+        return self.elector.fence.remaining() > 0
+
+
+class Election:
+    """Candidates that run side by side."""
+
+    def __init__(self, tasks: anyio.abc.TaskGroup) -> None:
+        self.api = Api()
+        self._tasks = tasks
+
+    def candidate(self, name: str) -> Candidate:
+        """Start one."""
+        made = Candidate(self.api, name)
+        self._tasks.start_soon(made.run)
+        return made
+
+    async def leader(self, name: str) -> Candidate:
+        """Start one and wait until it leads."""
+        made = self.candidate(name)
+        await made.led.wait()
+        return made
+
+
+async def test_the_first_candidate_leads_at_once() -> None:
+    async with anyio.create_task_group() as tasks:
+        election = Election(tasks)
+        one = await election.leader("one")
+        assert one.led_at == 0.0
+        assert one.leads
+        assert one.elector.leader == "one"
+        assert one.elector.ready() is None
+        assert one.elector.live() is None
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_leader_goes_on_leading_and_the_other_waits() -> None:
+    async with anyio.create_task_group() as tasks:
+        election = Election(tasks)
+        one = await election.leader("one")
+        two = election.candidate("two")
+        for _ in range(100):
+            await anyio.sleep(1.7)
+            assert one.leads
+            assert not two.leads
+        assert two.elector.leader == "one"
+        assert two.elector.ready() is None
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_killed_leader_is_followed_when_its_lease_has_run_out() -> None:
+    async with anyio.create_task_group() as tasks:
+        election = Election(tasks)
+        one = await election.leader("one")
+        two = election.candidate("two")
+        await anyio.sleep(60)
+        one.stop()
+        await two.led.wait()
+        assert two.led_at is not None
+        # Counted from when it saw the last renewal, at most a retry period old when the leader was killed.
+        assert 60 + 15 - RETRY <= two.led_at <= 60 + 15 + RETRY
+        assert election.api.lease
+        assert election.api.lease.spec.lease_transitions == 1
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_lease_that_was_left_behind_is_watched_for_its_whole_duration() -> None:
+    async with anyio.create_task_group() as tasks:
+        election = Election(tasks)
+        (await election.leader("one")).stop()
+        await anyio.sleep(1000)
+        two = await election.leader("two")
+        assert two.led_at == pytest.approx(1015, abs=0.2 * 15)
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_released_lease_is_taken_at_the_next_look() -> None:
+    async with anyio.create_task_group() as tasks:
+        election = Election(tasks)
+        one = await election.leader("one")
+        two = election.candidate("two")
+        await anyio.sleep(31)
+        one.stop()
+        await one.elector.release()
+        assert not one.leads
+        await two.led.wait()
+        assert two.led_at is not None
+        assert two.led_at <= 31 + RETRY
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_candidate_that_never_led_releases_nothing() -> None:
+    async with anyio.create_task_group() as tasks:
+        election = Election(tasks)
+        await election.leader("one")
+        two = election.candidate("two")
+        await anyio.sleep(5)
+        two.stop()
+        await two.elector.release()
+        assert election.api.lease
+        assert election.api.lease.spec.holder_identity == "one"
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_release_that_fails_is_only_logged() -> None:
+    async with anyio.create_task_group() as tasks:
+        one = await Election(tasks).leader("one")
+        one.stop()
+        one.lock.silent = True
+        await one.elector.release()
+        assert anyio.current_time() <= SETTINGS.renew_deadline
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [("refuses", "connection refused"), ("silent", "no answer in"), ("loses_answers", "reset")],
+)
+async def test_leadership_is_lost_at_the_deadline_when_no_renewal_succeeds(fault: str, why: str) -> None:
+    async with anyio.create_task_group() as tasks:
+        one = await Election(tasks).leader("one")
+        await anyio.sleep(20.5)  # the last renewal is that of second 20
+        setattr(one.lock, fault, True)
+        await anyio.sleep(9.4)
+        assert one.leads
+        assert one.lost is None
+        assert why in (one.elector.ready() or "")
+        await anyio.sleep(0.2)
+        assert not one.leads
+        assert one.lost is not None
+        at, message = one.lost
+        assert at == pytest.approx(30.0)
+        assert "was not renewed in 10 s: " in message
+
+
+async def test_the_deadline_counts_from_when_the_renewal_was_sent() -> None:
+    async with anyio.create_task_group() as tasks:
+        one = Candidate(Api(), "one")
+        one.lock.delay = lambda: 1.0
+        tasks.start_soon(one.run)
+        await one.led.wait()
+        assert one.led_at == 4.0  # a read and a write of 2 s each
+        assert one.elector.fence.until_deadline() == 10.0 - 2.0
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("fault", ["refuses", "silent", "loses_answers"])
+async def test_a_short_trouble_does_not_cost_the_lease(fault: str) -> None:
+    async with anyio.create_task_group() as tasks:
+        election = Election(tasks)
+        one = await election.leader("one")
+        two = election.candidate("two")
+        for _ in range(20):
+            await anyio.sleep(10)
+            setattr(one.lock, fault, True)
+            await anyio.sleep(4)
+            setattr(one.lock, fault, False)
+            assert one.leads
+        assert one.lost is None
+        assert two.led_at is None
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("holder", "named"), [("other", "other"), ("", "nobody")])
+async def test_a_lease_taken_away_is_lost_at_once(holder: str, named: str) -> None:
+    async with anyio.create_task_group() as tasks:
+        election = Election(tasks)
+        one = await election.leader("one")
+        await anyio.sleep(20.5)
+        election.api.change(holder_identity=holder)
+        await anyio.sleep(4)
+        assert one.lost is not None
+        assert one.lost[1] == f"leadership lost: the lease planner-system/scheduler is held by {named}"
+        assert not one.leads
+
+
+async def test_a_deleted_lease_is_made_again() -> None:
+    async with anyio.create_task_group() as tasks:
+        election = Election(tasks)
+        one = await election.leader("one")
+        await anyio.sleep(20.5)
+        election.api.lease = None
+        await anyio.sleep(20)
+        assert one.leads
+        assert election.api.lease
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_candidate_without_an_api_server_is_not_ready_and_says_why() -> None:
+    async with anyio.create_task_group() as tasks:
+        one = Candidate(Api(), "one")
+        assert one.elector.ready() == "the lease has not been read yet"
+        one.lock.refuses = True
+        tasks.start_soon(one.run)
+        await anyio.sleep(10)
+        assert "connection refused" in (one.elector.ready() or "")
+        one.lock.refuses = False
+        await one.led.wait()
+        assert one.elector.ready() is None
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_leader_that_runs_on_after_its_lease_is_not_alive() -> None:
+    async with anyio.create_task_group() as tasks:
+        one = await Election(tasks).leader("one")
+        one.stop()  # nothing renews, and nothing ends the process either
+        await anyio.sleep(15 + 19)
+        assert one.elector.live() is None
+        await anyio.sleep(2)
+        assert one.elector.live() == "the lease ended 21 s ago"
+
+
+def test_identities_are_unique() -> None:
+    assert new_identity() != new_identity()
+
+
+Write = tuple[float, float, str]
+"""When a write began, when it ended, and whose it was."""
+
+
+async def write_always(candidate: Candidate, rng: random.Random, writes: list[Write]) -> None:
+    """Write whenever the fence lets one through, each for as long as it may."""
+    while True:
+        allowed = candidate.elector.fence.remaining()
+        if allowed > 0:
+            begun = anyio.current_time()
+            await anyio.sleep(allowed * rng.choice((0.1, 0.9, 1.0)))
+            writes.append((begun, anyio.current_time(), candidate.elector.identity))
+        await anyio.sleep(rng.uniform(0.1, 2.0))
+
+
+async def follow(api: Api, name: str, rng: random.Random, writes: list[Write]) -> None:
+    """Be a candidate, under a new name whenever leadership was lost, as a process that is started anew."""
+    for run in range(1000):
+        async with anyio.create_task_group() as tasks:
+            candidate = Candidate(api, f"{name}-{run}")
+            tasks.start_soon(Weather(rng).trouble, candidate.lock)
+            tasks.start_soon(write_always, candidate, rng, writes)
+            await candidate.run()
+            tasks.cancel_scope.cancel()
+
+
+async def simulate(seed: int) -> list[Write]:
+    """Three candidates with bad networks for ten minutes; give what they wrote, in order."""
+    rng = random.Random(seed)
+    writes: list[Write] = []
+    api = Api()
+    with anyio.move_on_after(600):
+        async with anyio.create_task_group() as tasks:
+            for name in ("one", "two", "three"):
+                tasks.start_soon(follow, api, name, rng, writes)
+    return sorted(writes)
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=25, deadline=None)
+def test_two_candidates_never_write_at_the_same_time(seed: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(virtual_time, "SETTLE", 0.0)  # there are no sockets here
+        writes = anyio.run(simulate, seed, backend_options=VIRTUAL_TIME[1])
+    assert len(writes) > 20
+    for (_, ended, one), (begun, _, other) in zip(writes, writes[1:], strict=False):
+        assert one == other or ended <= begun

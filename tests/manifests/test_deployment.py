@@ -1,0 +1,164 @@
+"""What runs in the cluster: one guarded Deployment that takes the place of the original's three."""
+
+import copy
+import http.client
+import json
+import ssl
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pallet.config.load import load
+from tests.manifests.documents import ROOT, Document, find, rendered
+from tools.controlplane.controlplane import ControlPlane
+
+NAME = "podset-planner-scheduler"
+
+ORIGINAL_LABELS = {
+    "app": NAME,
+    "app.kubernetes.io/name": NAME,
+    "app.kubernetes.io/component": "scheduler",
+    "app.kubernetes.io/part-of": "podset-planner",
+}
+ORIGINAL_DEPLOYMENT = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": NAME, "namespace": "planner-system", "labels": ORIGINAL_LABELS},
+    "spec": {
+        "selector": {"matchLabels": ORIGINAL_LABELS},
+        "template": {
+            "metadata": {"labels": ORIGINAL_LABELS},
+            "spec": {"containers": [{"name": NAME, "image": "original", "args": ["--leader-elect=false"]}]},
+        },
+    },
+}
+
+
+def deployment() -> Document:
+    return find(rendered("default"), "Deployment", NAME)
+
+
+def container() -> Document:
+    [only] = deployment()["spec"]["template"]["spec"]["containers"]
+    the_container: Document = only
+    return the_container
+
+
+def test_two_schedulers_never_run_side_by_side(tmp_path: Path) -> None:
+    assert deployment()["spec"]["strategy"] == {"type": "Recreate"}
+    assert not any("leader-elect" in argument for argument in container()["args"])
+    election = load(written_config(tmp_path)).leader_election
+    assert election.leader_elect
+    assert (election.resource_namespace, election.resource_name) == ("planner-system", NAME)
+
+
+def test_the_config_map_gives_the_profile_its_plugin(tmp_path: Path) -> None:
+    [profile] = load(written_config(tmp_path)).profiles
+    assert profile.scheduler_name == NAME
+    assert [plugin.name for plugin in profile.plugins.multi_point.enabled] == ["PodSetPlanner"]
+
+
+def written_config(directory: Path) -> Path:
+    """The configuration file as the container finds it, by the path in its arguments."""
+    [argument] = container()["args"]
+    [mount] = [each for each in container()["volumeMounts"] if each["name"] == "scheduler-config"]
+    path = Path(argument.removeprefix("--config="))
+    assert str(path.parent) == mount["mountPath"]
+    config_map = find(rendered("default"), "ConfigMap", "scheduler-config")
+    file = directory / path.name
+    file.write_text(config_map["data"][path.name])
+    return file
+
+
+def test_the_service_leads_to_the_planner() -> None:
+    service = find(rendered("default"), "Service", "podset-planner")
+    assert service["metadata"]["labels"]["planner.ciena.io/default"] == "enabled"
+    [port] = service["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (7309, 7777)
+    assert service["spec"]["selector"].items() <= ORIGINAL_LABELS.items()
+
+
+def test_probes_ask_the_secure_port() -> None:
+    ports = {port["name"]: port["containerPort"] for port in container()["ports"]}
+    for probe, path in (
+        ("startupProbe", "/livez"),
+        ("livenessProbe", "/livez"),
+        ("readinessProbe", "/readyz"),
+    ):
+        asked = container()[probe]["httpGet"]
+        assert (asked["path"], asked["scheme"], ports[asked["port"]]) == (path, "HTTPS", 10259)
+
+
+def test_the_root_file_system_is_read_only() -> None:
+    assert container()["securityContext"]["readOnlyRootFilesystem"]
+    assert deployment()["spec"]["template"]["spec"]["securityContext"]["runAsUser"] == 65532
+
+
+def test_everything_that_has_a_namespace_is_in_planner_system() -> None:
+    elsewhere = {
+        each["kind"] for each in rendered("default") if each["metadata"].get("namespace") != "planner-system"
+    }
+    assert elsewhere == {
+        "Namespace",
+        "CustomResourceDefinition",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "FlowSchema",
+    }
+
+
+def test_the_demo_differs_in_the_replicas_only() -> None:
+    demo = copy.deepcopy(rendered("demo"))
+    assert find(demo, "Deployment", NAME)["spec"]["replicas"] == 0
+    find(demo, "Deployment", NAME)["spec"]["replicas"] = deployment()["spec"]["replicas"]
+    assert demo == rendered("default")
+
+
+@pytest.mark.e2e
+def test_takes_the_place_of_the_original_deployment(installed: ControlPlane) -> None:
+    installed.kubectl("apply", "-f", "-", input=json.dumps(ORIGINAL_DEPLOYMENT))
+    installed.kubectl("apply", "-k", str(ROOT / "config" / "demo"))
+    live = json.loads(
+        installed.kubectl("get", "deployment", NAME, "--namespace=planner-system", "--output=json")
+    )
+    assert live["spec"]["strategy"] == {"type": "Recreate"}
+    assert live["spec"]["template"]["spec"]["containers"][0]["args"] == container()["args"]
+
+
+@pytest.mark.e2e
+def test_the_pod_keeps_to_the_restricted_standard(installed: ControlPlane) -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", **deployment()["spec"]["template"]}
+    pod["metadata"] = {"name": "trial", "namespace": "planner-system"}
+    installed.kubectl("create", "--dry-run=server", "-f", "-", input=yaml.safe_dump(pod))
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("schema", "request_path"),
+    [
+        ("podset-planner-scheduler", "/api/v1/nodes"),
+        (
+            "podset-planner-scheduler-leader-election",
+            "/apis/coordination.k8s.io/v1/namespaces/planner-system/leases/podset-planner-scheduler",
+        ),
+    ],
+)
+def test_the_api_server_gives_its_requests_their_own_flow(
+    installed: ControlPlane, schema: str, request_path: str
+) -> None:
+    uid = installed.kubectl("get", "flowschema", schema, "--output=jsonpath={.metadata.uid}")
+    kubeconfig = yaml.safe_load(installed.kubeconfig_for_service_account("planner-system", NAME).read_text())
+    token = kubeconfig["users"][0]["user"]["token"]
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", installed.port, context=ssl.create_default_context(cafile=installed.ca_file)
+    )
+    with closing(connection):
+        # The API server learns of a new schema a moment later, so it may have to be asked again.
+        while True:
+            connection.request("GET", request_path, headers={"Authorization": f"Bearer {token}"})
+            answer = connection.getresponse()
+            answer.read()
+            if answer.headers["X-Kubernetes-Pf-Flowschema-Uid"] == uid:
+                break

@@ -1,0 +1,215 @@
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from pallet.api.node import Node
+from pallet.api.pod import Pod
+from pallet.cache.pod_info import PodInfo
+from pallet.cache.snapshot import Snapshot
+from pallet.framework.state import CycleState
+from pallet.framework.status import SUCCESS, Status, error
+from pallet.planner import placement
+from pallet.planner.greedy import GreedyPlanner
+from pallet.planner.interface import HYPOTHESIS, Plan
+from tests.planner.scene import PROFILES, ZONE, node, pod, problem
+
+pytestmark = pytest.mark.anyio
+
+TWO = (node("n1"), node("n2"))
+THREE = (*TWO, node("n3"))
+
+
+async def planned(nodes: Sequence[Node], pods: Sequence[Pod], placed: Sequence[Pod] = ()) -> Plan:
+    return await GreedyPlanner().plan(problem(nodes, pods, placed))
+
+
+def test_the_order_of_placing() -> None:
+    pods = [
+        pod("needs-another", "3", app="a", near=["b"]),
+        pod("needs-its-like", "3", app="b", near=["b"]),
+        pod("small-2", "1"),
+        pod("small-1", "1"),
+        pod("large", "2"),
+        pod("urgent", "1", app="c", near=["b"], priority=1),
+    ]
+    posed = problem(TWO, pods)
+    assert [info.pod.metadata.name for info in placement.placing_order(posed.pods, posed.snapshot)] == [
+        "urgent",
+        "large",
+        "small-1",
+        "small-2",
+        "needs-its-like",
+        "needs-another",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "pods", "placed", "expected"),
+    [
+        pytest.param(TWO, (), (), {}, id="no pods"),
+        pytest.param(
+            (node("n1", "2"), node("n2", "4")), (pod("a", "3"),), (), {"a": "n2"}, id="the only one with room"
+        ),
+        pytest.param(
+            (node("n1", "4"), node("n2", "3")),
+            (pod("a", "2"),),
+            (pod("old", "3", on="n1"),),
+            {"a": "n2"},
+            id="what bound pods use counts",
+        ),
+        pytest.param(
+            (node("n1", "4"), node("n2", "2")),
+            (pod("a-small", "2"), pod("large", "4")),
+            (),
+            {"large": "n1", "a-small": "n2"},
+            id="the larger one first",
+        ),
+        pytest.param(
+            (node("n1", "4"),),
+            (pod("large", "4"), pod("urgent", "1", priority=9)),
+            (),
+            {"urgent": "n1"},
+            id="the higher priority before the larger one",
+        ),
+        pytest.param(
+            (node("n1", taint="dedicated"), node("n2", "1")),
+            (pod("a", "2", tolerates="dedicated"), pod("b", "1")),
+            (),
+            {"a": "n1", "b": "n2"},
+            id="a tolerated taint is no obstacle (fault 12)",
+        ),
+        pytest.param(
+            (node("n1", unschedulable=True), node("n2")), (pod("a"),), (), {"a": "n2"}, id="a cordoned node"
+        ),
+        pytest.param(
+            (node("n1", "1"), node("n2", "8")),
+            (pod("a-client", "1", app="client", near=["server"]), pod("server", "2", app="server")),
+            (),
+            {"server": "n2", "a-client": "n2"},
+            id="the anchor before the one that needs it",
+        ),
+        pytest.param(
+            (node("n1", "8"),),
+            (
+                pod("a", app="a", near=["b"]),
+                pod("b", app="b", near=["c"]),
+                pod("c", app="c", near=["d"]),
+                pod("d", app="d"),
+            ),
+            (),
+            {"d": "n1", "c": "n1", "b": "n1", "a": "n1"},
+            id="a chain in the wrong order",
+        ),
+        pytest.param(
+            (node("n1", "1", zone="z1"), node("n2", "1", zone="z2"), node("n3", "2", zone="z2")),
+            (pod("a", app="x", near=["x"], topology=ZONE), pod("b", "2", app="x", near=["x"], topology=ZONE)),
+            (),
+            {"b": "n3", "a": "n2"},
+            id="a group that wants to be together starts somewhere",
+        ),
+        pytest.param(
+            (node("n1", "2", zone="z1"), node("n2", "8", zone="z1"), node("n3", "8", zone="z2")),
+            (pod("app-1", app="1", away=["2"], topology=ZONE), pod("app-2", app="2", away=["1"])),
+            (pod("there", app="2", on="n2"),),
+            {"app-1": "n3", "app-2": "n2"},
+            id="anti-affinity, also of bound pods",
+        ),
+    ],
+)
+async def test_pods_go_where_they_fit_best(
+    nodes: Sequence[Node], pods: Sequence[Pod], placed: Sequence[Pod], expected: dict[str, str]
+) -> None:
+    plan = await planned(nodes, pods, placed)
+    assert plan.assignments == expected
+    assert {*plan.assignments, *plan.refused} == {each.metadata.name for each in pods}
+
+
+async def test_the_set_s_own_sum_counts_and_every_pod_left_out_has_its_reason() -> None:
+    """Faults 12 and 15: eight pods of 3 cpu on three nodes of 4."""
+    plan = await planned(THREE, [pod(f"p{i}", "3") for i in range(8)])
+    assert sorted(plan.assignments.values()) == ["n1", "n2", "n3"]
+    assert set(plan.refused.values()) == {"0/3 nodes are available: 3 Insufficient cpu."}
+    assert len(plan.refused) == 5
+
+
+async def test_bare_pods_of_one_image_are_no_duplicates() -> None:
+    """Fault 16."""
+    plan = await planned(THREE, [pod(f"p{i}", "1") for i in range(8)])
+    assert len(plan.assignments) == 8
+    assert not plan.refused
+
+
+async def test_required_anti_affinity_leaves_out_what_has_no_node_of_its_own() -> None:
+    plan = await planned(TWO, [pod(f"p{i}", app="x", away=["x"]) for i in range(3)])
+    assert sorted(plan.assignments.values()) == ["n1", "n2"]
+    assert list(plan.refused.values()) == [
+        "0/2 nodes are available: 2 node(s) didn't match pod anti-affinity rules."
+    ]
+
+
+async def test_preferred_anti_affinity_spreads_but_refuses_nobody() -> None:
+    """Fault 12."""
+    plan = await planned(THREE, [pod(f"p{i}", "100m", app="x", rather_away=["x"]) for i in range(6)])
+    assert Counter(plan.assignments.values()) == {"n1": 2, "n2": 2, "n3": 2}
+
+
+async def test_what_an_intolerable_taint_leaves_out_says_so() -> None:
+    plan = await planned([node("n1", taint="dedicated")], [pod("a")])
+    assert plan.refused == {"a": "0/1 nodes are available: 1 node(s) had untolerated taint(s)."}
+
+
+async def test_only_the_named_nodes_are_used() -> None:
+    plan = await GreedyPlanner().plan(problem(THREE, [pod(f"p{i}") for i in range(4)], only=["n2", "gone"]))
+    assert set(plan.assignments.values()) == {"n2"}
+
+
+async def test_each_assignment_is_legal_after_the_ones_before_it() -> None:
+    pods = [pod("a", app="a", near=["b"]), pod("b", app="b", near=["c"]), pod("c", app="c")]
+    plan = await planned(THREE, pods)
+    assert list(plan.assignments) == ["c", "b", "a"]
+
+
+async def test_the_same_seed_gives_the_same_plan() -> None:
+    pods = [pod(f"p{i}") for i in range(6)]
+    plans = [await GreedyPlanner().plan(problem(THREE, pods, seed=seed)) for seed in (*range(8), *range(8))]
+    assert plans[:8] == plans[8:]
+    assert len({tuple(plan.assignments.items()) for plan in plans}) > 1
+
+
+class Strict:
+    """A plugin that refuses pods outside of a hypothesis, and fails on one pod."""
+
+    name = "Strict"
+
+    def pre_filter(
+        self, state: CycleState, info: PodInfo, snapshot: Snapshot
+    ) -> tuple[frozenset[str] | None, Status]:
+        return None, SUCCESS if state.read(HYPOTHESIS) else error("not a hypothesis")
+
+
+async def test_plugins_can_tell_that_nothing_is_decided_yet() -> None:
+    profile = PROFILES["default-scheduler"]
+    strict = {"default-scheduler": replace(profile, pre_filter=(*profile.pre_filter, Strict()))}
+    plan = await GreedyPlanner().plan(replace(problem(TWO, [pod("a")]), profiles=strict))
+    assert set(plan.assignments) == {"a"}
+
+
+async def test_a_long_set_is_planned_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement, "SLICE", 0.0)
+    turns = 0
+    done = anyio.Event()
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while not done.is_set():
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(count_turns)
+        await planned(THREE, [pod(f"p{i}", "10m") for i in range(20)])
+        done.set()
+    assert turns >= 20

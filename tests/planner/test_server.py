@@ -1,0 +1,199 @@
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import grpc
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from pallet.api.pod import Pod
+from pallet.cache.cache import Cache
+from pallet.cache.pod_info import PodInfo
+from pallet.planner.greedy import GreedyPlanner
+from pallet.planner.interface import Planner, PlannerError
+from pallet.planner.protocol import METHOD, SERVICE, TLSFiles
+from pallet.planner.remote import RemotePlanner
+from pallet.planner.server import PlannerServer
+from pallet.planner.wire.planner_pb2 import SchedulePlanRequest, SchedulePlanResponse
+from tests.planner.scene import PROFILES, FixedPlanner, cache_of, node, pod, problem
+from tools.controlplane.certificates import Authority, Pair
+
+pytestmark = pytest.mark.anyio
+
+PODS = [pod(f"p{i}", "3") for i in range(4)]
+NODES = [node("n1"), node("n2"), node("n3")]
+
+
+@asynccontextmanager
+async def served(
+    cache: Cache, pods: Sequence[Pod], planner: Planner | None = None, tls: TLSFiles | None = None
+) -> AsyncIterator[str]:
+    """Serve the set shop/web; gives the address."""
+
+    def members(namespace: str, pod_set: str) -> Sequence[Pod]:
+        return pods if (namespace, pod_set) == ("shop", "web") else ()
+
+    server = PlannerServer(planner or GreedyPlanner(), cache, PROFILES, members)
+    async with anyio.create_task_group() as tasks:
+        port = await tasks.start(server.serve, "127.0.0.1:0", tls)
+        yield f"127.0.0.1:{port}"
+        tasks.cancel_scope.cancel()
+
+
+async def ask(
+    address: str, *, namespace: str = "shop", pod_set: str = "web", nodes: Sequence[str] = ()
+) -> SchedulePlanResponse:
+    async with grpc.aio.insecure_channel(address) as channel:
+        call = channel.unary_unary(
+            f"/{SERVICE}/{METHOD}",
+            request_serializer=SchedulePlanRequest.SerializeToString,
+            response_deserializer=SchedulePlanResponse.FromString,
+        )
+        answer: SchedulePlanResponse = await call(
+            SchedulePlanRequest(namespace=namespace, podSet=pod_set, eligibleNodes=nodes)
+        )
+        return answer
+
+
+async def test_a_set_is_planned_and_what_does_not_fit_is_explained() -> None:
+    async with served(cache_of(NODES), PODS) as address:
+        answer = await ask(address)
+    assert sorted(answer.assignments.values()) == ["n1", "n2", "n3"]
+    assert list(answer.refused.values()) == ["0/3 nodes are available: 3 Insufficient cpu."]
+
+
+async def test_only_eligible_nodes_are_used() -> None:
+    async with served(cache_of(NODES), PODS) as address:
+        answer = await ask(address, nodes=["n2", "gone"])
+    assert list(answer.assignments.values()) == ["n2"]
+    assert len(answer.refused) == 3
+
+
+async def test_members_that_have_a_node_keep_it() -> None:
+    """Fault 6. One is bound, one about to be, one has room kept for it by an earlier plan."""
+    bound, assumed, reserved = pod("bound", "3", on="n1"), pod("assumed", "3"), pod("reserved", "3")
+    cache = cache_of(NODES, [bound])
+    cache.assume(PodInfo(assumed), "n2")
+    cache.reserve(PodInfo(reserved), "n3")
+    async with served(cache, [bound, assumed, reserved]) as address:
+        answer = await ask(address)
+    assert dict(answer.assignments) == {"bound": "n1", "assumed": "n2", "reserved": "n3"}
+
+
+async def test_the_live_model_is_left_as_it_is() -> None:
+    cache = cache_of(NODES)
+    async with served(cache, PODS) as address:
+        first = await ask(address)
+        assert await ask(address) == first
+    assert not cache.snapshot.table.requested.any()
+
+
+async def test_a_set_without_pods_has_an_empty_plan() -> None:
+    async with served(cache_of(NODES), PODS) as address:
+        assert await ask(address, pod_set="other") == SchedulePlanResponse()
+
+
+@pytest.mark.parametrize(
+    ("planner", "pod_set", "code", "details"),
+    [
+        (GreedyPlanner(), "", grpc.StatusCode.INVALID_ARGUMENT, "namespace and podSet must be given"),
+        (FixedPlanner("p", PlannerError("no luck")), "web", grpc.StatusCode.UNAVAILABLE, "no luck"),
+    ],
+    ids=["no set", "planner failed"],
+)
+async def test_errors_have_their_status(
+    planner: Planner, pod_set: str, code: grpc.StatusCode, details: str
+) -> None:
+    async with served(cache_of(NODES), PODS, planner) as address:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ask(address, pod_set=pod_set)
+    assert (caught.value.code(), caught.value.details()) == (code, details)
+
+
+async def test_calls_in_progress_are_answered_at_the_end() -> None:
+    asked, go_on = anyio.Event(), anyio.Event()
+
+    class Slow(GreedyPlanner):
+        async def plan(self, problem: Any) -> Any:
+            asked.set()
+            await go_on.wait()
+            return await super().plan(problem)
+
+    answers = []
+
+    async def call(address: str) -> None:
+        answers.append(await ask(address))
+
+    async with anyio.create_task_group() as tasks, served(cache_of(NODES), PODS, Slow()) as address:
+        tasks.start_soon(call, address)
+        await asked.wait()
+        go_on.set()
+    assert len(answers[0].assignments) == 3
+
+
+async def test_a_taken_port_is_an_error_that_names_it() -> None:
+    async with served(cache_of(NODES), PODS) as address:
+        server = PlannerServer(GreedyPlanner(), Cache(), PROFILES, lambda _namespace, _set: ())
+        with pytest.raises(OSError, match=f"the planner cannot listen on {address}"):
+            await server.serve(address)
+
+
+async def test_reflection_tells_the_services_and_the_messages() -> None:
+    questions = [
+        reflection_pb2.ServerReflectionRequest(list_services=""),
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol=SERVICE),
+    ]
+    async with served(cache_of(NODES), PODS) as address, grpc.aio.insecure_channel(address) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        services, file = [answer async for answer in stub.ServerReflectionInfo(iter(questions))]
+    assert {service.name for service in services.list_services_response.service} == {
+        "planner.SchedulePlanner",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+    assert b"BuildSchedulePlan" in file.file_descriptor_response.file_descriptor_proto[0]
+
+
+@pytest.mark.parametrize("service", ["", SERVICE])
+async def test_health_is_serving(service: str) -> None:
+    async with served(cache_of(NODES), PODS) as address, grpc.aio.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def files(folder: Path, authority: Authority, pair: Pair) -> TLSFiles:
+    """Write what one side needs, and give the paths."""
+    contents = {"ca.pem": authority.pair.certificate, "tls.crt": pair.certificate, "tls.key": pair.key}
+    folder.mkdir()
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return TLSFiles(*(str(folder / name) for name in contents))
+
+
+async def test_both_sides_of_mutual_tls_know_each_other(tmp_path: Path) -> None:
+    """Fault 4: the original dials in plain text."""
+    authority, stranger = Authority.create(), Authority.create()
+    server = files(tmp_path / "server", authority, authority.server())
+    client = files(tmp_path / "client", authority, authority.client("scheduler"))
+    intruder = files(tmp_path / "intruder", authority, stranger.client("scheduler"))
+    async with served(cache_of(NODES), PODS, tls=server) as address:
+
+        def remote(tls: TLSFiles | None) -> RemotePlanner:
+            return RemotePlanner("ops", "planner", tls=tls, resolve=lambda _namespace, _service: address)
+
+        plan = await remote(client).plan(problem(NODES, PODS))
+        assert len(plan.assignments) == 3
+        for stranger_to_the_server in (None, intruder):
+            with pytest.raises(PlannerError, match="UNAVAILABLE"):
+                await remote(stranger_to_the_server).plan(problem(NODES, PODS))
+
+
+async def test_a_missing_tls_file_is_named() -> None:
+    missing = TLSFiles("/nowhere/ca.pem", "/nowhere/tls.crt", "/nowhere/tls.key")
+    with pytest.raises(PlannerError, match=r"^planner ops/p: cannot read the TLS files: .*/nowhere/ca\.pem"):
+        await RemotePlanner("ops", "p", tls=missing).plan(problem(NODES, PODS))
