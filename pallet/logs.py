@@ -13,7 +13,7 @@ import json
 import logging
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from queue import SimpleQueue
@@ -68,9 +68,19 @@ class Logger:
     def _log(self, level: int, message: str, fields: dict[str, object]) -> None:
         logger = self._logger
         if logger.isEnabledFor(level):
-            record = logging.LogRecord(logger.name, level, "", 0, message, (), None)
-            record.fields = fields
-            logger.handle(record)
+            logger.handle(Record(logger.name, level, message, fields))
+
+
+class Record(logging.LogRecord):
+    """A message with fields. Handlers that know nothing of fields see them at the end of the message."""
+
+    def __init__(self, name: str, level: int, message: str, fields: Mapping[str, object]) -> None:
+        super().__init__(name, level, "", 0, message, (), None)
+        self.fields = fields
+
+    def getMessage(self) -> str:  # noqa: N802 - the name of the base class
+        """Give message and fields."""
+        return " ".join([str(self.msg), *_pairs(self.fields)])
 
 
 def get_logger(name: str) -> Logger:
@@ -101,8 +111,11 @@ class Formatter(logging.Formatter):
         """Write time, level, module, message and fields."""
         time = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         name = record.name.removeprefix(f"{ROOT}.")
-        parts = [time, _level_name(record.levelno), name, _quoted(record.getMessage())]
-        parts += [f"{key}={_value(value)}" for key, value in getattr(record, "fields", {}).items()]
+        parts = [time, _level_name(record.levelno), name]
+        if isinstance(record, Record):
+            parts += [_quoted(record.msg), *_pairs(record.fields)]
+        else:
+            parts.append(_quoted(record.getMessage()))
         if record.exc_info:
             parts.append(f"traceback={_quoted(self.formatException(record.exc_info))}")
         return " ".join(parts)
@@ -139,7 +152,7 @@ class _QueueHandler(logging.Handler):
             self._write(record)
             if self._dropped:
                 dropped, self._dropped = self._dropped, 0
-                self._write(_dropped_record(dropped))
+                self._write(Record(__name__, logging.WARNING, "Dropped log records", {"count": dropped}))
 
     def _write(self, record: logging.LogRecord) -> None:
         try:
@@ -150,15 +163,13 @@ class _QueueHandler(logging.Handler):
             self._dropped += 1
 
 
-def _dropped_record(count: int) -> logging.LogRecord:
-    record = logging.LogRecord(__name__, logging.WARNING, "", 0, "Dropped log records", (), None)
-    record.fields = {"count": count}
-    return record
-
-
 def _level_name(level: int) -> str:
     """Name a level; those of `Logger.v` are V1 to V10."""
     return f"V{logging.INFO - level}" if level < logging.INFO else logging.getLevelName(level)
+
+
+def _pairs(fields: Mapping[str, object]) -> list[str]:
+    return [f"{key}={_value(value)}" for key, value in fields.items()]
 
 
 def _value(value: object) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pallet.logs import BACKLOG, Formatter, get_logger, logging_to
+from pallet.logs import BACKLOG, Formatter, Record, get_logger, logging_to
 
 log = get_logger("pallet.scheduler.binding")
 
@@ -52,11 +52,11 @@ def test_a_field_is_quoted_when_it_could_be_mistaken(value: object, shown: str) 
 
 @given(st.text(), st.text())
 def test_nobody_can_forge_a_line(message: str, value: str) -> None:
-    record = logging.LogRecord("pallet.x", logging.INFO, "", 0, "%s", (message,), None)
-    record.fields = {"field": value}
-    line = Formatter().format(record)
-    assert line.splitlines() == [line]
-    assert line.isprintable()
+    plain = logging.LogRecord("pallet.x", logging.INFO, "", 0, "%s", (message,), None)
+    for record in (Record("pallet.x", logging.INFO, message, {"field": value}), plain):
+        line = Formatter().format(record)
+        assert line.splitlines() == [line]
+        assert line.isprintable()
 
 
 @pytest.mark.parametrize(
@@ -129,6 +129,11 @@ class SlowStream(io.StringIO):
     def write(self, text: str) -> int:
         self.opened.wait()
         return super().write(text)
+
+
+def test_other_handlers_see_the_fields_in_the_message(caplog: pytest.LogCaptureFixture) -> None:
+    log.warning("Bound pod", pod="default/web-0", why="it fits")
+    assert caplog.messages == ['Bound pod pod=default/web-0 why="it fits"']
 
 
 def test_a_slow_reader_does_not_block_and_loses_only_what_is_too_much() -> None:

@@ -65,6 +65,8 @@ class Client:
         self._transport = transport
         self._limiter = limiter
         self._user_agent = user_agent
+        self.fence: Callable[[], float] | None = None
+        """Seconds that a write starting now may take, 0 when none may start; without it, any time."""
 
     @classmethod
     @asynccontextmanager
@@ -159,10 +161,13 @@ class Client:
 
     async def _attempt(self, call: "_Call") -> bytes:
         """Send a request once."""
+        seconds = call.seconds
+        if self.fence is not None and call.method != "GET":
+            seconds = min(seconds, self.fence())
+            if seconds <= 0:
+                raise Unreachable(self.address, "this process leads no longer, so it may not write")
         try:
-            answer = await self._transport.send(
-                call.method, call.path, call.body, call.content_type, call.seconds
-            )
+            answer = await self._transport.send(call.method, call.path, call.body, call.content_type, seconds)
         except NotSentError as error:
             raise Unreachable(self.address, str(error)) from error
         except LostError as error:

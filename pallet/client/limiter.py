@@ -2,7 +2,6 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable
 from enum import IntEnum
 from itertools import count
 from typing import Final
@@ -21,15 +20,11 @@ ALMOST_ONE: Final = 1.0 - 1e-4
 
 
 class RateLimiter:
-    """At most `qps` requests a second over time, and `burst` at once; no limit when `qps` is 0 or less.
+    """At most `qps` requests a second over time, and `burst` at once; no limit when `qps` is 0 or less."""
 
-    `clock` gives seconds and must be the event loop's own, which wakes the waiters; it is replaced in tests.
-    """
-
-    def __init__(self, qps: float, burst: int, clock: Callable[[], float] | None = None) -> None:
+    def __init__(self, qps: float, burst: int) -> None:
         self.qps = qps
         self.burst = max(1, burst)
-        self._clock = clock or (lambda: asyncio.get_running_loop().time())
         self._tokens = float(self.burst)
         self._at = float("-inf")
         self._order = count()
@@ -67,7 +62,7 @@ class RateLimiter:
 
     def _refill(self) -> None:
         """Add what has come in since the last look."""
-        now = self._clock()
+        now = asyncio.get_running_loop().time()
         self._tokens = min(float(self.burst), self._tokens + max(0.0, now - self._at) * self.qps)
         self._at = now
 

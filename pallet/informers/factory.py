@@ -50,14 +50,16 @@ class InformerFactory:
                 self._started.add(key)
                 tasks.start_soon(informer.run, name=f"informer {informer.resource}")
 
+    def unsynced(self) -> str | None:
+        """Which collections have not delivered their first list, with their last errors; None when all have."""
+        late = [informer for informer in self._informers.values() if not informer.synced.is_set()]
+        words = (f"{informer.resource} ({informer.last_error or 'no error'})" for informer in late)
+        return "; ".join(words) or None
+
     async def wait_for_sync(self, deadline: float) -> None:
         """Wait until all have delivered their first list; raise NotSyncedError after `deadline` seconds."""
         with anyio.move_on_after(deadline):
             for informer in self._informers.values():
                 await informer.synced.wait()
-        late = [informer for informer in self._informers.values() if not informer.synced.is_set()]
-        if late:
-            raise NotSyncedError(
-                f"not synced after {deadline:g} s: "
-                + "; ".join(f"{informer.resource} ({informer.last_error or 'no error'})" for informer in late)
-            )
+        if late := self.unsynced():
+            raise NotSyncedError(f"not synced after {deadline:g} s: {late}")

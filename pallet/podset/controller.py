@@ -1,11 +1,10 @@
 """The controller of pod sets: hears of pods, triggers, plans and nodes, and does what `decisions` says.
 
-An event marks its set and wakes the controller: from a trigger's switch to the first binding nothing is polled.
-A set is worked on by one task at a time, several sets at once. The task asks what is to be done, does the
-first thing, and asks again, until the set is at rest or waits for a time.
+An event marks its set and wakes the controller: nothing is polled between a trigger's switch and the first
+binding. A set is worked on by one task at a time, several sets at once. The task asks what is to be done,
+does the first thing, and asks again, until the set is at rest or waits for a time.
 """
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from random import Random
@@ -19,30 +18,31 @@ from pallet.api.podset import SchedulePlan, ScheduleTrigger
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import node_update
+from pallet.framework.handle import Recorder
 from pallet.framework.profile import Profile
 from pallet.framework.status import Status
 from pallet.informers.informer import Handler
+from pallet.logs import get_logger
 from pallet.podset import reservations
 from pallet.podset.agenda import Agenda
 from pallet.podset.decisions import MakePlan, Release, Step, TakeBack, Wait, decide
-from pallet.podset.explain import Explainer
+from pallet.podset.explain import Conditions, Explainer
 from pallet.podset.gate import Gate
 from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.model import Lost, PodSet, SetKey
 from pallet.podset.obstacle import passes
 from pallet.podset.planning import PlannerFor, Planning
-from pallet.podset.recorder import Recorder
 from pallet.podset.sets import PodSets, Touched, take_back
 from pallet.podset.status import phase_of
 from pallet.podset.writer import Writer
 from pallet.podset.writes import Api
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _SETTLE: Final = timedelta(milliseconds=100)
 """How long news that nobody waits for may gather."""
 
-_AT_ONCE: Final = 16
+_AT_ONCE: Final = 64
 """Sets worked on at the same time."""
 
 _ROUNDS: Final = 100
@@ -57,6 +57,7 @@ class PodSetController:
 
     profiles: by scheduler name; may be filled after this object is made, for their plugins ask it
     activate: takes the UIDs of pods whose gate has opened, in the order in which they are to be bound
+    regate: takes the UIDs of pods whose gate has closed
     now: the API server's time
     """
 
@@ -69,6 +70,8 @@ class PodSetController:
         profiles: Mapping[str, Profile],
         planner_for: PlannerFor,
         activate: Callable[[Iterable[str]], object],
+        regate: Callable[[Iterable[str]], object],
+        conditions: Conditions,
         recorder: Recorder,
         metrics: PodSetMetrics,
         now: Callable[[], datetime],
@@ -78,11 +81,12 @@ class PodSetController:
         self._cache = cache
         self._profiles = profiles
         self._activate = activate
+        self._regate = regate
         self._metrics = metrics
         self._now = now
-        self._planning = Planning(cache, profiles, planner_for, recorder, metrics, now, rng)
-        self._writer = Writer(api, self.sets, recorder, metrics, now, rng)
-        self._explainer = Explainer(api, self.sets.verdict, recorder, now)
+        self._planning = Planning(cache, profiles, planner_for, regate, recorder, metrics, now, rng)
+        self._writer = Writer(api, self.sets, recorder, metrics, now)
+        self._explainer = Explainer(conditions, recorder)
         self._agenda: Agenda[SetKey] = Agenda()
         self._wake = anyio.Event()
         self._slots = anyio.Semaphore(_AT_ONCE)
@@ -127,7 +131,6 @@ class PodSetController:
     async def run(self) -> None:
         """Look after the sets until cancelled."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._explainer.run)
             while True:
                 now = self._now()
                 for key in self._agenda.take(now):
@@ -164,9 +167,11 @@ class PodSetController:
 
     def _put_pod(self, pod: Pod, old: Pod | None = None) -> None:
         self._touch(self.sets.put_pod(pod, self._now(), old))
-        left = pod.finished or pod.terminating
-        if left and not pod.spec.node_name:
+        moved = old is not None and self.sets.key_of(old) != self.sets.key_of(pod)
+        if moved or pod.finished or pod.terminating:
             self._let_go_of(pod)
+        if moved and not pod.spec.node_name:
+            self._activate([pod.metadata.uid])
         if pod.finished and old is not None and not old.finished:
             self._cluster_changed()
 
@@ -178,7 +183,7 @@ class PodSetController:
 
     def _let_go_of(self, pod: Pod) -> None:
         self._cache.unreserve(pod.metadata.uid)
-        self._explainer.forget(pod.metadata.uid)
+        self._explainer.forget(pod)
 
     def _update_node(self, old: Node, new: Node) -> None:
         if node_update(old, new) is not None:
@@ -201,7 +206,14 @@ class PodSetController:
             now = self._now()
             for key, urgent in touched.items():
                 self._agenda.add(key, now if urgent else now + _SETTLE)
+                self._close(self.sets.get(key))
             self._wake.set()
+
+    def _close(self, pod_set: PodSet | None) -> None:
+        """Close the gates that a trigger has just closed before the next pod is taken from the queue."""
+        if pod_set is not None and pod_set.open and not pod_set.let_go:
+            closed, pod_set.open = pod_set.open, set()
+            self._regate(closed)
 
     async def _look_after(self, key: SetKey) -> None:
         """Do what is to be done about one set. An error that nobody foresaw delays this set alone."""
@@ -209,7 +221,7 @@ class PodSetController:
             async with self._slots:
                 await self._settle(key)
         except Exception:
-            log.exception("pod set %s: cannot go on, trying again in %g s", key, _LONGEST_SLEEP)
+            log.exception("Cannot go on with a pod set, trying again later", pod_set=key)
             self._agenda.add(key, self._now() + timedelta(seconds=_LONGEST_SLEEP))
         finally:
             self._agenda.done(key)
@@ -233,22 +245,30 @@ class PodSetController:
     def _bring_up_to_date(self, pod_set: PodSet) -> None:
         """Make reservations, gates, conditions and metrics follow what is known of a set."""
         pod_set.ordinary = self._planning.planner_for(*pod_set.key) is None
-        self.sets.in_flight(pod_set, lambda uid: reservations.node_of(self._cache, uid))
+        reservations.note_in_flight(self._cache, pod_set)
         reservations.keep(self._cache, pod_set)
-        opened = []
+        self._move_gates(pod_set)
+        self._time(pod_set)
+
+    def _move_gates(self, pod_set: PodSet) -> None:
+        """Tell the queue whose gate has opened or closed, and the others why they wait."""
+        opened, closed = [], []
         for member in pod_set.waiting():
-            gate = self.sets.verdict(member.pod)
-            if not gate.open:
-                pod_set.open.discard(member.uid)
-                self._explainer.explain(member.pod, gate)
-            elif member.uid not in pod_set.open:
-                pod_set.open.add(member.uid)
-                self._explainer.forget(member.uid)
+            gate, was_open = self.sets.verdict(member.pod), member.uid in pod_set.open
+            if gate.open and not was_open:
+                self._explainer.forget(member.pod)
                 opened.append(member)
+            elif not gate.open:
+                self._explainer.explain(member.pod, gate)
+                if was_open:
+                    closed.append(member.uid)
+        pod_set.open -= set(closed)
+        pod_set.open |= {member.uid for member in opened}
+        if closed:
+            self._regate(closed)
         if opened:
             opened.sort(key=lambda member: (-member.pod.spec.priority, member.rank))
             self._activate([member.uid for member in opened])
-        self._time(pod_set)
 
     def _time(self, pod_set: PodSet) -> None:
         phase = phase_of(pod_set)

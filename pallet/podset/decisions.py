@@ -129,7 +129,9 @@ def _quiet(pod_set: PodSet) -> Quiet | None:
 def _hold_back(pod_set: PodSet) -> Iterator[Step]:
     """Without a trigger that says Schedule nobody has a place."""
     if not pod_set.let_go:
-        uids = tuple(member.uid for member in pod_set.waiting() if member.planned or member.refused or member.free)
+        uids = tuple(
+            member.uid for member in pod_set.waiting() if member.planned or member.refused or member.free
+        )
         if uids:
             yield TakeBack(uids)
 

@@ -27,8 +27,8 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     """A live pod of a set: neither finished nor being deleted.
 
     `planned` is the node it was given, not necessarily stored yet; `rank` its place in the order in which
-    binding is legal; `refused` why the planner left it out when last asked; `free` that no planner looks after
-    it, so that it is scheduled like a pod without a set.
+    binding is legal; `refused` why the planner left it out when last asked; `free` that no planner looks
+    after it, so that it is scheduled like a pod without a set.
     """
 
     pod: Pod
@@ -60,8 +60,8 @@ class Seen(NamedTuple):
 class Attempt:
     """The last call of the planner that left pods without a place.
 
-    `error` is set when there was no answer at all; then it is tried again at `retry_at`. Pods that were refused
-    are tried again when something in the cluster has `changed`, but not before.
+    `error` is set when there was no answer at all; then it is tried again at `retry_at`. Pods that were
+    refused are tried again from then on when something in the cluster has `changed`.
     """
 
     at: datetime
@@ -85,15 +85,18 @@ class PodSet:
     members: by UID
     plan, stored: the SchedulePlan as last seen, and its nodes by pod name
     writing: the entries of a plan on its way to the API
+    dropped_plan: the UID of the last plan that was seen to go
     in_flight: the nodes by UID of members whose binding has begun
     seen: by trigger name
     switched: when the trigger was seen to switch to Schedule, as long as it is of interest to metrics
+    timed: whether the time from the switch to the plan has been taken
     last_bound: when a member was last seen with a node
     lost: by UID, members whose planned node does not fit any more; they are planned anew from `replan_at` on
     replanning: members that are being planned anew
     open: members whose gate was found open
     ordinary: whether no planner looks after the set
     statuses: what was last written, by trigger UID
+    times_written, plan_written, status_written: when this process last wrote each
     """
 
     key: SetKey
@@ -107,6 +110,7 @@ class PodSet:
     seen: dict[str, Seen] = field(default_factory=dict)
     last_joined: datetime | None = None
     switched: datetime | None = None
+    timed: bool = False
     last_bound: datetime | None = None
     ranks: int = 0
     attempt: Attempt | None = None

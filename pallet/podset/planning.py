@@ -1,23 +1,26 @@
 """Asking the planner, and taking its answer."""
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
 from pallet.cache.cache import Cache
-from pallet.cache.pod_info import PodInfo
 from pallet.client import Backoff
+from pallet.framework.handle import Recorder
 from pallet.framework.profile import Profile
+from pallet.logs import get_logger
 from pallet.planner.interface import Plan, Planner, PlannerError, Problem
+from pallet.planner.problem import pose
 from pallet.podset.decisions import entries
+from pallet.podset.events import tell
+from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.model import Attempt, PodSet, SetKey
+from pallet.podset.reservations import note_in_flight
 from pallet.podset.sets import take_plan
 from pallet.podset.writes import PLAN_LIMIT, plan_size
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 PlannerFor = Callable[[str, str], Planner | None]
 """The planner of a set, by namespace and name; None when no planner looks after it."""
@@ -35,12 +38,18 @@ class Planning:
         cache: Cache,
         profiles: Mapping[str, Profile],
         planner_for: PlannerFor,
+        regate: Callable[[Iterable[str]], object],
+        recorder: Recorder,
+        metrics: PodSetMetrics,
         now: Callable[[], datetime],
         rng: Random,
     ) -> None:
         self.planner_for = planner_for
         self._cache = cache
         self._profiles = profiles
+        self._regate = regate
+        self._recorder = recorder
+        self._metrics = metrics
         self._now = now
         self._rng = rng
         self._tries: dict[SetKey, Backoff] = {}
@@ -51,7 +60,7 @@ class Planning:
         self._tries.pop(key, None)
         self._replans.pop(key, None)
 
-    async def plan(self, pod_set: PodSet, uids: Sequence[str], *, anew: bool) -> None:
+    async def plan(self, pod_set: PodSet, uids: Collection[str], *, anew: bool) -> None:
         """Have members planned. Planned anew, they are held back until there is an answer.
 
         The answer is dropped when the trigger has been switched back meanwhile. A planner that fails leaves
@@ -61,34 +70,37 @@ class Planning:
         if planner is None:
             return
         if anew:
-            pod_set.replanning = frozenset(uids)
-            pod_set.open -= pod_set.replanning
-            pod_set.replan_at = self._later(self._replans, pod_set.key)
+            self._begin_anew(pod_set, frozenset(uids))
         try:
             plan = await planner.plan(self._problem(pod_set, uids))
         except PlannerError as error:
             self._fail(pod_set, str(error))
         except Exception as error:
-            log.exception("planner %s broke on pod set %s", planner.name, pod_set.key)
+            log.exception("A planner broke", planner=planner.name, pod_set=pod_set.key)
             self._fail(pod_set, f"planner {planner.name} broke: {error}")
         else:
             if pod_set.let_go:
-                self._take(pod_set, uids, plan)
+                self._take(pod_set, frozenset(uids), plan)
         finally:
             pod_set.replanning = frozenset()
 
-    def _problem(self, pod_set: PodSet, uids: Sequence[str]) -> Problem:
-        """What the planner is told: the cluster as if these members had no room reserved yet."""
-        snapshot = self._cache.snapshot.copy()
-        for uid in uids:
-            placement = self._cache.placement(uid)
-            if placement is not None:
-                snapshot.remove(placement.info, placement.row)
-        pods = tuple(PodInfo(pod_set.members[uid].pod) for uid in uids)
-        return Problem(*pod_set.key, pods, snapshot, self._profiles, seed=self._rng.getrandbits(32))
+    def _begin_anew(self, pod_set: PodSet, uids: frozenset[str]) -> None:
+        pod_set.replanning = uids
+        pod_set.open -= uids
+        self._regate(uids)
+        pod_set.replan_at = self._later(self._replans, pod_set.key)
+        lost = next(lost for uid, lost in pod_set.lost.items() if uid in uids)
+        self._metrics.replans_total[lost.cause].inc()
+        log.info("Planning anew", pod_set=pod_set.key, cause=lost.cause, reason=lost.reason, pods=len(uids))
+        tell(self._recorder, pod_set, "Replanned", f"{lost.reason}; {len(uids)} pods are planned anew")
 
-    def _take(self, pod_set: PodSet, uids: Sequence[str], plan: Plan) -> None:
+    def _problem(self, pod_set: PodSet, uids: Iterable[str]) -> Problem:
+        pods = [pod_set.members[uid].pod for uid in uids]
+        return pose(self._cache, self._profiles, *pod_set.key, pods, seed=self._rng.getrandbits(32))
+
+    def _take(self, pod_set: PodSet, uids: frozenset[str], plan: Plan) -> None:
         """Give the members their places, as far as they still wait for one."""
+        note_in_flight(self._cache, pod_set)
         waiting = {member.name: member.uid for member in pod_set.waiting() if member.uid in uids}
         assignments = {waiting[pod]: node for pod, node in plan.assignments.items() if pod in waiting}
         refused = {
@@ -97,7 +109,9 @@ class Planning:
             if uid not in assignments
         }
         if not _fits(pod_set, assignments):
-            reason = f"the plan would be larger than an object may be ({PLAN_LIMIT} bytes); use smaller pod sets"
+            reason = (
+                f"the plan would be larger than an object may be ({PLAN_LIMIT} bytes); use smaller pod sets"
+            )
             refused |= dict.fromkeys(assignments, reason)
             assignments = {}
         take_plan(pod_set, assignments, refused)
@@ -109,14 +123,14 @@ class Planning:
             self._tries.pop(pod_set.key, None)
 
     def _fail(self, pod_set: PodSet, error: str) -> None:
-        log.warning("pod set %s has no plan: %s", pod_set.key, error)
+        log.warning("No plan", pod_set=pod_set.key, error=error)
+        if pod_set.attempt is None or pod_set.attempt.error != error:
+            tell(self._recorder, pod_set, "PlannerFailed", error)
         pod_set.attempt = Attempt(self._now(), self._later(self._tries, pod_set.key), error)
 
     def _later(self, backoffs: dict[SetKey, Backoff], key: SetKey) -> datetime:
         now = self._now()
-        backoff = backoffs.setdefault(
-            key, Backoff(_FIRST_DELAY, _LONGEST_DELAY, jitter=0.5, random=self._rng)
-        )
+        backoff = backoffs.setdefault(key, Backoff(_FIRST_DELAY, _LONGEST_DELAY, jitter=0.5))
         return now + timedelta(seconds=backoff.delay(now.timestamp()))
 
 

@@ -5,7 +5,7 @@ are kept as annotations on the trigger, in the API server's time, so that nothin
 the end: not a restart, and not the deletion of the youngest pod.
 
 Creation times are whole seconds, cut off. A moment seen as it happened is taken as seen; one that is only
-known from a whole second is taken at its end, so that a quiet time may end up to a second late, but never early.
+known from a whole second is taken at its end: a quiet time may end up to a second late, but never early.
 """
 
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ def rfc3339(time: datetime) -> str:
 def _planning_since(trigger: ScheduleTrigger, seen: datetime) -> datetime:
     """When the trigger entered Planning.
 
-    A generation other than the annotated one is another stay in Planning: the spec has no field but the state.
+    A generation other than the annotated one is another stay in Planning: the spec has only the state.
     The first generation began with the object, a later one when somebody last wrote the spec.
     """
     saved = _moment(trigger, PLANNING_SINCE)

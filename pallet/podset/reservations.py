@@ -7,12 +7,15 @@ from pallet.podset.model import Lost, Member, PodSet
 NODE_GONE = "NodeGone"
 
 
-def node_of(cache: Cache, uid: str) -> str:
-    """The node that a pod is bound to, or is being bound to; empty for one that only has room kept."""
-    placement = cache.placement(uid)
-    if placement is None or placement.hold is Hold.RESERVED:
-        return ""
-    return cache.snapshot.table.name(placement.row)
+def note_in_flight(cache: Cache, pod_set: PodSet) -> None:
+    """Note the members whose binding has begun, and is not seen yet."""
+    pod_set.in_flight = {
+        uid: cache.snapshot.table.name(placement.row)
+        for uid, member in pod_set.members.items()
+        if not member.pod.spec.node_name
+        and (placement := cache.placement(uid)) is not None
+        and placement.hold is not Hold.RESERVED
+    }
 
 
 def keep(cache: Cache, pod_set: PodSet) -> None:
@@ -25,7 +28,8 @@ def keep(cache: Cache, pod_set: PodSet) -> None:
         else:
             cache.unreserve(member.uid)
             pod_set.lost.setdefault(
-                member.uid, Lost(NODE_GONE, f'node "{member.planned}", planned for pod {member.name}, is gone')
+                member.uid,
+                Lost(NODE_GONE, f'node "{member.planned}", planned for pod {member.name}, is gone'),
             )
 
 

@@ -2,15 +2,15 @@
 
 Every method that takes something in says which sets to look at again, and how soon. The rules:
 
-- A member is a live pod with the label, whose schedulerName is ours. One that has finished or is being deleted
-  has left, although it may hold its node a little longer.
+- A member is a live pod with the label, whose schedulerName is ours. One that has finished or is being
+  deleted has left, although it may hold its node a little longer.
 - A pod whose label changes leaves one set and joins another, at the moment this is seen.
 - A plan is known by its name; one of another name is not ours, whatever its label says.
 - Older states than the one known are passed over: our own writes are often answered before they are watched.
 - What somebody else changes in a stored plan holds for pods that are not bound, for a plan is obeyed.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -99,7 +99,7 @@ class PodSets:
         if key is not None:
             pod_set = self._at(key)
             known = pod_set.triggers.get(meta.name)
-            if known is not None and known.metadata.uid == meta.uid and is_older(trigger, known):
+            if _is_stale(trigger, known):
                 return touched
             self._set_of_trigger[where] = key
             pod_set.triggers[meta.name] = trigger
@@ -118,13 +118,16 @@ class PodSets:
         pod_set.statuses.pop(gone.metadata.uid, None)
         return {key: True}
 
-    def put_plan(self, plan: SchedulePlan) -> Touched:
-        """Take a plan that the API shows, or gave in answer to our own write."""
-        key = SetKey(plan.metadata.namespace, plan.pod_set)
-        if not plan.pod_set or plan.metadata.name != plan_name(*key):
+    def put_plan(self, plan: SchedulePlan, key: SetKey | None = None) -> Touched:
+        """Take a plan that the API shows, or gave in answer to our own write.
+
+        `key` names its set where its label may be lost.
+        """
+        key = key or SetKey(plan.metadata.namespace, plan.pod_set)
+        if not key.name or plan.metadata.name != plan_name(*key):
             return {}
         pod_set = self._at(key)
-        if plan.metadata.uid == pod_set.dropped_plan or (pod_set.plan and is_older(plan, pod_set.plan)):
+        if plan.metadata.uid == pod_set.dropped_plan or _is_stale(plan, pod_set.plan):
             return {}
         stored = {assignment.pod: assignment.node for assignment in plan.spec.plan}
         if stored != pod_set.writing:
@@ -165,11 +168,6 @@ class PodSets:
             return {}
         self._sets[key].lost.setdefault(uid, lost)
         return {key: True}
-
-    def in_flight(self, pod_set: PodSet, node_of: Callable[[str], str]) -> None:
-        """Ask for each member that is not bound whether, and to which node, its binding has begun."""
-        unbound = (uid for uid, member in pod_set.members.items() if not member.pod.spec.node_name)
-        pod_set.in_flight = {uid: node for uid in unbound if (node := node_of(uid))}
 
     def forget_if_empty(self, key: SetKey) -> bool:
         """Drop a set of which nothing is left, and tell whether this was so."""
@@ -223,6 +221,13 @@ def _renew(pod_set: PodSet, pod: Pod, now: datetime) -> bool:
     return retry
 
 
+def _is_stale(obj: ScheduleTrigger | SchedulePlan, known: ScheduleTrigger | SchedulePlan | None) -> bool:
+    """Whether this state, or a newer one, of the very object is known."""
+    if known is None or known.metadata.uid != obj.metadata.uid:
+        return False
+    return is_older(obj, known) or obj.metadata.resource_version == known.metadata.resource_version
+
+
 def _see(pod_set: PodSet, known: ScheduleTrigger | None, trigger: ScheduleTrigger, now: datetime) -> None:
     """Keep when this state of the trigger was first seen."""
     meta = trigger.metadata
@@ -230,5 +235,5 @@ def _see(pod_set: PodSet, known: ScheduleTrigger | None, trigger: ScheduleTrigge
     if seen is None or (seen.uid, seen.generation) != (meta.uid, meta.generation):
         pod_set.seen[meta.name] = Seen(meta.uid, meta.generation, now)
     if known is not None and known.spec.state != trigger.spec.state:
-        pod_set.switched = now if trigger.spec.state == SCHEDULE else None
+        pod_set.switched, pod_set.timed = (now if trigger.spec.state == SCHEDULE else None), False
         pod_set.attempt = None

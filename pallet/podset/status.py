@@ -51,7 +51,7 @@ def conflict_status(
 ) -> ScheduleTriggerStatus:
     """The status of a trigger that does not count, because another one comes first by name."""
     message = (
-        f'ScheduleTrigger "{counts.metadata.name}" gates pod set "{pod_set.key.name}", being the first by name; '
+        f'ScheduleTrigger "{counts.metadata.name}", the first by name, gates pod set "{pod_set.key.name}"; '
         "delete one of the two"
     )
     conflict = Condition("Conflict", "True", "SeveralTriggers", message)
@@ -81,18 +81,24 @@ def _planned(pod_set: PodSet) -> Condition:
     waiting = pod_set.waiting()
     refused = [member for member in waiting if member.refused and not member.planned]
     if not pod_set.let_go:
-        return Condition("Planned", "False", "AwaitingTrigger", "the plan is made when the trigger says Schedule")
+        return Condition(
+            "Planned", "False", "AwaitingTrigger", "the plan is made when the trigger says Schedule"
+        )
     if not pod_set.members:
         return Condition("Planned", "False", "NoPods", "the set has no pods")
     if pod_set.attempt is not None and pod_set.attempt.error:
         return Condition("Planned", "False", "PlannerFailed", pod_set.attempt.error)
     if refused:
         first = min(refused, key=lambda member: member.name)
-        message = f"{len(refused)} of {len(pod_set.members)} pods have no place; {first.name}: {first.refused}"
+        message = (
+            f"{len(refused)} of {len(pod_set.members)} pods have no place; {first.name}: {first.refused}"
+        )
         return Condition("Planned", "False", "PodsRefused", message)
     if all(pod_set.admitted(member) for member in waiting) and not pod_set.lost:
         if pod_set.ordinary and pod_set.plan is None:
-            return Condition("Planned", "False", "NoPlanner", "no planner looks after the set: no plan is made")
+            return Condition(
+                "Planned", "False", "NoPlanner", "no planner looks after the set: no plan is made"
+            )
         return Condition("Planned", "True", "Stored", f"SchedulePlan {plan_name(*pod_set.key)}")
     return Condition("Planned", "False", "BeingPlanned", "the planner is at work")
 
@@ -100,7 +106,9 @@ def _planned(pod_set: PodSet) -> Condition:
 def _bound(bound: int, total: int) -> Condition:
     if total and bound == total:
         return Condition("Bound", "True", "AllBound", "every pod of the set is bound")
-    return Condition("Bound", "False", "NoPods" if not total else "Pending", f"{bound} of {total} pods are bound")
+    return Condition(
+        "Bound", "False", "NoPods" if not total else "Pending", f"{bound} of {total} pods are bound"
+    )
 
 
 def _dated(

@@ -1,25 +1,25 @@
 """Doing the steps that write: each failure is tried again after a growing delay, and none is forgotten."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from random import Random
 from typing import Final
 
 from pallet.api.duration import format_duration
 from pallet.api.plan_name import plan_name
 from pallet.api.podset import SCHEDULE_PLANS, SCHEDULE_TRIGGERS, ScheduleTrigger
 from pallet.client import AnswerLost, ApiError, Backoff, Unreachable
+from pallet.framework.handle import Recorder
+from pallet.logs import get_logger
 from pallet.podset import writes
-from pallet.podset.decisions import DropPlan, MakePlan, Release, SaveTimes, Step, StorePlan, Switch, TakeBack, WriteStatus
+from pallet.podset.decisions import DropPlan, SaveTimes, Step, StorePlan, Switch, WriteStatus
+from pallet.podset.events import tell
 from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.model import PodSet, SetKey
-from pallet.podset.recorder import Recorder
 from pallet.podset.sets import PodSets
 from pallet.podset.writes import Api
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _FIRST_DELAY: Final = 0.05
 _LONGEST_DELAY: Final = 30.0
@@ -44,14 +44,12 @@ class Writer:
         recorder: Recorder,
         metrics: PodSetMetrics,
         now: Callable[[], datetime],
-        rng: Random,
     ) -> None:
         self._api = api
         self._sets = sets
         self._recorder = recorder
         self._metrics = metrics
         self._now = now
-        self._rng = rng
         self._holds: dict[tuple[SetKey, type[Step]], _Hold] = {}
 
     def held_until(self, key: SetKey, step: Step) -> datetime | None:
@@ -65,7 +63,7 @@ class Writer:
             del self._holds[held]
 
     async def write(self, pod_set: PodSet, step: Write) -> None:
-        """Do a step. One that fails is held back; what it is about is read again where it may have changed."""
+        """Do a step. One that fails is held back; what may have changed is read again."""
         try:
             await self._do(pod_set, step)
         except (ApiError, Unreachable, AnswerLost) as error:
@@ -77,8 +75,8 @@ class Writer:
         match step:
             case Switch(trigger, quiet):
                 self._take(pod_set, await writes.switch(self._api, trigger))
-                note = f"no pod joined for {format_duration(quiet.length.total_seconds())}" if quiet.length else ""
-                self._tell(trigger, "Switched", "Switch", f"Switched to Schedule: {note}")
+                length = format_duration(quiet.length.total_seconds()) if quiet.length is not None else "0s"
+                tell(self._recorder, pod_set, "Switched", f"no pod joined for {length}: switched to Schedule")
             case SaveTimes(trigger, quiet):
                 pod_set.times_written = self._now()
                 self._take(pod_set, await writes.save_times(self._api, trigger, quiet))
@@ -91,3 +89,71 @@ class Writer:
             case DropPlan(plan):
                 await writes.drop_plan(self._api, plan)
                 self._sets.drop_plan(plan)
+
+    async def _store(self, pod_set: PodSet, step: StorePlan) -> None:
+        nodes = {each.pod: each.node for each in step.entries}
+        grows = not nodes.keys() <= pod_set.stored.keys()
+        pod_set.writing, pod_set.plan_written = nodes, self._now()
+        try:
+            self._sets.put_plan(await writes.store_plan(self._api, pod_set.key, pod_set.plan, step.entries))
+        finally:
+            pod_set.writing = None
+        if grows:
+            name = plan_name(*pod_set.key)
+            note = f"SchedulePlan {name} gives {len(nodes)} pods their nodes"
+            tell(self._recorder, pod_set, "Planned", note)
+            self._time(pod_set)
+
+    def _time(self, pod_set: PodSet) -> None:
+        if pod_set.switched is not None and not pod_set.timed:
+            pod_set.timed = True
+            took = self._now() - pod_set.switched
+            self._metrics.trigger_to_plan_seconds.observe(took.total_seconds())
+
+    def _take(self, pod_set: PodSet, trigger: ScheduleTrigger) -> None:
+        """Take the answer to a write, unless the trigger was seen to go meanwhile."""
+        known = pod_set.triggers.get(trigger.metadata.name)
+        if known is not None and known.metadata.uid == trigger.metadata.uid:
+            self._sets.put_trigger(trigger, self._now())
+
+    async def _fail(self, pod_set: PodSet, step: Write, error: Exception) -> None:
+        log.warning("Could not write", pod_set=pod_set.key, error=error)
+        if isinstance(error, ApiError) and (error.conflict or error.already_exists or error.not_found):
+            try:
+                await self._read_again(pod_set, step)
+            except (ApiError, Unreachable) as unread:
+                log.warning("Could not read again", pod_set=pod_set.key, error=unread)
+        hold = self._holds.setdefault(
+            (pod_set.key, type(step)),
+            _Hold(Backoff(_FIRST_DELAY, _LONGEST_DELAY, jitter=0.5), self._now()),
+        )
+        now = self._now()
+        hold.until = now + timedelta(seconds=hold.backoff.delay(now.timestamp()))
+
+    async def _read_again(self, pod_set: PodSet, step: Write) -> None:
+        """Learn what the API has, rather than waiting for the watch to tell."""
+        match step:
+            case StorePlan() | DropPlan():
+                await self._read_plan(pod_set)
+            case Switch(trigger) | SaveTimes(trigger) | WriteStatus(trigger):
+                await self._read_trigger(pod_set, trigger)
+
+    async def _read_plan(self, pod_set: PodSet) -> None:
+        try:
+            plan = await self._api.get(SCHEDULE_PLANS, plan_name(*pod_set.key), pod_set.key.namespace)
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            if pod_set.plan is not None:
+                self._sets.drop_plan(pod_set.plan)
+        else:
+            self._sets.put_plan(plan, pod_set.key)
+
+    async def _read_trigger(self, pod_set: PodSet, trigger: ScheduleTrigger) -> None:
+        meta = trigger.metadata
+        try:
+            self._take(pod_set, await self._api.get(SCHEDULE_TRIGGERS, meta.name, meta.namespace))
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            self._sets.drop_trigger(trigger)

@@ -1,4 +1,4 @@
-"""What is written to the API server for a set, one function a write.
+"""What is written to the API server for a set, one function a write; each patch is a merge patch.
 
 Each names what it is about, so that it never hits an object that has taken the name since: the switch and the
 plan by resource version (another state means deciding anew), the rest by UID. All can be done twice.
@@ -10,7 +10,6 @@ from typing import Any, Protocol, TypeVar
 
 from pallet.api.meta import Object
 from pallet.api.plan_name import plan_name
-from pallet.api.pod import PODS, Pod
 from pallet.api.podset import (
     POD_SET_LABEL,
     SCHEDULE,
@@ -23,7 +22,6 @@ from pallet.api.podset import (
     ScheduleTriggerStatus,
 )
 from pallet.api.resource import Resource
-from pallet.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, Priority
 from pallet.podset.model import SetKey
 from pallet.podset.quiet import Quiet, rfc3339, times
 
@@ -54,9 +52,7 @@ class Api(Protocol):
         patch: Any,
         *,
         subresource: str = "",
-        content_type: str = MERGE_PATCH,
         safe: bool = False,
-        priority: Priority = Priority.NORMAL,
     ) -> T:
         """Change an object."""
         ...
@@ -85,9 +81,7 @@ async def save_times(api: Api, trigger: ScheduleTrigger, quiet: Quiet) -> Schedu
     return await api.patch(SCHEDULE_TRIGGERS, meta.name, meta.namespace, patch, safe=True)
 
 
-async def write_status(
-    api: Api, trigger: ScheduleTrigger, status: ScheduleTriggerStatus
-) -> ScheduleTrigger:
+async def write_status(api: Api, trigger: ScheduleTrigger, status: ScheduleTriggerStatus) -> ScheduleTrigger:
     """Write a trigger's status. Fields that the installed CRD does not know are dropped by the API server."""
     meta = trigger.metadata
     body = {
@@ -126,38 +120,6 @@ async def drop_plan(api: Api, plan: SchedulePlan) -> None:
     """Delete a plan, but not another one of its name."""
     meta = plan.metadata
     await api.delete(SCHEDULE_PLANS, meta.name, meta.namespace, uid=meta.uid)
-
-
-async def set_unscheduled(api: Api, pod: Pod, reason: str, message: str, now: datetime) -> None:
-    """Say on a pod why it is not scheduled, if nothing has happened to it meanwhile.
-
-    The resource version matters: written after the binding, this would stay on a pod that runs.
-    """
-    meta = pod.metadata
-    before = next((each for each in pod.status.conditions if each.type == "PodScheduled"), None)
-    since = before.last_transition_time if before is not None and before.status == "False" else None
-    condition = {
-        "type": "PodScheduled",
-        "status": "False",
-        "reason": reason,
-        "message": message,
-        "lastTransitionTime": _seconds(since or now),
-        "observedGeneration": meta.generation,
-    }
-    patch = {
-        "metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version},
-        "status": {"conditions": [condition]},
-    }
-    await api.patch(
-        PODS,
-        meta.name,
-        meta.namespace,
-        patch,
-        subresource="status",
-        content_type=STRATEGIC_MERGE_PATCH,
-        safe=True,
-        priority=Priority.EVENT,
-    )
 
 
 def _condition(condition: Condition) -> dict[str, Any]:

@@ -105,13 +105,15 @@ class SchedulingQueue:
         self._in_flight.end(uid)
 
     def pop(self) -> QueuedPod | None:
-        """Take the next pod, whose cycle begins with this; None when nothing waits."""
-        queued = self._active.pop()
-        while queued is None:
-            early = self._backoff.pop()
-            if early is None:
-                return None
-            queued = early if self._is_let_in(early) else None
+        """Take the next pod, whose cycle begins with this; None when nothing waits.
+
+        The pre-enqueue plugins are asked once more: a gate may have closed since the pod was let in.
+        """
+        queued = self._active.pop() or self._backoff.pop()
+        while queued is not None and not self._is_let_in(queued):
+            queued = self._active.pop() or self._backoff.pop()
+        if queued is None:
+            return None
         queued.attempts += 1
         if queued.first_attempt_at is None:
             queued.first_attempt_at = self._clock()

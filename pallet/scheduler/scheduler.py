@@ -62,14 +62,20 @@ class Scheduler:
             name: Evaluator(profile, cache.snapshot, rng) for name, profile in profiles.items()
         }
         self._bindings = 0
+        self._stopping = False
         self._wake = anyio.Event()
         queue.wake = self._on_wake
         metrics.goroutines["binding"].follow(lambda: self._bindings)
 
+    def stop(self) -> None:
+        """Start nothing new; `run` returns when the bindings under way have ended."""
+        self._stopping = True
+        self._on_wake()
+
     async def run(self) -> None:
-        """Schedule until cancelled. Bindings under way are then given up where they stand."""
+        """Schedule until stopped. When cancelled, bindings under way are given up where they stand."""
         async with anyio.create_task_group() as tasks:
-            while True:
+            while not self._stopping:
                 started = self._clock()
                 while self._bindings < MAX_BINDINGS and self._clock() - started < SLICE_SECONDS:
                     queued = self._queue.pop()

@@ -35,13 +35,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._now = 0.0
-        super().__init__(_JumpingSelector(self._skip))
+        super().__init__(_JumpingSelector(self.skip))
 
     def time(self) -> float:
         """Give the virtual seconds."""
         return self._now
 
-    def _skip(self, seconds: float) -> None:
+    def skip(self, seconds: float) -> None:
+        """Let time pass at once, as when the loop is held up: timers come late."""
         self._now += seconds
 
 

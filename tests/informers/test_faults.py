@@ -114,10 +114,11 @@ async def test_a_list_that_hangs_is_asked_for_again(proxy: FaultProxy, leases: L
         assert watched.holders == {"a": "x"}
 
 
-async def test_an_error_event_leads_to_a_new_list(proxy: FaultProxy, leases: Leases) -> None:
+@pytest.mark.parametrize("code", [410, 429, 500])
+async def test_an_error_event_leads_to_a_new_list(proxy: FaultProxy, leases: Leases, code: int) -> None:
     await leases.create("a")
     async with watched_leases(proxy.url, leases.namespace) as watched:
-        await proxy.inject(GONE)
+        await proxy.inject({"type": "ERROR", "object": {"kind": "Status", "code": code}})
         await proxy.wait_for("sendInitialEvents", 2)
         await leases.create("b")
         await watched.until_heard("add b=x")

@@ -96,13 +96,24 @@ async def test_a_watch_that_ends_at_once_is_not_repeated_at_once() -> None:
 
 
 async def test_a_list_that_breaks_off_is_not_believed() -> None:
+    times: list[float] = []
     async with FaultProxy.start() as server:
-        server.on("GET", "/leases", answer(200, event("ADDED", 5, "a")))
-        server.on("GET", "/leases", answer(200, a_list(6, "b")))
+        server.on("GET", "/leases", timed(answer(200, event("ADDED", 5, "a")), times))
+        server.on("GET", "/leases", timed(answer(200, a_list(6, "b")), times))
         server.on("GET", "/leases", answer(503), times=100)
         async with running(server.url) as informer:
             await informer.synced.wait()
             assert [lease.metadata.name for lease in informer.store.list()] == ["b"]
+    assert gaps(times) == [0.8]
+
+
+async def test_an_older_event_does_not_turn_the_watch_back() -> None:
+    async with FaultProxy.start() as server:
+        server.on("GET", "/leases", answer(200, a_list(50, "a") + event("MODIFIED", 40, "a")))
+        server.on("GET", "/leases", answer(503), times=100)
+        async with running(server.url):
+            await server.until(lambda: len(server.requests) == 2)
+    assert "resourceVersion=50" in server.requests[1]
 
 
 async def test_an_older_list_is_believed_when_it_is_insisted_on() -> None:

@@ -28,6 +28,10 @@ class Api:
         self.lease = Lease(ObjectMeta(resource_version=str(next(self._versions))), spec)
         return self.lease
 
+    def delete(self) -> None:
+        """Delete the lease as if by kubectl."""
+        self.lease = None
+
     def change(self, **fields: object) -> None:
         """Change the record as if by kubectl."""
         assert self.lease
@@ -90,9 +94,9 @@ class Weather:
 
     async def trouble(self, lock: MemoryLock) -> None:
         """Go on for ever."""
-        lock.delay = lambda: self.rng.choice((0.0, 0.01, 0.5, 3.0))
+        lock.delay = lambda: self.rng.choice((0.0, 0.0, 0.01, 0.5, 3.0))
         while True:
-            await anyio.sleep(self.rng.uniform(1, 20))
+            await anyio.sleep(self.rng.uniform(1, 40))
             kind = self.rng.choice(("refuses", "silent", "loses_answers"))
             setattr(lock, kind, True)
             await anyio.sleep(self.rng.uniform(0, 20))

@@ -1,16 +1,20 @@
 """Candidates for one lease, in virtual time: who leads when, and that two never write at the same time."""
 
+import asyncio
 import random
+from itertools import count, pairwise
 
 import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pallet.client import Unreachable
+from pallet.config.decode import Seconds
 from pallet.config.schema import LeaderElection
 from pallet.leaderelection import LeaderElector, LeadershipLostError, new_identity
 from tests.faults import virtual_time
-from tests.faults.virtual_time import VIRTUAL_TIME
+from tests.faults.virtual_time import VIRTUAL_TIME, VirtualTimeLoop
 from tests.leaderelection.memory_lock import Api, MemoryLock, Weather
 
 pytestmark = pytest.mark.anyio
@@ -28,14 +32,18 @@ def anyio_backend() -> object:
 class Candidate:
     """An elector with its way to the lease."""
 
-    def __init__(self, api: Api, name: str) -> None:
+    def __init__(self, api: Api, name: str, settings: LeaderElection = SETTINGS) -> None:
         self.lock = MemoryLock(api)
         self.elector = LeaderElector(
-            self.lock, SETTINGS, name, clock=anyio.current_time, rng=random.Random(name)
+            self.lock,
+            settings,
+            name,
+            clock=anyio.current_time,
+            rng=random.Random(name),  # noqa: S311 - repeatable
         )
         self.scope = anyio.CancelScope()
         self.led_at: float | None = None
-        self.lost: tuple[float, str] | None = None
+        self.lost: list[tuple[float, str]] = []
         self.led = anyio.Event()
 
     async def run(self) -> None:
@@ -47,7 +55,7 @@ class Candidate:
             try:
                 await self.elector.hold()
             except LeadershipLostError as error:
-                self.lost = (anyio.current_time(), str(error))
+                self.lost.append((anyio.current_time(), str(error)))
 
     def stop(self) -> None:
         """End as if killed: nothing is released."""
@@ -126,7 +134,8 @@ async def test_a_lease_that_was_left_behind_is_watched_for_its_whole_duration() 
         (await election.leader("one")).stop()
         await anyio.sleep(1000)
         two = await election.leader("two")
-        assert two.led_at == pytest.approx(1015, abs=0.2 * 15)
+        assert two.led_at is not None
+        assert 1015 <= two.led_at <= 1015 + 0.4  # the jitter
         tasks.cancel_scope.cancel()
 
 
@@ -178,14 +187,37 @@ async def test_leadership_is_lost_at_the_deadline_when_no_renewal_succeeds(fault
         setattr(one.lock, fault, True)
         await anyio.sleep(9.4)
         assert one.leads
-        assert one.lost is None
+        assert not one.lost
         assert why in (one.elector.ready() or "")
         await anyio.sleep(0.2)
-        assert not one.leads
-        assert one.lost is not None
-        at, message = one.lost
+        assert one.elector.fence.remaining() == 0
+        [(at, message)] = one.lost
         assert at == pytest.approx(30.0)
         assert "was not renewed in 10 s: " in message
+
+
+async def test_leadership_does_not_wait_for_the_next_attempt_to_be_lost() -> None:
+    async with anyio.create_task_group() as tasks:
+        one = Candidate(Api(), "one", LeaderElection(retry_period=Seconds(7)))
+        tasks.start_soon(one.run)
+        await anyio.sleep(14.5)
+        one.lock.refuses = True
+    assert [at for at, _ in one.lost] == [14 + 10]
+
+
+async def test_a_process_that_was_stopped_for_too_long_ends_without_another_word() -> None:
+    async with anyio.create_task_group() as tasks:
+        election = Election(tasks)
+        one = await election.leader("one")
+        await anyio.sleep(20.5)
+        renewed = election.api.lease
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        loop.skip(10)
+        assert not one.leads
+    [(_, message)] = one.lost
+    assert message.endswith("was not renewed in 10 s: this process was stopped for that long")
+    assert election.api.lease is renewed
 
 
 async def test_the_deadline_counts_from_when_the_renewal_was_sent() -> None:
@@ -211,7 +243,7 @@ async def test_a_short_trouble_does_not_cost_the_lease(fault: str) -> None:
             await anyio.sleep(4)
             setattr(one.lock, fault, False)
             assert one.leads
-        assert one.lost is None
+        assert not one.lost
         assert two.led_at is None
         tasks.cancel_scope.cancel()
 
@@ -224,8 +256,8 @@ async def test_a_lease_taken_away_is_lost_at_once(holder: str, named: str) -> No
         await anyio.sleep(20.5)
         election.api.change(holder_identity=holder)
         await anyio.sleep(4)
-        assert one.lost is not None
-        assert one.lost[1] == f"leadership lost: the lease planner-system/scheduler is held by {named}"
+        [(_, message)] = one.lost
+        assert message == f"leadership lost: the lease planner-system/scheduler is held by {named}"
         assert not one.leads
 
 
@@ -234,7 +266,7 @@ async def test_a_deleted_lease_is_made_again() -> None:
         election = Election(tasks)
         one = await election.leader("one")
         await anyio.sleep(20.5)
-        election.api.lease = None
+        election.api.delete()
         await anyio.sleep(20)
         assert one.leads
         assert election.api.lease
@@ -244,14 +276,19 @@ async def test_a_deleted_lease_is_made_again() -> None:
 async def test_a_candidate_without_an_api_server_is_not_ready_and_says_why() -> None:
     async with anyio.create_task_group() as tasks:
         one = Candidate(Api(), "one")
-        assert one.elector.ready() == "the lease has not been read yet"
+        reasons = [one.elector.ready()]
         one.lock.refuses = True
         tasks.start_soon(one.run)
         await anyio.sleep(10)
-        assert "connection refused" in (one.elector.ready() or "")
+        reasons.append(one.elector.ready())
         one.lock.refuses = False
         await one.led.wait()
-        assert one.elector.ready() is None
+        reasons.append(one.elector.ready())
+        assert reasons == [
+            "the lease has not been read yet",
+            str(Unreachable("https://api", "connection refused")),
+            None,
+        ]
         tasks.cancel_scope.cancel()
 
 
@@ -286,7 +323,7 @@ async def write_always(candidate: Candidate, rng: random.Random, writes: list[Wr
 
 async def follow(api: Api, name: str, rng: random.Random, writes: list[Write]) -> None:
     """Be a candidate, under a new name whenever leadership was lost, as a process that is started anew."""
-    for run in range(1000):
+    for run in count():
         async with anyio.create_task_group() as tasks:
             candidate = Candidate(api, f"{name}-{run}")
             tasks.start_soon(Weather(rng).trouble, candidate.lock)
@@ -296,11 +333,11 @@ async def follow(api: Api, name: str, rng: random.Random, writes: list[Write]) -
 
 
 async def simulate(seed: int) -> list[Write]:
-    """Three candidates with bad networks for ten minutes; give what they wrote, in order."""
-    rng = random.Random(seed)
+    """Three candidates with bad networks for some minutes; give what they wrote, in order."""
+    rng = random.Random(seed)  # noqa: S311 - repeatable
     writes: list[Write] = []
     api = Api()
-    with anyio.move_on_after(600):
+    with anyio.move_on_after(500):
         async with anyio.create_task_group() as tasks:
             for name in ("one", "two", "three"):
                 tasks.start_soon(follow, api, name, rng, writes)
@@ -308,11 +345,11 @@ async def simulate(seed: int) -> list[Write]:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_two_candidates_never_write_at_the_same_time(seed: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(virtual_time, "SETTLE", 0.0)  # there are no sockets here
         writes = anyio.run(simulate, seed, backend_options=VIRTUAL_TIME[1])
-    assert len(writes) > 20
-    for (_, ended, one), (begun, _, other) in zip(writes, writes[1:], strict=False):
+    assert len(writes) > 5
+    for (_, ended, one), (begun, _, other) in pairwise(writes):
         assert one == other or ended <= begun

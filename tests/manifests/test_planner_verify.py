@@ -87,7 +87,7 @@ def run(control_plane: ControlPlane, namespace: str) -> "subprocess.CompletedPro
         "KUBECACHEDIR": str(control_plane.directory / "kubectl-cache"),
         "KUBERC": "off",
     }
-    command = [sys.executable, SCRIPT, "-n", namespace]
+    command = [sys.executable, str(SCRIPT), "-n", namespace]
     return subprocess.run(  # noqa: S603 - fixed words
         command, env=environment, capture_output=True, text=True, check=False
     )

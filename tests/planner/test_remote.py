@@ -43,6 +43,13 @@ async def test_one_call_asks_for_the_whole_set() -> None:
     ]
 
 
+async def test_a_problem_limited_to_some_nodes_offers_no_others() -> None:
+    planner = Planner(SchedulePlanResponse())
+    async with planner_behind_socket(planner.respond) as address:
+        await dialling(address).plan(problem(NODES, PODS, only=["n2", "n3"]))
+    assert planner.requests[0].eligibleNodes == ["n2"]
+
+
 async def test_no_call_is_made_when_no_node_is_eligible() -> None:
     """An empty list of nodes would mean all of them."""
     planner = Planner(SchedulePlanResponse(assignments={"a": "n3"}))

@@ -21,7 +21,7 @@ def hold_loop(seconds: float) -> None:
     """Let time pass without giving others a turn."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
-    loop._skip(seconds)
+    loop.skip(seconds)
 
 
 @pytest.mark.parametrize(("held", "counts"), [(0.0, [0, 0]), (0.25, [1, 0]), (5.0, [0, 1])])

@@ -1,0 +1,118 @@
+"""The object graph: every long-lived object, and who knows whom."""
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from random import Random
+
+from pallet.api.pod import PODS, Pod
+from pallet.app.pod_sets import PodSetParts
+from pallet.cache.cache import Cache, Hold
+from pallet.client.client import Client
+from pallet.config.settings import Settings
+from pallet.framework.handle import Handle
+from pallet.framework.instruments import Instruments
+from pallet.framework.metrics import Metrics
+from pallet.framework.profile import Profile, build_profile
+from pallet.framework.registry import Registry
+from pallet.framework.waiting import WaitingPods
+from pallet.informers.factory import InformerFactory
+from pallet.plugins.registry import BUILT_IN, DEFAULTS
+from pallet.podset.enabling import args_of, with_whole_plugin
+from pallet.scheduler.conditions import ConditionWriter
+from pallet.scheduler.handlers import ClusterHandlers
+from pallet.scheduler.queue import SchedulingQueue
+from pallet.scheduler.recorder import EventRecorder
+from pallet.scheduler.scheduler import Scheduler
+
+
+class Graph:
+    """The objects of one process. Making them reads the configuration, and sends nothing.
+
+    `events` is a client of its own, so that bindings never wait behind events. Raises ConfigError.
+    """
+
+    def __init__(self, settings: Settings, client: Client, events: Client, identity: str) -> None:
+        configuration = settings.configuration
+        configured = [with_whole_plugin(profile) for profile in configuration.profiles]
+        rng = Random()  # noqa: S311  # it breaks ties, it guards nothing
+        waiting = WaitingPods()
+        self.instruments = Instruments()
+        self.metrics = Metrics(self.instruments)
+        self.cache = Cache()
+        self.informers = InformerFactory(client)
+        self.recorder = EventRecorder(events, identity, rng)
+        self.conditions = ConditionWriter(client)
+        self.profiles: dict[str, Profile] = {}
+
+        args = args_of(configured)
+        self.pod_sets = args and PodSetParts(
+            args,
+            scheduler_names=[profile.scheduler_name for profile in configured],
+            client=client,
+            informers=self.informers,
+            cache=self.cache,
+            profiles=self.profiles,
+            activate=self._activate,
+            regate=self._regate,
+            conditions=self.conditions,
+            recorder=self.recorder,
+            instruments=self.instruments,
+            now=lambda: datetime.now(UTC),
+            rng=rng,
+        )
+        registry = Registry({**BUILT_IN, **(self.pod_sets.plugins if self.pod_sets else {})})
+        for profile in configured:
+            name = profile.scheduler_name
+            handle = Handle(name, client, self.informers, self.cache, self.recorder, waiting, rng)
+            self.profiles[name] = build_profile(profile, DEFAULTS, registry, handle)
+
+        self.queue = SchedulingQueue(
+            self.profiles,
+            self.metrics,
+            time.monotonic,
+            initial_backoff=configuration.pod_initial_backoff_seconds,
+            max_backoff=configuration.pod_max_backoff_seconds,
+        )
+        self.scheduler = Scheduler(
+            self.profiles,
+            self.cache,
+            self.queue,
+            waiting,
+            self.recorder,
+            self.conditions,
+            self.metrics,
+            rng,
+            time.monotonic,
+        )
+        if self.pod_sets:
+            self.pod_sets.listen_to_sets()
+        ClusterHandlers(self.cache, self.queue, self.profiles).register(self.informers)
+        if self.pod_sets:
+            self.pod_sets.listen_to_nodes()
+        self.started = False
+        """Whether scheduling has begun; false while another replica leads."""
+        self._watch_cache_size()
+
+    def pods(self) -> Iterable[Pod]:
+        """All pods, for the resource metrics; none while another replica leads, as in kube-scheduler."""
+        return self.informers.informer(PODS).store.list() if self.started else ()
+
+    def _activate(self, uids: Iterable[str]) -> None:
+        self.queue.activate(uids)
+
+    def _regate(self, uids: Iterable[str]) -> None:
+        self.queue.regate(uids)
+
+    def sizes(self) -> dict[str, int]:
+        """How many nodes and pods there are, for the log."""
+        return {
+            "nodes": self.cache.snapshot.table.node_count,
+            "pods": len(self.informers.informer(PODS).store),
+        }
+
+    def _watch_cache_size(self) -> None:
+        sizes = self.metrics.cache_size
+        sizes["nodes"].follow(lambda: self.cache.snapshot.table.node_count)
+        sizes["pods"].follow(lambda: self.cache.count(Hold.BOUND) + self.cache.count(Hold.ASSUMED))
+        sizes["assumed_pods"].follow(lambda: self.cache.count(Hold.ASSUMED))

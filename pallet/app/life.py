@@ -1,0 +1,162 @@
+"""The life of the process: start, leadership, shutdown.
+
+In this order: read what the API has, become the leader, put back what stored plans say, schedule. On SIGTERM
+or SIGINT: start nothing new, let bindings under way end, give the lease up.
+"""
+
+import gc
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+import anyio.abc
+
+from pallet.app.graph import Graph
+from pallet.client.client import Client
+from pallet.client.errors import ConfigError as ConnectionConfigError
+from pallet.config.errors import ConfigError
+from pallet.config.settings import Settings
+from pallet.informers.factory import NotSyncedError
+from pallet.leaderelection import LeaderElector, LeadershipLostError, LeaseLock, new_identity
+from pallet.logs import get_logger, logging_to
+from pallet.server.certificate import server_context
+from pallet.server.loop_watch import watch_loop
+from pallet.server.server import Endpoints, ListenError, listen, serve
+
+log = get_logger(__name__)
+
+SYNC_SECONDS = 60.0
+"""How long the first lists may take; a process that cannot read them ends and says why."""
+
+GRACE_SECONDS = 5.0
+"""How long bindings under way may take at the end."""
+
+LEASE_QPS, LEASE_BURST = 5.0, 10
+
+_EXPECTED = (ConnectionConfigError, NotSyncedError, LeadershipLostError, ListenError, OSError)
+"""What ends the process with a line that says why, instead of a traceback."""
+
+
+async def run(settings: Settings) -> int:
+    """Run the scheduler until it is told to stop; give the status to exit with.
+
+    Raises ConfigError for what is wrong in the settings.
+    """
+    with logging_to(sys.stderr, settings.verbosity):
+        try:
+            await _live(settings)
+        except Exception as failure:
+            cause = _cause(failure)
+            if isinstance(cause, ConfigError):
+                raise cause from None
+            if not isinstance(cause, _EXPECTED):
+                raise
+            log.error("The scheduler ends", error=cause)  # noqa: TRY400  # the traceback tells nobody anything
+            return 1
+    return 0
+
+
+async def _live(settings: Settings) -> None:
+    identity = new_identity()
+    async with _clients(settings) as (client, events, leases):
+        graph = Graph(settings, client, events, identity)
+        election = settings.configuration.leader_election
+        elector = None
+        if election.leader_elect:
+            lock = LeaseLock(leases, election.resource_namespace, election.resource_name)
+            elector = LeaderElector(lock, election, identity)
+            client.fence = events.fence = elector.fence.remaining
+        try:
+            async with _serving(settings, graph, elector, client), anyio.create_task_group() as tasks:
+                await _start(graph, elector, tasks)
+        finally:
+            if elector is not None:
+                with anyio.CancelScope(shield=True):
+                    await elector.release()
+
+
+async def _start(graph: Graph, elector: LeaderElector | None, tasks: anyio.abc.TaskGroup) -> None:
+    """Start everything in its order; the task group then lives until the process ends."""
+    ended = anyio.Event()
+    tasks.start_soon(_end_on_signal, graph, ended, tasks.cancel_scope)
+    tasks.start_soon(watch_loop, graph.metrics.loop_held_seconds)
+    graph.informers.start(tasks)
+    await graph.informers.wait_for_sync(SYNC_SECONDS)
+    log.info("Synced with the API server", **graph.sizes())
+    # What was just read lives long: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
+    if elector is not None:
+        await elector.acquire()
+        tasks.start_soon(elector.hold)
+    tasks.start_soon(graph.recorder.run)
+    tasks.start_soon(graph.conditions.run)
+    if graph.pod_sets:
+        graph.pod_sets.start(tasks)
+    graph.started = True
+    tasks.start_soon(_schedule, graph, ended)
+    log.info("Scheduling", profiles=",".join(graph.profiles))
+
+
+async def _schedule(graph: Graph, ended: anyio.Event) -> None:
+    await graph.scheduler.run()
+    ended.set()
+
+
+async def _end_on_signal(graph: Graph, ended: anyio.Event, scope: anyio.CancelScope) -> None:
+    """On the first signal end politely."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            log.info("Ending", signal=signal.Signals(number).name)
+            graph.scheduler.stop()
+            if graph.started:
+                with anyio.move_on_after(GRACE_SECONDS):
+                    await ended.wait()
+            scope.cancel()
+            return
+
+
+@asynccontextmanager
+async def _clients(settings: Settings) -> AsyncIterator[tuple[Client, Client, Client]]:
+    """Ways to the API server for work, for events, and for the lease: none waits for another."""
+    connection = settings.configuration.client_connection
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(
+            Client.connect(
+                settings.kubeconfig or None,
+                settings.master or None,
+                qps=connection.qps,
+                burst=connection.burst,
+            )
+        )
+        events = await stack.enter_async_context(client.with_limiter(connection.qps, connection.burst))
+        leases = await stack.enter_async_context(client.with_limiter(LEASE_QPS, LEASE_BURST))
+        yield client, events, leases
+
+
+@asynccontextmanager
+async def _serving(
+    settings: Settings, graph: Graph, elector: LeaderElector | None, client: Client
+) -> AsyncIterator[None]:
+    """Serve health and metrics while the block runs, unless the port is 0."""
+    if not settings.secure_port:
+        yield
+        return
+    live = {"leaderElection": elector.live} if elector else {}
+    ready = {
+        "informer-sync": graph.informers.unsynced,
+        **({"leaderElection": elector.ready} if elector else {}),
+    }
+    endpoints = Endpoints(live, ready, graph.instruments.registry, graph.pods, settings.configuration)
+    listener = listen(settings.bind_address, settings.secure_port)
+    async with serve(listener, server_context(), endpoints, client):
+        yield
+
+
+def _cause(failure: BaseException) -> BaseException:
+    """The first exception within groups of exceptions."""
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return failure

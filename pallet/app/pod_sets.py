@@ -1,0 +1,123 @@
+"""The part of the object graph that looks after pod sets, where a profile enables PodSetPlanner."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from random import Random
+
+import anyio.abc
+
+from pallet.api.core import SERVICES
+from pallet.api.node import NODES
+from pallet.api.pod import PODS, Pod
+from pallet.api.podset import SCHEDULE_PLANS, SCHEDULE_TRIGGERS
+from pallet.cache.cache import Cache
+from pallet.client.client import Client
+from pallet.framework.handle import Recorder
+from pallet.framework.instruments import Instruments
+from pallet.framework.profile import Profile
+from pallet.framework.registry import PluginFactory
+from pallet.informers.factory import InformerFactory
+from pallet.planner.discovery import DiscoveredPlanners
+from pallet.planner.greedy import GreedyPlanner
+from pallet.planner.interface import Planner
+from pallet.planner.protocol import TLSFiles
+from pallet.planner.remote import RemotePlanner
+from pallet.planner.server import PlannerServer
+from pallet.podset.controller import PodSetController
+from pallet.podset.metrics import PodSetMetrics
+from pallet.podset.model import SetKey
+from pallet.podset.plugin import NAME, PodSetPlanner, PodSetPlannerArgs
+from pallet.scheduler.conditions import ConditionWriter
+
+DEFAULT_NAMESPACE = "planner-system"
+
+
+class PodSetParts:
+    """Controller, planners and the planner's server. `profiles` may be filled after this object is made."""
+
+    def __init__(
+        self,
+        args: PodSetPlannerArgs,
+        *,
+        scheduler_names: Iterable[str],
+        client: Client,
+        informers: InformerFactory,
+        cache: Cache,
+        profiles: Mapping[str, Profile],
+        activate: Callable[[Iterable[str]], object],
+        regate: Callable[[Iterable[str]], object],
+        conditions: ConditionWriter,
+        recorder: Recorder,
+        instruments: Instruments,
+        now: Callable[[], datetime],
+        rng: Random,
+    ) -> None:
+        metrics = PodSetMetrics(instruments)
+        self._args = args
+        self._informers = informers
+        tls = args.planner.tls
+        self._tls = TLSFiles(tls.ca_file, tls.cert_file, tls.key_file) if tls else None
+        greedy = GreedyPlanner()
+        self._planners = DiscoveredPlanners(
+            informers.informer(SERVICES).store,
+            built_in=greedy,
+            embedded=args.planner.embedded,
+            own_namespace=own_namespace(),
+            allowed_namespaces=frozenset(args.planner.namespaces),
+            connect=self._connect,
+            observe=metrics.planner_called,
+        )
+        self.controller = PodSetController(
+            scheduler_names=scheduler_names,
+            cache=cache,
+            api=client,
+            profiles=profiles,
+            planner_for=self._planner_for,
+            activate=activate,
+            regate=regate,
+            conditions=conditions,
+            recorder=recorder,
+            metrics=metrics,
+            now=now,
+            rng=rng,
+        )
+        self._server = PlannerServer(greedy, cache, profiles, self._members)
+
+    @property
+    def plugins(self) -> Mapping[str, PluginFactory]:
+        """The plugin, for the registry."""
+        return {NAME: PodSetPlanner.factory(self.controller)}
+
+    def listen_to_sets(self) -> None:
+        """Hear of pods, triggers and plans; to be called before the queue listens, which asks the gate."""
+        self._informers.informer(SCHEDULE_TRIGGERS).add_handler(self.controller.trigger_handler())
+        self._informers.informer(SCHEDULE_PLANS).add_handler(self.controller.plan_handler())
+        self._informers.informer(PODS).add_handler(self.controller.pod_handler())
+
+    def listen_to_nodes(self) -> None:
+        """Hear of nodes; to be called after the cache listens, which is asked about them."""
+        self._informers.informer(NODES).add_handler(self.controller.node_handler())
+
+    def start(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Put back what stored plans say, and begin to look after the sets and to serve plans."""
+        self.controller.restore()
+        tasks.start_soon(self.controller.run)
+        if self._args.planner.address:
+            tasks.start_soon(self._server.serve, self._args.planner.address, self._tls)
+
+    def _planner_for(self, namespace: str, pod_set: str) -> Planner | None:
+        return self._planners if self._planners.planners(pod_set) else None
+
+    def _connect(self, namespace: str, service: str) -> Planner:
+        return RemotePlanner(namespace, service, call_timeout=self._args.call_timeout, tls=self._tls)
+
+    def _members(self, namespace: str, pod_set: str) -> Sequence[Pod]:
+        found = self.controller.sets.get(SetKey(namespace, pod_set))
+        return [member.pod for member in found.members.values()] if found else []
+
+
+def own_namespace() -> str:
+    """The namespace that this process runs in; outside of a cluster the one it is installed to."""
+    file = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+    return file.read_text().strip() if file.exists() else DEFAULT_NAMESPACE

@@ -1,0 +1,37 @@
+"""Events on triggers: what happened to their sets."""
+
+from typing import Final, Literal
+
+from pallet.api.core import ObjectReference
+from pallet.api.podset import SCHEDULE_TRIGGERS, ScheduleTrigger
+from pallet.framework.handle import Recorder
+from pallet.podset.model import PodSet
+
+_CONTROLLER: Final = "planner.ciena.io/podset"
+
+Reason = Literal["Switched", "Planned", "Replanned", "PlannerFailed"]
+
+
+def tell(recorder: Recorder, pod_set: PodSet, reason: Reason, note: str) -> None:
+    """Record an event on the trigger of a set, if it has one."""
+    if pod_set.trigger is not None:
+        recorder.event(
+            _reference(pod_set.trigger),
+            _CONTROLLER,
+            kind="Warning" if reason == "PlannerFailed" else "Normal",
+            reason=reason,
+            action="Switch" if reason == "Switched" else "Plan",
+            note=note,
+        )
+
+
+def _reference(trigger: ScheduleTrigger) -> ObjectReference:
+    meta = trigger.metadata
+    return ObjectReference(
+        ScheduleTrigger.__name__,
+        meta.namespace,
+        meta.name,
+        meta.uid,
+        SCHEDULE_TRIGGERS.api_version,
+        meta.resource_version,
+    )

@@ -1,0 +1,138 @@
+"""PodSetPlanner: keeps the pods of a set back until they may go, and sends each to its planned node."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pallet.api.pod import Pod
+from pallet.cache.changes import Rows
+from pallet.cache.pod_info import PodInfo
+from pallet.cache.snapshot import NodeInfo, Snapshot
+from pallet.config.decode import Seconds
+from pallet.config.schema import Section
+from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource
+from pallet.framework.handle import Handle
+from pallet.framework.interface import Refusal
+from pallet.framework.registry import PluginFactory
+from pallet.framework.state import CycleState
+from pallet.framework.status import SKIP, SUCCESS, Status, unresolvable, unschedulable
+from pallet.planner.interface import HYPOTHESIS
+from pallet.podset.gate import Gate
+
+NAME = "PodSetPlanner"
+
+_NODE = f"{NAME}/node"
+
+
+class PlannerTLS(Section, frozen=True):
+    """PEM files for mutual TLS with planners."""
+
+    ca_file: str
+    cert_file: str
+    key_file: str
+
+
+class PlannerArgs(Section, frozen=True):
+    """Who may plan."""
+
+    embedded: bool = True
+    """Whether the built-in planner plans sets for which there is no planner Service; if not, their pods are
+    scheduled one by one."""
+    namespaces: tuple[str, ...] = ("planner-system",)
+    """Where planner Services may be: whoever can create one there controls placement."""
+    tls: PlannerTLS | None = None
+    address: str = "[::]:7777"
+    """Where the built-in planner is served over gRPC; empty for nowhere."""
+
+
+class PodSetPlannerArgs(Section, frozen=True):
+    """The plugin's arguments. The first three are the original's."""
+
+    debug: bool = False
+    """Accepted and not used: what is logged is a matter of -v."""
+    call_timeout: Seconds = Seconds(15)
+    update_period: Seconds = Seconds(5)
+    """Accepted and not used: nothing is polled."""
+    planner: PlannerArgs = PlannerArgs()
+
+
+class Gatekeeper(Protocol):
+    """Who knows the sets."""
+
+    def verdict(self, pod: Pod) -> Gate:
+        """Answer whether a pod may be scheduled now, and where to."""
+        ...
+
+    def blocked(self, info: PodInfo, node: str, refusals: Sequence[Status]) -> str:
+        """Take note that a pod's planned node was refused, and tell in words what will be done about it."""
+        ...
+
+    def look_at(self, pod: Pod) -> None:
+        """Look at a pod's set again soon: its binding did not come about."""
+        ...
+
+
+class PodSetPlanner:
+    """The plugin. Score is served for the configurations of the original, and has nothing to say."""
+
+    name = NAME
+    args_type = PodSetPlannerArgs
+
+    def __init__(self, args: PodSetPlannerArgs, handle: Handle, gatekeeper: Gatekeeper) -> None:
+        self.args = args
+        self._snapshot = handle.cache.snapshot
+        self._gatekeeper = gatekeeper
+
+    @classmethod
+    def factory(cls, gatekeeper: Gatekeeper) -> PluginFactory:
+        """How to make it, for the registry."""
+        return PluginFactory(cls, lambda args, handle: cls(args, handle, gatekeeper))
+
+    def pre_enqueue(self, pod: Pod) -> Status:
+        """Keep the pod out of the queue while its gate is closed."""
+        gate = self._gatekeeper.verdict(pod)
+        return SUCCESS if gate.open else unresolvable(gate.message)
+
+    def pre_filter(
+        self, state: CycleState, info: PodInfo, snapshot: Snapshot
+    ) -> tuple[frozenset[str] | None, Status]:
+        """Look at the gate once more, it may have closed since; then leave only the planned node."""
+        if state.read(HYPOTHESIS):
+            return None, SUCCESS
+        gate = self._gatekeeper.verdict(info.pod)
+        if not gate.open:
+            return None, unresolvable(gate.message)
+        if not gate.node:
+            return None, SUCCESS
+        state.write(_NODE, gate.node)
+        return frozenset((gate.node,)), SUCCESS
+
+    def post_filter(
+        self, state: CycleState, info: PodInfo, refusals: Sequence[Refusal]
+    ) -> tuple[str | None, Status]:
+        """When the planned node was refused, have the set planned anew, or wait if that will help."""
+        node = state.read(_NODE)
+        if node is None:
+            return None, unschedulable()
+        row = self._snapshot.table.row_of.get(node, -1)
+        reasons = [refusal.status for refusal in refusals if row in refusal.rows]
+        return None, unschedulable(self._gatekeeper.blocked(info, node, reasons))
+
+    def pre_score(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> Status:
+        """Leave the score out: where a pod has a plan, one node is left."""
+        return SKIP
+
+    def score(self, state: CycleState, pod: Pod, node: NodeInfo) -> int:
+        """Say that all nodes are alike."""
+        return 0
+
+    def reserve(self, state: CycleState, pod: Pod, node_name: str) -> Status:
+        """Agree: the cache has kept the room since the pod was planned."""
+        return SUCCESS
+
+    def unreserve(self, state: CycleState, pod: Pod, node_name: str) -> None:
+        """Have the room kept again: the pod is still planned."""
+        self._gatekeeper.look_at(pod)
+
+    def events_to_register(self) -> list[EventInterest]:
+        """What the sets have to tell; the controller activates the pods that it helps."""
+        return [EventInterest(ClusterEvent(EventResource.POD_SET, Action.ALL, "PodSet"))]

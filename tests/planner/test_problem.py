@@ -1,0 +1,39 @@
+from datetime import UTC, datetime
+
+import msgspec
+
+from pallet.api.pod import Pod, PodStatus
+from pallet.cache.pod_info import PodInfo
+from pallet.planner.problem import pose
+from tests.planner.scene import PROFILES, cache_of, node, pod
+
+
+def deleted(terminating: Pod) -> Pod:
+    now = datetime(2024, 1, 1, tzinfo=UTC)
+    meta = msgspec.structs.replace(terminating.metadata, deletion_timestamp=now)
+    return msgspec.structs.replace(terminating, metadata=meta)
+
+
+def test_only_members_that_need_a_place_are_in_the_problem() -> None:
+    cache = cache_of([node("n1"), node("n2")], [pod("bound", on="n1")])
+    cache.assume(PodInfo(pod("assumed")), "n1")
+    members = [
+        pod("waiting"),
+        pod("bound", on="n1"),
+        pod("seen-late-by-the-cache", on="n1"),
+        pod("assumed"),
+        pod("foreign", scheduler="another"),
+        deleted(pod("terminating")),
+        msgspec.structs.replace(pod("finished"), status=PodStatus("Succeeded")),
+    ]
+    posed = pose(cache, PROFILES, "shop", "web", members)
+    assert [info.pod.metadata.name for info in posed.pods] == ["waiting"]
+
+
+def test_room_kept_by_an_earlier_plan_is_free_again_but_only_in_the_problem() -> None:
+    cache = cache_of([node("n1")])
+    cache.reserve(PodInfo(pod("a", "3")), "n1")
+    posed = pose(cache, PROFILES, "shop", "web", [pod("a", "3")])
+    assert len(posed.pods) == 1
+    assert not posed.snapshot.table.requested.any()
+    assert cache.snapshot.table.requested.any()

@@ -1,0 +1,215 @@
+"""The independent observer: a process of its own that watches what the API server shows, with the time of it.
+
+It depends on nothing of pallet's and knows nothing of who writes. Times are of `time.monotonic`, which all
+processes of a Linux machine share, at the moment of receipt.
+"""
+
+import base64
+import http.client
+import json
+import multiprocessing
+import ssl
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import yaml
+
+POLL_SECONDS = 0.02
+EVENTS_SILENCE_SECONDS = 5.0
+"""Silence after which no more events are expected once every pod is bound; recorders may drop some."""
+BINDINGS_SILENCE_SECONDS = 60.0
+START_SECONDS = 30.0
+CHUNK_BYTES = 65536
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+class ObserverError(Exception):
+    """The observer cannot see; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A pod was seen on a node."""
+
+    at: float
+    pod: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A new event was seen."""
+
+    at: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """All that was seen, in the order it came."""
+
+    bindings: tuple[Binding, ...]
+    events: tuple[Event, ...]
+
+
+class Observer:
+    """Watches one namespace, from before the contender starts; a context manager.
+
+    `kubeconfig` holds a client certificate that may watch pods and events.
+    """
+
+    def __init__(self, kubeconfig: Path, namespace: str, pods: int) -> None:
+        self._pipe, other = SPAWN.Pipe()
+        self._process = SPAWN.Process(
+            target=_observe, args=(kubeconfig, namespace, pods, other), name="observer", daemon=True
+        )
+
+    def __enter__(self) -> "Observer":
+        self._process.start()
+        self._receive(START_SECONDS)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.join()
+
+    def result(self, timeout: float) -> Observation:
+        """Wait until all pods are bound and their events written, or nothing happens any more.
+
+        Raises `ObserverError` when a watch breaks, or after `timeout` seconds.
+        """
+        observation: Observation = self._receive(timeout)
+        return observation
+
+    def _receive(self, timeout: float) -> Any:
+        if not self._pipe.poll(timeout):
+            raise ObserverError(f"the observer said nothing for {timeout:.0f} s")
+        message = self._pipe.recv()
+        if isinstance(message, str):
+            raise ObserverError(message)
+        return message
+
+
+def _observe(kubeconfig: Path, namespace: str, pods: int, pipe: "Connection[Any, Any]") -> None:
+    """Do the observer's work; in its own process."""
+    try:
+        server, context = _access(kubeconfig)
+        bindings: list[Binding] = []
+        events: list[Event] = []
+        collection = f"/api/v1/namespaces/{namespace}"
+        watches = [
+            # A pod enters this selection when it gets its node.
+            _Watch(server, context, f"{collection}/pods", "spec.nodeName!=", _to_bindings(bindings)),
+            _Watch(server, context, f"{collection}/events", "", _to_events(events)),
+        ]
+        for watch in watches:
+            watch.start()
+        pipe.send(None)
+        silent_since = time.monotonic()
+        seen = 0
+        while not _complete(pods, bindings, events, time.monotonic() - silent_since):
+            time.sleep(POLL_SECONDS)
+            if broken := [watch.error for watch in watches if watch.error]:
+                raise ObserverError(broken[0])
+            if len(bindings) + len(events) > seen:
+                seen = len(bindings) + len(events)
+                silent_since = time.monotonic()
+        pipe.send(Observation(tuple(bindings), tuple(events)))
+    except (ObserverError, OSError, http.client.HTTPException) as error:
+        pipe.send(f"the observer failed: {error!r}")
+
+
+def _complete(pods: int, bindings: list[Binding], events: list[Event], silence: float) -> bool:
+    """Whether nothing more is to come: exactly so, or to all appearance."""
+    if len(bindings) < pods:
+        return silence > BINDINGS_SILENCE_SECONDS
+    scheduled = sum(event.reason == "Scheduled" for event in events)
+    return scheduled >= pods or silence > EVENTS_SILENCE_SECONDS
+
+
+class _Watch(threading.Thread):
+    """Reads a watch, from now on, line by line."""
+
+    def __init__(
+        self,
+        server: str,
+        context: ssl.SSLContext,
+        collection: str,
+        selector: str,
+        take: Callable[[float, Any], None],
+    ) -> None:
+        """Opens the watch; raises `ObserverError` where that is refused."""
+        super().__init__(daemon=True)
+        self.error = ""
+        self._take = take
+        host = urlsplit(server).netloc
+        self._connection = http.client.HTTPSConnection(host, context=context)
+        version = json.loads(self._get(collection, limit=1).read())["metadata"]["resourceVersion"]
+        self._response = self._get(
+            collection, watch=1, resourceVersion=version, fieldSelector=selector, timeoutSeconds=3600
+        )
+
+    def run(self) -> None:
+        """Take every line until the watch breaks."""
+        rest = b""
+        try:
+            while chunk := self._response.read1(CHUNK_BYTES):
+                now = time.monotonic()
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    self._take(now, json.loads(line))
+            self.error = "a watch has ended"
+        except (OSError, http.client.HTTPException, KeyError) as error:
+            self.error = f"a watch broke: {error!r}"
+
+    def _get(self, collection: str, **query: object) -> http.client.HTTPResponse:
+        self._connection.request("GET", f"{collection}?{urlencode(query)}")
+        response = self._connection.getresponse()
+        if response.status != 200:
+            raise ObserverError(f"GET {collection}: {response.status} {response.read()!r}")
+        return response
+
+
+def _to_bindings(bindings: list[Binding]) -> Callable[[float, Any], None]:
+    """Take note of each pod's node, and of each change of it, which must never be."""
+    nodes: dict[str, str] = {}
+
+    def take(at: float, event: Any) -> None:
+        pod, node = event["object"]["metadata"]["name"], event["object"]["spec"]["nodeName"]
+        if event["type"] != "DELETED" and nodes.get(pod) != node:
+            nodes[pod] = node
+            bindings.append(Binding(at, pod, node))
+
+    return take
+
+
+def _to_events(events: list[Event]) -> Callable[[float, Any], None]:
+    """Take note of each event that is added."""
+
+    def take(at: float, event: Any) -> None:
+        if event["type"] == "ADDED":
+            events.append(Event(at, event["object"]["reason"]))
+
+    return take
+
+
+def _access(kubeconfig: Path) -> tuple[str, ssl.SSLContext]:
+    """The server's URL, and the TLS context with the client's certificate."""
+    document = yaml.safe_load(kubeconfig.read_text())
+    cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
+    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+    context = ssl.create_default_context(cadata=authority)
+    with tempfile.NamedTemporaryFile() as pair:
+        pair.write(base64.b64decode(user["client-certificate-data"]))
+        pair.write(base64.b64decode(user["client-key-data"]))
+        pair.flush()
+        context.load_cert_chain(pair.name)
+    return cluster["server"], context
