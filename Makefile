@@ -20,13 +20,20 @@ help: ## this list
 .PHONY: setup
 setup: $(READY) ## an isolated Python environment with the locked dependencies
 
-$(READY): requirements/dev.txt
+$(READY): requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv found; install one, or set PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes --requirement $<
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# -- demo, bench --------------------------------------------------------------
+.PHONY: demo
+demo: binaries ## the quickstart, step by step; QUIET_TIME=2m0s, CLUSTER=kind
+	@$(BIN)/python -m tools.demo
+
+.PHONY: bench
+bench: binaries ## beside kube-scheduler and a blind binder, about ten minutes; ARGS="--help" tells more
+	@$(BIN)/python -m tools.bench $(ARGS)
 
 ##@ Control plane
 
@@ -54,17 +61,85 @@ lint: $(READY) ## style, format, types, layers
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 
 .PHONY: fmt
 fmt: $(READY) ## put the code in shape
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# -- generate -----------------------------------------------------------------
+.PHONY: generate
+generate: $(READY) ## the gRPC code, from api/planner.proto
+	$(BIN)/python -m tools.generate_wire
+
+UV ?= uv
+COMPILE := $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate --quiet
+
+.PHONY: lock
+lock: ## the locked dependencies, from pyproject.toml; needs uv, UPGRADE=--upgrade takes newer ones
+	$(COMPILE) $(UPGRADE) --output-file requirements/runtime.txt
+	$(COMPILE) $(UPGRADE) --extra dev --extra kind --constraint requirements/runtime.txt --output-file requirements/dev.txt
+	sed -n '/^setuptools==/,/^[^ ]/{/^setuptools==/p;/^ /p}' requirements/dev.txt > requirements/build.txt
 
 .PHONY: clean
 clean: ## remove what was made in this folder
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# -- docker-build, docker-push, install, deploy --------------------------------
+##@ Build
+
+DOCKER ?= docker
+DOCKER_REGISTRY ?=
+DOCKER_TAG ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE := $(if $(DOCKER_REGISTRY),$(DOCKER_REGISTRY)/)podset-planner-scheduler
+
+.PHONY: build
+build: $(READY) ## a wheel, in dist/
+	$(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+.PHONY: run
+run: $(READY) ## the scheduler from this folder, on the cluster of KUBECONFIG or ~/.kube/config
+	$(BIN)/python -m pallet --config=config/scheduler/scheduler-config.yaml --leader-elect=false \
+		--kubeconfig="$${KUBECONFIG:-$$HOME/.kube/config}" $(ARGS)
+
+.PHONY: docker-build
+docker-build: docker ## the image; DOCKER_REGISTRY, DOCKER_TAG
+	$(DOCKER) build --build-arg COMMIT="$$(git rev-parse HEAD 2>/dev/null)" --tag $(IMAGE):$(DOCKER_TAG) .
+
+.PHONY: docker-push
+docker-push: docker ## push it
+	$(DOCKER) push $(IMAGE):$(DOCKER_TAG)
+
+.PHONY: docker
+docker:
+	@$(DOCKER) info >/dev/null 2>&1 || { echo "No Docker engine answers here: install or start one, or set DOCKER=podman." \
+		"Without one, 'make demo' runs the same process beside a local control plane."; exit 1; }
+
+##@ Deployment
+
+KUBECTL ?= kubectl
+ignore-not-found ?= false
+
+.PHONY: install
+install: ## the custom resource definitions, on the cluster of KUBECONFIG
+	$(KUBECTL) apply -k config/crd
+
+.PHONY: uninstall
+uninstall: ## remove them, and with them all triggers and plans
+	$(KUBECTL) delete --ignore-not-found=$(ignore-not-found) -k config/crd
+
+.PHONY: deploy
+deploy: build/deploy/kustomization.yaml ## everything in config/, with the image of DOCKER_REGISTRY and DOCKER_TAG
+	$(KUBECTL) apply -k build/deploy
+
+.PHONY: undeploy
+undeploy: ## remove it again; namespace and custom resource definitions stay
+	$(KUBECTL) delete --ignore-not-found=$(ignore-not-found) -k config/scheduler
+	$(KUBECTL) delete --ignore-not-found=$(ignore-not-found) -k config/rbac
+
+.PHONY: build/deploy/kustomization.yaml
+build/deploy/kustomization.yaml:
+	@mkdir -p $(@D)
+	@printf '%s\n' 'resources: [../../config/default]' 'images:' '  - name: podset-planner-scheduler' \
+		'    newName: $(IMAGE)' '    newTag: "$(DOCKER_TAG)"' > $@

@@ -1,72 +1,33 @@
-"""The client of the API server: retries, rate limit, and typed reads and writes.
+"""The client of the API server: typed reads and writes.
 
 The structs of `pallet.api` hold only the fields that are read here. A struct that was read and is written
 back whole with `update` would erase all the others: change objects of others with `patch`, and keep
 `create` and `update` for objects whose every field is ours (leases, events, plans).
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
-from urllib.parse import urlencode
-
-import anyio
 
 from pallet.api.codec import decoder, encode, list_decoder
 from pallet.api.meta import Object, ObjectList
 from pallet.api.resource import Resource
-from pallet.client.backoff import Backoff
 from pallet.client.credentials import Credentials
-from pallet.client.errors import AnswerLost, ApiError, Unreachable, api_error
 from pallet.client.limiter import Priority, RateLimiter
-from pallet.client.transport import LostError, NotSentError, Transport
+from pallet.client.requester import TRIES, Requester
+from pallet.client.transport import Transport
 
 T = TypeVar("T", bound=Object)
-Query = Mapping[str, str | int]
-Read = Callable[[], Awaitable[bytes]]
 
-JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
-
-ATTEMPT_SECONDS: Final = 30.0
-"""Seconds one attempt may take; the API server gives up on most requests after 60."""
-
-TRIES: Final = 8
-"""Attempts at one request; with the back-off below they span some ten seconds, an API server's restart."""
 
 PAGE_SIZE: Final = 500
 """Objects in one page of a list."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One request, as it is sent on each attempt."""
-
-    method: str
-    path: str
-    body: bytes | None
-    content_type: str
-    seconds: float
-    safe: bool
-    verb: str
-    subject: str
-
-
-class Client:
-    """Requests to one API server. Open it with `async with Client.connect(...) as client`."""
-
-    def __init__(
-        self, credentials: Credentials, transport: Transport, limiter: RateLimiter, user_agent: str
-    ) -> None:
-        self._credentials = credentials
-        self._transport = transport
-        self._limiter = limiter
-        self._user_agent = user_agent
-        self.fence: Callable[[], float] | None = None
-        """Seconds that a write starting now may take, 0 when none may start; without it, any time."""
+class Client(Requester):
+    """Typed reads and writes on one API server. Open it with `async with Client.connect(...) as client`."""
 
     @classmethod
     @asynccontextmanager
@@ -107,111 +68,6 @@ class Client:
             yield cls(credentials, transport, RateLimiter(qps, burst), user_agent)
         finally:
             await transport.aclose()
-
-    @property
-    def address(self) -> str:
-        """The API server's URL."""
-        return self._credentials.address
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Query | None = None,
-        body: bytes | None = None,
-        content_type: str = JSON,
-        seconds: float = ATTEMPT_SECONDS,
-        tries: int = TRIES,
-        safe: bool | None = None,
-        priority: Priority = Priority.NORMAL,
-        verb: str = "",
-        subject: str = "",
-    ) -> bytes:
-        """Send a request and return the body of its answer.
-
-        429 and 5xx are tried again, after the server's Retry-After or a growing delay. A `safe` request (by
-        default a GET) may reach the server twice, so it is also tried again when its answer is lost.
-        `seconds` is for one attempt. `verb` and `subject` are the words for errors.
-
-        Raise ApiError where the server refuses, Unreachable where there is no connection, and AnswerLost
-        where an unsafe request may or may not have been carried out.
-        """
-        safe = method == "GET" if safe is None else safe
-        call = _Call(
-            method=method,
-            path=f"{path}?{urlencode(query)}" if query else path,
-            body=body,
-            content_type=content_type,
-            seconds=seconds,
-            safe=safe,
-            verb=verb or method.lower(),
-            subject=subject or path,
-        )
-        backoff = Backoff(initial=0.1, cap=5.0, jitter=0.5)
-        for attempt in count(1):
-            await self._limiter.acquire(priority)
-            try:
-                return await self._attempt(call)
-            except (ApiError, Unreachable) as failure:
-                if attempt >= tries or not _passing(failure, attempt):
-                    raise
-                await anyio.sleep(_delay(backoff, failure))
-        raise AssertionError("the loop above does not end")
-
-    async def _attempt(self, call: "_Call") -> bytes:
-        """Send a request once."""
-        seconds = call.seconds
-        if self.fence is not None and call.method != "GET":
-            seconds = min(seconds, self.fence())
-            if seconds <= 0:
-                raise Unreachable(self.address, "this process leads no longer, so it may not write")
-        try:
-            answer = await self._transport.send(call.method, call.path, call.body, call.content_type, seconds)
-        except NotSentError as error:
-            raise Unreachable(self.address, str(error)) from error
-        except LostError as error:
-            if call.safe:
-                raise Unreachable(self.address, str(error)) from error
-            raise AnswerLost(call.verb, call.subject, str(error)) from error
-        if answer.status < 300:
-            return answer.body
-        refusal = _refusal(answer.status, answer.headers, answer.body, call.verb, call.subject)
-        if answer.status == 401:
-            await self._credentials.refresh()
-        if answer.status >= 500 and not call.safe and refusal.retry_after is None:
-            # It may have failed after it had written, so a second attempt could mislead.
-            raise AnswerLost(call.verb, call.subject, str(refusal)) from refusal
-        raise refusal
-
-    @asynccontextmanager
-    async def stream(
-        self, path: str, *, query: Query, silence: float, verb: str = "watch", subject: str = ""
-    ) -> AsyncIterator[Read]:
-        """GET a watch and give the function that reads on: bytes as they come, none at its end.
-
-        Nothing is tried again. Raise ApiError where the server refuses; Unreachable, also from reading,
-        where there is no connection, where it breaks, or where it is silent for `silence` seconds.
-        """
-        await self._limiter.acquire()
-        async with AsyncExitStack() as stack:
-            try:
-                stream = await stack.enter_async_context(
-                    self._transport.stream(f"{path}?{urlencode(query)}", silence)
-                )
-                if stream.status >= 300:
-                    body = await stream.read_all()
-                    raise _refusal(stream.status, stream.headers, body, verb, subject or path)
-            except (NotSentError, LostError) as error:
-                raise Unreachable(self.address, str(error)) from error
-
-            async def read() -> bytes:
-                try:
-                    return await stream.read()
-                except LostError as error:
-                    raise Unreachable(self.address, str(error)) from error
-
-            yield read
 
     async def get(self, resource: Resource[T], name: str, namespace: str = "") -> T:
         """Read one object."""
@@ -381,30 +237,3 @@ def _named(resource: Resource[T], namespace: str, name: str, subresource: str = 
     """Name an object in an error: `pods/status default/web`."""
     kind = f"{resource}/{subresource}" if subresource else str(resource)
     return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
-
-
-def _refusal(code: int, headers: Mapping[str, str], body: bytes, verb: str, subject: str) -> ApiError:
-    """Build the error from an answer."""
-    return api_error(code, body, verb, subject, _retry_after(headers))
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read the header's seconds; the API server never sends its other form, a date."""
-    value = headers.get("Retry-After", "")
-    return float(value) if value.isdecimal() else None
-
-
-def _passing(failure: ApiError | Unreachable, attempt: int) -> bool:
-    """Whether the same request may succeed later."""
-    if isinstance(failure, Unreachable):
-        return True
-    if failure.code == 401:
-        return attempt == 1  # the credentials have been read anew
-    # A version from the future is the caller's to give up.
-    return (failure.code == 429 or failure.code >= 500) and not failure.too_large_resource_version
-
-
-def _delay(backoff: Backoff, failure: ApiError | Unreachable) -> float:
-    """Seconds until the next attempt: at least what the server asks for."""
-    asked = failure.retry_after if isinstance(failure, ApiError) else None
-    return max(backoff.delay(anyio.current_time()), asked or 0.0)

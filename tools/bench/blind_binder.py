@@ -16,15 +16,15 @@ from pallet.api.meta import ObjectMeta
 from pallet.api.node import NODES
 from pallet.api.pod import PODS, Pod
 from pallet.client import Client
-from tools.bench.contenders import BURST, QPS
 
+NO_LIMIT = 0
 IN_FLIGHT = 64
 """Pods that are written at a time: a binding first, its event after it."""
 
 
 async def main(kubeconfig: str, namespace: str) -> None:
     """Bind all pods of the namespace, then wait for ever."""
-    async with Client.connect(kubeconfig, qps=QPS, burst=BURST, user_agent="blind-binder") as client:
+    async with Client.connect(kubeconfig, qps=NO_LIMIT, user_agent="blind-binder") as client:
         nodes = (await client.list(NODES)).items
         pods = (await client.list(PODS, namespace)).items
         work = zip(pods, cycle(node.metadata.name for node in nodes), strict=False)
