@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from random import Random
 
 from pallet.api.pod import PODS, Pod
@@ -58,7 +57,7 @@ class Graph:
             conditions=self.conditions,
             recorder=self.recorder,
             instruments=self.instruments,
-            now=lambda: datetime.now(UTC),
+            now=client.server_clock.now,
             rng=rng,
         )
         registry = Registry({**BUILT_IN, **(self.pod_sets.plugins if self.pod_sets else {})})

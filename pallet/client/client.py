@@ -15,6 +15,7 @@ from pallet.api.resource import Resource
 from pallet.client.credentials import Credentials
 from pallet.client.limiter import Priority, RateLimiter
 from pallet.client.requester import TRIES, Requester
+from pallet.client.server_clock import ServerClock
 from pallet.client.transport import Transport
 
 T = TypeVar("T", bound=Object)
@@ -46,7 +47,7 @@ class Client(Requester):
         configuration is found.
         """
         credentials = await Credentials.load(kubeconfig, master)
-        async with cls._open(credentials, qps, burst, user_agent) as client:
+        async with cls._open(credentials, qps, burst, ServerClock(), user_agent) as client:
             yield client
 
     @asynccontextmanager
@@ -55,17 +56,17 @@ class Client(Requester):
 
         Lease renewals use one, so that they never wait behind bindings.
         """
-        async with self._open(self._credentials, qps, burst, self._user_agent) as client:
+        async with self._open(self._credentials, qps, burst, self.server_clock, self._user_agent) as client:
             yield client
 
     @classmethod
     @asynccontextmanager
     async def _open(
-        cls, credentials: Credentials, qps: float, burst: int, user_agent: str
+        cls, credentials: Credentials, qps: float, burst: int, server_clock: ServerClock, user_agent: str
     ) -> AsyncIterator["Client"]:
         transport = Transport(credentials, user_agent)
         try:
-            yield cls(credentials, transport, RateLimiter(qps, burst), user_agent)
+            yield cls(credentials, transport, RateLimiter(qps, burst), server_clock, user_agent)
         finally:
             await transport.aclose()
 

@@ -92,6 +92,13 @@ class Unreachable(Exception):  # noqa: N818  # says what is known, not what is w
         )
 
 
+class NotLeading(Unreachable):
+    """A write was held back: another replica may lead by now. This process is about to end."""
+
+    def __str__(self) -> str:
+        return "this process leads no longer, so it writes nothing any more"
+
+
 class AnswerLost(Exception):  # noqa: N818  # says what is known, not what is wrong
     """A write was sent, but no definite answer came back: it may have been done, or not.
 

@@ -11,8 +11,9 @@ import anyio
 
 from pallet.client.backoff import Backoff
 from pallet.client.credentials import Credentials
-from pallet.client.errors import AnswerLost, ApiError, Unreachable, api_error
+from pallet.client.errors import AnswerLost, ApiError, NotLeading, Unreachable, api_error
 from pallet.client.limiter import Priority, RateLimiter
+from pallet.client.server_clock import ServerClock
 from pallet.client.transport import LostError, NotSentError, Transport
 
 Query = Mapping[str, str | int]
@@ -45,8 +46,15 @@ class Requester:
     """Requests to one API server, by method and path. `Client` adds the typed ones."""
 
     def __init__(
-        self, credentials: Credentials, transport: Transport, limiter: RateLimiter, user_agent: str
+        self,
+        credentials: Credentials,
+        transport: Transport,
+        limiter: RateLimiter,
+        server_clock: ServerClock,
+        user_agent: str,
     ) -> None:
+        self.server_clock = server_clock
+        """The API server's time, as all clients with these credentials see it."""
         self._credentials = credentials
         self._transport = transport
         self._limiter = limiter
@@ -107,11 +115,12 @@ class Requester:
 
     async def _attempt(self, call: "_Call") -> bytes:
         """Send a request once."""
+        await self._credentials.authorization()  # refreshed here, lest it take time behind the fence
         seconds = call.seconds
         if self.fence is not None and call.method != "GET":
             seconds = min(seconds, self.fence())
             if seconds <= 0:
-                raise Unreachable(self.address, "this process leads no longer, so it may not write")
+                raise NotLeading(self.address, "")
         try:
             answer = await self._transport.send(call.method, call.path, call.body, call.content_type, seconds)
         except NotSentError as error:
@@ -120,6 +129,7 @@ class Requester:
             if call.safe:
                 raise Unreachable(self.address, str(error)) from error
             raise AnswerLost(call.verb, call.subject, str(error)) from error
+        self.server_clock.observe(answer.headers.get("date", ""))
         if answer.status < 300:
             return answer.body
         refusal = _refusal(answer.status, answer.headers, answer.body, call.verb, call.subject)
@@ -167,14 +177,14 @@ def _refusal(code: int, headers: Mapping[str, str], body: bytes, verb: str, subj
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Read the header's seconds; the API server never sends its other form, a date."""
-    value = headers.get("Retry-After", "")
+    value = headers.get("retry-after", "")
     return float(value) if value.isdecimal() else None
 
 
 def _passing(failure: ApiError | Unreachable, attempt: int) -> bool:
     """Whether the same request may succeed later."""
     if isinstance(failure, Unreachable):
-        return True
+        return not isinstance(failure, NotLeading)
     if failure.code == 401:
         return attempt == 1  # the credentials have been read anew
     # A version from the future is the caller's to give up.

@@ -5,72 +5,82 @@ This is the whole seam to the HTTP library. It knows nothing of retries, limits 
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 from yarl import URL
 
+from pallet.client.connection import Answer, LostError, NotSentError, Pool
 from pallet.client.credentials import Credentials
+
+__all__ = ["Answer", "LostError", "NotSentError", "Stream", "Transport"]
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for the TCP and TLS handshakes."""
 
-POOL_SIZE: Final = 100
+POOL_SIZE: Final = 64
 """Connections for requests; watches come on top."""
 
 KEEP_ALIVE: Final = 60.0
 """Seconds an idle connection is kept; the API server keeps it for longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class NotSentError(Exception):
-    """The request never left: no connection could be made."""
-
-
-class LostError(Exception):
-    """The request left, or may have, but no whole answer came back."""
-
-
 class Transport:
-    """A keep-alive pool of HTTP/1.1 connections to one API server. Close it with `aclose`."""
+    """Keep-alive connections over HTTP/1.1 to one API server. Close it with `aclose`.
+
+    Requests go over a pool of our own, watches, and everything that has to go through a proxy, over the HTTP
+    library.
+    """
 
     def __init__(self, credentials: Credentials, user_agent: str) -> None:
         self._credentials = credentials
         # Compression costs more processor time than it saves inside a cluster.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": user_agent}
-        self._requests = _session(credentials, headers, POOL_SIZE)
-        self._streams = _session(credentials, headers, 0)
+        self._session = _session(credentials, headers)
+        server = URL(credentials.address)
+        self._head = "".join(
+            f"{name}: {value}\r\n" for name, value in {"Host": server.authority, **headers}.items()
+        )
+        self._root = server.raw_path.rstrip("/")
+        self._pool = Pool(
+            server.host or "", server.port or 0, credentials.tls, credentials.server_name, POOL_SIZE
+        )
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._requests.close()
-        await self._streams.close()
+        self._pool.close()
+        await self._session.close()
 
     async def send(
         self, method: str, path: str, body: bytes | None, content_type: str, seconds: float
     ) -> Answer:
         """Send one request and read its answer, whatever its status; raise NotSentError or LostError."""
+        if self._credentials.proxy is not None:
+            return await self._send_through_proxy(method, path, body, content_type, seconds)
+        head = f"{method} {self._root}{path} HTTP/1.1\r\n{self._head}"
+        authorization = await self._credentials.authorization()
+        if authorization is not None:
+            head += f"Authorization: {authorization}\r\n"
+        if body is not None:
+            head += f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
+        return await self._pool.send(f"{head}\r\n".encode() + (body or b""), seconds, CONNECT_TIMEOUT)
+
+    async def _send_through_proxy(
+        self, method: str, path: str, body: bytes | None, content_type: str, seconds: float
+    ) -> Answer:
         limits = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_TIMEOUT)
         headers = {"Content-Type": content_type} if body is not None else {}
         with _errors():
-            async with await self._open(self._requests, method, path, limits, headers, body) as response:
-                return Answer(response.status, response.headers, await response.read())
+            async with await self._open(method, path, limits, headers, body) as response:
+                found = {name.lower(): value for name, value in response.headers.items()}
+                return Answer(response.status, found, await response.read())
 
     @asynccontextmanager
     async def stream(self, path: str, silence: float) -> AsyncIterator["Stream"]:
         """GET an answer without an end; it is lost after `silence` seconds without a byte."""
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=silence)
         with _errors():
-            response = await self._open(self._streams, "GET", path, limits, {})
+            response = await self._open("GET", path, limits, {})
         try:
             yield Stream(response)
         finally:
@@ -78,7 +88,6 @@ class Transport:
 
     async def _open(
         self,
-        session: aiohttp.ClientSession,
         method: str,
         path: str,
         limits: aiohttp.ClientTimeout,
@@ -89,7 +98,7 @@ class Transport:
         authorization = await self._credentials.authorization()
         if authorization is not None:
             headers["Authorization"] = authorization
-        return await session.request(
+        return await self._session.request(
             method,
             URL(self._credentials.address + path, encoded=True),
             data=body,
@@ -107,7 +116,7 @@ class Stream:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
 
     async def read(self) -> bytes:
         """Read what has come in, waiting for it; nothing is left when it is empty. Raise LostError."""
@@ -120,13 +129,13 @@ class Stream:
             return await self._response.read()
 
 
-def _session(credentials: Credentials, headers: dict[str, str], limit: int) -> aiohttp.ClientSession:
-    """Open a pool; a limit of 0 means none."""
+def _session(credentials: Credentials, headers: dict[str, str]) -> aiohttp.ClientSession:
+    """Open the library's own pool, without a limit."""
     tls = credentials.tls if credentials.tls is not None else True
     # Proxies of the environment are not meant for the API server: trust_env stays off.
     return aiohttp.ClientSession(
         trust_env=False,
-        connector=aiohttp.TCPConnector(limit=limit, ssl=tls, keepalive_timeout=KEEP_ALIVE),
+        connector=aiohttp.TCPConnector(limit=0, ssl=tls, keepalive_timeout=KEEP_ALIVE),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=headers,
     )

@@ -51,7 +51,7 @@ class InformerFactory:
                 tasks.start_soon(informer.run, name=f"informer {informer.resource}")
 
     def unsynced(self) -> str | None:
-        """Which collections have not delivered their first list, with their last errors; None when all have."""
+        """Name the collections still without a first list, with their last errors; None when all have one."""
         late = [informer for informer in self._informers.values() if not informer.synced.is_set()]
         words = (f"{informer.resource} ({informer.last_error or 'no error'})" for informer in late)
         return "; ".join(words) or None

@@ -6,7 +6,6 @@ default planners. Only Services of allowed namespaces count: whoever may create 
 pods go.
 """
 
-import logging
 from collections.abc import Iterable, Set
 from dataclasses import replace
 from typing import Protocol
@@ -18,10 +17,11 @@ from pallet.api.meta import key_of
 from pallet.api.names import is_label_key
 from pallet.api.podset import DEFAULT_PLANNER_LABEL, GROUP
 from pallet.informers.store import Store
+from pallet.logs import get_logger
 from pallet.planner.check import best
 from pallet.planner.interface import Plan, Planner, PlannerError, Problem
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 ENABLED = "enabled"
 OWN_SERVICE = "podset-planner"
@@ -89,6 +89,10 @@ class DiscoveredPlanners:
             return [self._built_in] if self._embedded else []
         return [self._planner(service) for service in services]
 
+    def planner_for(self, _namespace: str, pod_set: str) -> Planner | None:
+        """This planner; None for a set that no planner looks after."""
+        return self if self.planners(pod_set) else None
+
     async def plan(self, problem: Problem) -> Plan:
         """Ask all planners of the set; a planner that fails is passed over when another one answers.
 
@@ -101,10 +105,13 @@ class DiscoveredPlanners:
             for planner in planners:
                 own = problem if len(planners) == 1 else replace(problem, snapshot=problem.snapshot.copy())
                 tasks.start_soon(self._ask, planner, own, plans, failures)
-        if plans:
-            return best(plans)
-        causes = "; ".join(sorted(map(str, failures))) or "it has no planner"
-        raise PlannerError(f"no plan for set {problem.namespace}/{problem.pod_set}: {causes}")
+        set_key = f"{problem.namespace}/{problem.pod_set}"
+        causes = "; ".join(sorted(map(str, failures)))
+        if not plans:
+            raise PlannerError(f"no plan for set {set_key}: {causes or 'it has no planner'}")
+        if causes:
+            log.warning("Planned without some of the planners", pod_set=set_key, causes=causes)
+        return best(plans)
 
     def _find(self, label: str) -> list[Service]:
         """The Services with this label that may plan, by name; others are reported, each once."""
@@ -114,9 +121,9 @@ class DiscoveredPlanners:
         for key in {key_of(service) for service in found if service not in allowed} - self._reported:
             self._reported.add(key)
             log.warning(
-                "Service %s is labelled as a planner, but its namespace is not allowed to plan; "
-                "to allow it, add the namespace to the argument plannerNamespaces of PodSetPlanner",
-                key,
+                "A Service is labelled as a planner, but its namespace may not plan; "
+                "to allow it, add the namespace to planner.namespaces in the arguments of PodSetPlanner",
+                service=key,
             )
         return allowed
 
@@ -136,7 +143,6 @@ class DiscoveredPlanners:
             plans.append(await planner.plan(problem))
         except PlannerError as error:
             failures.append(error)
-            log.warning("no plan for set %s/%s: %s", problem.namespace, problem.pod_set, error)
             result = "error"
         else:
             result = "success"

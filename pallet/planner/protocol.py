@@ -25,15 +25,14 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
 class TLSFiles:
     """PEM files for mutual TLS: the CA that signs the other side, the own certificate and its key."""
 
-    ca: str
-    certificate: str
-    key: str
+    ca_file: str
+    cert_file: str
+    key_file: str
 
     async def read(self) -> tuple[bytes, bytes, bytes]:
         """CA, certificate and key. Raises OSError, which names the file, where one cannot be read."""
-        ca, certificate, key = [await anyio.Path(path).read_bytes() for path in self._paths]
-        return ca, certificate, key
-
-    @property
-    def _paths(self) -> tuple[str, str, str]:
-        return self.ca, self.certificate, self.key
+        return (
+            await anyio.Path(self.ca_file).read_bytes(),
+            await anyio.Path(self.cert_file).read_bytes(),
+            await anyio.Path(self.key_file).read_bytes(),
+        )

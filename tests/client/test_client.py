@@ -123,6 +123,24 @@ async def test_no_connection_names_the_address_and_what_to_check() -> None:
             await client.create_binding("x", "a", "uid-1", "node-1")
 
 
+async def test_no_write_starts_behind_the_fence(server: FaultProxy, client: Client) -> None:
+    client.fence = lambda: 0.0
+    with pytest.raises(Unreachable, match="leads no longer"):
+        await client.create_binding("x", "a", "uid-1", "node-1")
+    assert server.requests == []
+    server.on("GET", PATH, answer(200, NAMESPACE))
+    await client.get(NAMESPACES, "a")
+
+
+async def test_no_write_outlasts_the_fence(server: FaultProxy, client: Client) -> None:
+    client.fence = lambda: 2.0
+    server.on("POST", "/binding", freeze)
+    start = anyio.current_time()
+    with pytest.raises(AnswerLost):
+        await client.create_binding("x", "a", "uid-1", "node-1")
+    assert anyio.current_time() - start == pytest.approx(2.0, abs=0.1)
+
+
 async def test_a_struct_is_sent_with_its_kind(server: FaultProxy, client: Client) -> None:
     sent: list[bytes] = []
 

@@ -7,19 +7,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import grpc.aio
+from msgspec.structs import replace
 
 from pallet.api.labels import Labels
-from pallet.api.meta import ObjectMeta
-from pallet.api.node import Node, NodeSpec, NodeStatus, Taint
+from pallet.api.node import Node, Taint
 from pallet.api.pod import (
     Affinity,
-    Container,
-    NodeAffinity,
     Pod,
     PodAffinity,
     PodAffinityTerm,
-    PodSpec,
-    ResourceRequirements,
     Toleration,
     WeightedPodAffinityTerm,
 )
@@ -35,6 +31,7 @@ from pallet.planner.problem import pose
 from pallet.planner.protocol import METHOD, SERVICE
 from pallet.planner.wire.planner_pb2 import SchedulePlanRequest
 from pallet.plugins.registry import BUILT_IN, DEFAULTS
+from tests.builders import SCHEDULER, make_node, make_pod
 
 if TYPE_CHECKING:
     from pallet.client.client import Client
@@ -45,15 +42,11 @@ HOSTNAME = "kubernetes.io/hostname"
 ZONE = "topology.kubernetes.io/zone"
 
 
-def node(name: str, cpu: str = "4", *, zone: str = "", taint: str = "", unschedulable: bool = False) -> Node:
-    """A node with a hostname label, and with a NoSchedule taint if its key is given."""
-    labels = {HOSTNAME: name} | ({ZONE: zone} if zone else {})
-    taints = (Taint(taint, "NoSchedule"),) if taint else ()
-    return Node(
-        ObjectMeta(name=name, uid=f"uid-{name}", labels=Labels(labels)),
-        NodeSpec(unschedulable=unschedulable, taints=taints),
-        NodeStatus(Labels({"cpu": cpu, "memory": "8Gi", "pods": "110"})),
-    )
+def node(name: str, cpu: str = "4", *, zone: str = "", taint: str = "", cordoned: bool = False) -> Node:
+    """A node, in a zone and with a NoSchedule taint of a key where given."""
+    made = make_node(name, cpu=cpu, taints=[Taint(taint, "NoSchedule")] if taint else (), cordoned=cordoned)
+    labels = Labels(made.metadata.labels | ({ZONE: zone} if zone else {}))
+    return replace(made, metadata=replace(made.metadata, labels=labels))
 
 
 def pod(
@@ -68,37 +61,29 @@ def pod(
     tolerates: str = "",
     on: str = "",
     priority: int = 0,
-    scheduler: str = "default-scheduler",
 ) -> Pod:
-    """A pod of set `web`; `near`, `away` and `rather_away` name apps, `tolerates` a taint's key."""
+    """A pod of set shop/web; `near`, `away` and `rather_away` name apps, `tolerates` a taint's key."""
 
     def term(app: str) -> PodAffinityTerm:
         return PodAffinityTerm(topology, LabelSelector(Labels({"app": app})))
 
+    made = make_pod(
+        name,
+        namespace="shop",
+        node=on,
+        cpu=cpu,
+        priority=priority,
+        labels={"app": app} if app else {},
+    )
     affinity = Affinity(
-        NodeAffinity(),
-        PodAffinity(required=tuple(map(term, near))),
-        PodAffinity(
+        pod_affinity=PodAffinity(required=tuple(map(term, near))),
+        pod_anti_affinity=PodAffinity(
             required=tuple(map(term, away)),
             preferred=tuple(WeightedPodAffinityTerm(100, term(app)) for app in rather_away),
         ),
     )
-    return Pod(
-        ObjectMeta(
-            name=name,
-            namespace="shop",
-            uid=f"uid-{name}",
-            labels=Labels({"planner.ciena.io/pod-set": "web"} | ({"app": app} if app else {})),
-        ),
-        PodSpec(
-            scheduler_name=scheduler,
-            priority=priority,
-            node_name=on,
-            containers=(Container("main", "image", ResourceRequirements(Labels({"cpu": cpu}))),),
-            affinity=affinity if near or away or rather_away else None,
-            tolerations=(Toleration(tolerates, "Exists"),) if tolerates else (),
-        ),
-    )
+    tolerations = (Toleration(tolerates, "Exists"),) if tolerates else ()
+    return replace(made, spec=replace(made.spec, affinity=affinity, tolerations=tolerations))
 
 
 def cache_of(nodes: Iterable[Node], placed: Iterable[Pod] = ()) -> Cache:
@@ -112,9 +97,9 @@ def cache_of(nodes: Iterable[Node], placed: Iterable[Pod] = ()) -> Cache:
 
 
 def default_profile() -> Profile:
-    """The profile `default-scheduler` with the real default plugins; nothing may reach the API."""
+    """A profile with the real default plugins; nothing may reach the API."""
     handle = Handle(
-        scheduler_name="default-scheduler",
+        scheduler_name=SCHEDULER,
         client=cast("Client", None),
         informers=cast("InformerFactory", None),
         cache=Cache(),
@@ -125,7 +110,7 @@ def default_profile() -> Profile:
     return build_profile(default_configuration().profiles[0], DEFAULTS, Registry(BUILT_IN), handle)
 
 
-PROFILES: Mapping[str, Profile] = {"default-scheduler": default_profile()}
+PROFILES: Mapping[str, Profile] = {SCHEDULER: default_profile()}
 
 
 def problem(

@@ -14,6 +14,7 @@ from pallet.framework.status import SUCCESS, Status, error
 from pallet.planner import placement
 from pallet.planner.greedy import GreedyPlanner
 from pallet.planner.interface import HYPOTHESIS, Plan
+from tests.builders import SCHEDULER
 from tests.planner.scene import PROFILES, ZONE, node, pod, problem
 
 pytestmark = pytest.mark.anyio
@@ -82,7 +83,7 @@ def test_the_order_of_placing() -> None:
             id="a tolerated taint is no obstacle (fault 12)",
         ),
         pytest.param(
-            (node("n1", unschedulable=True), node("n2")), (pod("a"),), (), {"a": "n2"}, id="a cordoned node"
+            (node("n1", cordoned=True), node("n2")), (pod("a"),), (), {"a": "n2"}, id="a cordoned node"
         ),
         pytest.param(
             (node("n1", "1"), node("n2", "8")),
@@ -191,8 +192,8 @@ class Strict:
 
 
 async def test_plugins_can_tell_that_nothing_is_decided_yet() -> None:
-    profile = PROFILES["default-scheduler"]
-    strict = {"default-scheduler": replace(profile, pre_filter=(*profile.pre_filter, Strict()))}
+    profile = PROFILES[SCHEDULER]
+    strict = {SCHEDULER: replace(profile, pre_filter=(*profile.pre_filter, Strict()))}
     plan = await GreedyPlanner().plan(replace(problem(TWO, [pod("a")]), profiles=strict))
     assert set(plan.assignments) == {"a"}
 

@@ -1,17 +1,7 @@
-from datetime import UTC, datetime
-
-import msgspec
-
-from pallet.api.pod import Pod, PodStatus
 from pallet.cache.pod_info import PodInfo
 from pallet.planner.problem import pose
+from tests.builders import make_pod
 from tests.planner.scene import PROFILES, cache_of, node, pod
-
-
-def deleted(terminating: Pod) -> Pod:
-    now = datetime(2024, 1, 1, tzinfo=UTC)
-    meta = msgspec.structs.replace(terminating.metadata, deletion_timestamp=now)
-    return msgspec.structs.replace(terminating, metadata=meta)
 
 
 def test_only_members_that_need_a_place_are_in_the_problem() -> None:
@@ -22,9 +12,9 @@ def test_only_members_that_need_a_place_are_in_the_problem() -> None:
         pod("bound", on="n1"),
         pod("seen-late-by-the-cache", on="n1"),
         pod("assumed"),
-        pod("foreign", scheduler="another"),
-        deleted(pod("terminating")),
-        msgspec.structs.replace(pod("finished"), status=PodStatus("Succeeded")),
+        make_pod("foreign", scheduler="another"),
+        make_pod("terminating", deleted=1),
+        make_pod("finished", phase="Succeeded"),
     ]
     posed = pose(cache, PROFILES, "shop", "web", members)
     assert [info.pod.metadata.name for info in posed.pods] == ["waiting"]

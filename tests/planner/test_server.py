@@ -1,5 +1,5 @@
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,13 @@ async def ask(
         return answer
 
 
+async def healthy(address: str, service: str) -> bool:
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
 async def test_a_set_is_planned_and_what_does_not_fit_is_explained() -> None:
     async with served(cache_of(NODES), PODS) as address:
         answer = await ask(address)
@@ -82,6 +89,15 @@ async def test_members_that_have_a_node_keep_it() -> None:
     async with served(cache, [bound, assumed, reserved]) as address:
         answer = await ask(address)
     assert dict(answer.assignments) == {"bound": "n1", "assumed": "n2", "reserved": "n3"}
+
+
+async def test_a_plan_of_before_binds_nobody() -> None:
+    cache = cache_of(NODES)
+    cache.reserve(PodInfo(pod("a", "9")), "n3")
+    async with served(cache, [pod("a", "9")]) as address:
+        answer = await ask(address)
+    assert dict(answer.assignments) == {}
+    assert set(answer.refused) == {"a"}
 
 
 async def test_the_live_model_is_left_as_it_is() -> None:
@@ -128,10 +144,16 @@ async def test_calls_in_progress_are_answered_at_the_end() -> None:
     async def call(address: str) -> None:
         answers.append(await ask(address))
 
+    async def go_on_when_the_end_has_begun(address: str) -> None:
+        with suppress(grpc.aio.AioRpcError):
+            while True:
+                await healthy(address, SERVICE)
+        go_on.set()
+
     async with anyio.create_task_group() as tasks, served(cache_of(NODES), PODS, Slow()) as address:
         tasks.start_soon(call, address)
         await asked.wait()
-        go_on.set()
+        tasks.start_soon(go_on_when_the_end_has_begun, address)
     assert len(answers[0].assignments) == 3
 
 
@@ -160,10 +182,8 @@ async def test_reflection_tells_the_services_and_the_messages() -> None:
 
 @pytest.mark.parametrize("service", ["", SERVICE])
 async def test_health_is_serving(service: str) -> None:
-    async with served(cache_of(NODES), PODS) as address, grpc.aio.insecure_channel(address) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-        answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))
-    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    async with served(cache_of(NODES), PODS) as address:
+        assert await healthy(address, service)
 
 
 def files(folder: Path, authority: Authority, pair: Pair) -> TLSFiles:
