@@ -1,22 +1,65 @@
-"""What every test has: the backend of async tests, a time limit, and the control plane's fixtures."""
+"""What every test has: the backend of async tests, a time limit, and the control plane's fixtures.
 
+An async test fails when it leaves a task behind, or when code of pallet blocks the event loop.
+"""
+
+import asyncio
+import functools
+import inspect
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
+from blockbuster import blockbuster_ctx
+
+import pallet
 
 pytest_plugins = ["tools.controlplane.pytest_plugin"]
 
 DEFAULT_TIME_LIMIT = 60.0
+MAY_BLOCK = (
+    ("pallet/client/credentials.py", "run"),  # in a thread, on a loop of its own
+    ("prometheus_client/process_collector.py", "collect"),  # /proc is memory
+)
+PALLET = Path(pallet.__file__).parent
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """The event loop that pallet runs on."""
     return "asyncio"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Watches over every async test."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.obj = _guarded(item.obj)
+
+
+def _guarded(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def guarded(*args: object, **kwargs: object) -> None:
+        before = asyncio.all_tasks()
+        with blockbuster_ctx("pallet") as blocking:
+            for function in blocking.functions.values():
+                for place in MAY_BLOCK:
+                    function.can_block_in(*place)
+            await test(*args, **kwargs)
+        left = [task for task in asyncio.all_tasks() - before if not task.done() and _is_ours(task)]
+        assert not left, f"left behind: {left}"
+
+    return guarded
+
+
+def _is_ours(task: asyncio.Task[Any]) -> bool:
+    """Whether a task runs code of pallet; servers that belong to fixtures have tasks of their own."""
+    code: CodeType | None = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and Path(code.co_filename).is_relative_to(PALLET)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -107,7 +107,12 @@ async def test_the_transform_comes_before_everything() -> None:
 
 
 async def test_others_have_their_turn_during_a_long_list(informer: SharedInformer[Lease]) -> None:
-    informer.add_handler(Handler(on_add=lambda _: time.sleep(0.002)))
+    def work(_: Lease) -> None:
+        end = time.perf_counter() + 0.002
+        while time.perf_counter() < end:
+            pass
+
+    informer.add_handler(Handler(on_add=work))
     seen: set[int] = set()
 
     async def look() -> None:
