@@ -34,7 +34,7 @@ def kind_cluster() -> Iterator[Shell]:
         shell = Shell({"KUBECONFIG": f"{directory}/kubeconfig", "DOCKER_CLI_HINTS": "false"})
         try:
             _create(shell, directory)
-            _deploy(shell, directory)
+            deploy(shell, directory)
             yield shell
         except StepError as error:
             raise StepError(f"{error}\n{_log(shell)}") from error
@@ -59,12 +59,18 @@ def _create(shell: Shell, directory: Path) -> None:
     shell.title("A kind cluster of three workers, and the image")
     roles = ", ".join(f"{{role: {role}}}" for role in ("control-plane", "worker", "worker", "worker"))
     (directory / "kind.yaml").write_text(NODES % roles)
-    shell.run(f"docker build --quiet --tag {IMAGE} .", 15 * MINUTES)
+    build_image(shell)
     shell.run(f"kind create cluster --name {NAME} --wait 2m --config {directory}/kind.yaml", 15 * MINUTES)
     shell.run(f"kind load docker-image {IMAGE} --name {NAME}", 5 * MINUTES)
 
 
-def _deploy(shell: Shell, directory: Path) -> None:
+def build_image(shell: Shell) -> None:
+    """Builds the demo's image; raises `StepError`."""
+    shell.run(f"docker build --quiet --tag {IMAGE} .", 15 * MINUTES)
+
+
+def deploy(shell: Shell, directory: Path) -> None:
+    """Installs `config/` with the demo's image, which the nodes must have; raises `StepError`."""
     shell.title("What `config/` installs")
     name, tag = IMAGE.split(":")
     kustomization = {
