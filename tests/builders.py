@@ -2,19 +2,26 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from pallet.api.labels import Labels
 from pallet.api.meta import ObjectMeta
-from pallet.api.node import Node, NodeSpec, NodeStatus, Taint
+from pallet.api.node import ContainerImage, Node, NodeSpec, NodeStatus, Taint
 from pallet.api.plan_name import plan_name
 from pallet.api.pod import (
+    Affinity,
     Container,
+    ContainerPort,
     Pod,
+    PodAffinity,
+    PodAffinityTerm,
     PodCondition,
     PodSpec,
     PodStatus,
     ResourceRequirements,
     SchedulingGate,
+    Toleration,
+    WeightedPodAffinityTerm,
 )
 from pallet.api.podset import (
     POD_SET_LABEL,
@@ -26,11 +33,15 @@ from pallet.api.podset import (
     ScheduleTriggerSpec,
     TriggerMeta,
 )
+from pallet.api.selectors import LabelSelector
 
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
 """When things begin in tests."""
 
 SCHEDULER = "podset-planner-scheduler"
+
+HOSTNAME = "kubernetes.io/hostname"
+ZONE = "topology.kubernetes.io/zone"
 
 
 def at(seconds: float) -> datetime:
@@ -39,13 +50,25 @@ def at(seconds: float) -> datetime:
 
 
 def make_node(
-    name: str, *, cpu: str = "4", pods: int = 110, taints: Iterable[Taint] = (), cordoned: bool = False
+    name: str,
+    *,
+    cpu: str = "4",
+    pods: int = 110,
+    taints: Iterable[Taint] = (),
+    cordoned: bool = False,
+    labels: Mapping[str, str] | None = None,
+    offers: Mapping[str, str] | None = None,
+    images: Mapping[str, int] | None = None,
+    uid: str = "",
 ) -> Node:
-    """A node with its hostname label."""
+    """A node with its hostname label. `offers` adds to what is allocatable; `images` are sizes by name."""
     return Node(
-        ObjectMeta(name=name, uid=f"uid-{name}", labels=Labels({"kubernetes.io/hostname": name})),
+        ObjectMeta(name=name, uid=uid or f"uid-{name}", labels=Labels({HOSTNAME: name} | dict(labels or {}))),
         NodeSpec(unschedulable=cordoned, taints=tuple(taints)),
-        NodeStatus(Labels({"cpu": cpu, "memory": "16Gi", "pods": str(pods)})),
+        NodeStatus(
+            Labels({"cpu": cpu, "memory": "16Gi", "pods": str(pods)} | dict(offers or {})),
+            tuple(ContainerImage((image,), size) for image, size in (images or {}).items()),
+        ),
     )
 
 
@@ -66,9 +89,20 @@ def make_pod(
     gates: Iterable[str] = (),
     conditions: Iterable[PodCondition] = (),
     labels: Mapping[str, str] | None = None,
+    requests: Mapping[str, str] | None = None,
+    affinity: Affinity | None = None,
+    tolerations: Iterable[Toleration] = (),
+    node_selector: Mapping[str, str] | None = None,
+    ports: Iterable[ContainerPort] = (),
+    images: Iterable[str] = ("image",),
 ) -> Pod:
-    """A pod of a set (of none for an empty name). `created` and `deleted` are seconds after the beginning."""
+    """A pod of a set (of none for an empty name). `created` and `deleted` are seconds after the beginning.
+
+    `requests` stands in for `cpu`; there is a container for each image, the first has the requests and ports.
+    """
     own = {POD_SET_LABEL: pod_set} if pod_set else {}
+    asked = ResourceRequirements(Labels({"cpu": cpu} if requests is None else requests))
+    first, *others = images
     return Pod(
         ObjectMeta(
             name=name,
@@ -83,11 +117,41 @@ def make_pod(
             scheduler_name=scheduler,
             node_name=node,
             priority=priority,
-            containers=(Container("main", "image", ResourceRequirements(Labels({"cpu": cpu}))),),
+            containers=(
+                Container("main", first, asked, tuple(ports)),
+                *(Container(f"beside-{number}", image) for number, image in enumerate(others)),
+            ),
+            affinity=affinity,
+            tolerations=tuple(tolerations),
+            node_selector=Labels(node_selector or {}),
             scheduling_gates=tuple(map(SchedulingGate, gates)),
         ),
         PodStatus(phase=phase, conditions=tuple(conditions)),
     )
+
+
+def pod_term(app: str, topology: str = HOSTNAME, **term: Any) -> PodAffinityTerm:
+    """A term about the pods with the label `app`, in their own namespace unless `term` says more."""
+    return PodAffinityTerm(topology, LabelSelector(Labels({"app": app})), **term)
+
+
+def pod_affinity(
+    *,
+    near: Iterable[PodAffinityTerm] = (),
+    away: Iterable[PodAffinityTerm] = (),
+    rather_near: Mapping[PodAffinityTerm, int] | None = None,
+    rather_away: Mapping[PodAffinityTerm, int] | None = None,
+) -> Affinity:
+    """Required terms of inter-pod affinity and anti-affinity, and preferred ones with their weights."""
+    return Affinity(
+        None,
+        PodAffinity(tuple(near), _weighted(rather_near)),
+        PodAffinity(tuple(away), _weighted(rather_away)),
+    )
+
+
+def _weighted(terms: Mapping[PodAffinityTerm, int] | None) -> tuple[WeightedPodAffinityTerm, ...]:
+    return tuple(WeightedPodAffinityTerm(weight, term) for term, weight in (terms or {}).items())
 
 
 def make_trigger(

@@ -86,7 +86,9 @@ class Graph:
         )
         if self.pod_sets:
             self.pod_sets.listen_to_sets()
-        ClusterHandlers(self.cache, self.queue, self.profiles).register(self.informers)
+        ClusterHandlers(
+            self.cache, self.queue, waiting, self.conditions, self.metrics, self.profiles
+        ).register(self.informers)
         if self.pod_sets:
             self.pod_sets.listen_to_nodes()
         self.started = False
@@ -102,6 +104,10 @@ class Graph:
 
     def _regate(self, uids: Iterable[str]) -> None:
         self.queue.regate(uids)
+
+    def size(self) -> int:
+        """How many nodes and pods there are."""
+        return sum(self.sizes().values())
 
     def sizes(self) -> dict[str, int]:
         """How many nodes and pods there are, for the log."""

@@ -4,7 +4,6 @@ In this order: read what the API has, become the leader, put back what stored pl
 or SIGINT: start nothing new, let bindings under way end, give the lease up.
 """
 
-import gc
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -13,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import anyio
 import anyio.abc
 
+from pallet.app.garbage import freeze, freeze_as_it_grows
 from pallet.app.graph import Graph
 from pallet.client.client import Client
 from pallet.client.errors import ConfigError as ConnectionConfigError
@@ -85,9 +85,8 @@ async def _start(graph: Graph, elector: LeaderElector | None, tasks: anyio.abc.T
     graph.informers.start(tasks)
     await graph.informers.wait_for_sync(SYNC_SECONDS)
     log.info("Synced with the API server", **graph.sizes())
-    # What was just read lives long: the collector need not look at it again and again.
-    gc.collect()
-    gc.freeze()
+    freeze()
+    tasks.start_soon(freeze_as_it_grows, graph.size)
     if elector is not None:
         await elector.acquire()
         tasks.start_soon(elector.hold)

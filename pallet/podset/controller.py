@@ -27,9 +27,9 @@ from pallet.podset import reservations
 from pallet.podset.agenda import Agenda
 from pallet.podset.decisions import MakePlan, Release, Step, TakeBack, Wait, decide
 from pallet.podset.explain import Conditions, Explainer
-from pallet.podset.gate import Gate
+from pallet.podset.gate import Gate, gate_of
 from pallet.podset.metrics import PodSetMetrics
-from pallet.podset.model import Lost, PodSet, SetKey
+from pallet.podset.model import Lost, Member, PodSet, SetKey
 from pallet.podset.obstacle import passes
 from pallet.podset.planning import PlannerFor, Planning
 from pallet.podset.sets import PodSets, Touched, take_back
@@ -125,7 +125,7 @@ class PodSetController:
         self.sets.restore()
         for pod_set in self.sets:
             if pod_set.let_go:
-                reservations.keep(self._cache, pod_set)
+                reservations.keep(self._cache, pod_set, pod_set.waiting())
             self._touch({pod_set.key: True})
 
     async def run(self) -> None:
@@ -212,7 +212,8 @@ class PodSetController:
     def _close(self, pod_set: PodSet | None) -> None:
         """Close the gates that a trigger has just closed before the next pod is taken from the queue."""
         if pod_set is not None and pod_set.open and not pod_set.let_go:
-            closed, pod_set.open = pod_set.open, set()
+            closed = [uid for uid in pod_set.members if uid in pod_set.open]
+            pod_set.open.clear()
             self._regate(closed)
 
     async def _look_after(self, key: SetKey) -> None:
@@ -246,15 +247,16 @@ class PodSetController:
         """Make reservations, gates, conditions and metrics follow what is known of a set."""
         pod_set.ordinary = self._planning.planner_for(*pod_set.key) is None
         reservations.note_in_flight(self._cache, pod_set)
-        reservations.keep(self._cache, pod_set)
-        self._move_gates(pod_set)
+        waiting = pod_set.waiting()
+        reservations.keep(self._cache, pod_set, waiting)
+        self._move_gates(pod_set, waiting)
         self._time(pod_set)
 
-    def _move_gates(self, pod_set: PodSet) -> None:
+    def _move_gates(self, pod_set: PodSet, waiting: Iterable[Member]) -> None:
         """Tell the queue whose gate has opened or closed, and the others why they wait."""
         opened, closed = [], []
-        for member in pod_set.waiting():
-            gate, was_open = self.sets.verdict(member.pod), member.uid in pod_set.open
+        for member in waiting:
+            gate, was_open = gate_of(pod_set.key, pod_set, member.uid), member.uid in pod_set.open
             if gate.open and not was_open:
                 self._explainer.forget(member.pod)
                 opened.append(member)

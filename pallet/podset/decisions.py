@@ -92,13 +92,13 @@ Step = TakeBack | Release | Switch | StorePlan | DropPlan | MakePlan | SaveTimes
 
 def decide(pod_set: PodSet, now: datetime) -> tuple[Step, ...]:
     """List what is to be done about a set; nothing but Waits, or nothing at all, when it is at rest."""
-    quiet = _quiet(pod_set)
+    quiet, waiting = _quiet(pod_set), pod_set.waiting()
     return (
-        *_hold_back(pod_set),
-        *_switch(pod_set, quiet, now),
-        *_release(pod_set),
+        *_hold_back(pod_set, waiting),
+        *_switch(pod_set, waiting, quiet, now),
+        *_release(pod_set, waiting),
         *_keep_plan(pod_set, now),
-        *_make_plan(pod_set, now),
+        *_make_plan(pod_set, waiting, now),
         *_save_times(pod_set, quiet, now),
         *_report(pod_set, quiet, now),
     )
@@ -126,27 +126,25 @@ def _quiet(pod_set: PodSet) -> Quiet | None:
     return quiet_of(trigger, pod_set.seen[trigger.metadata.name].at, pod_set.last_joined)
 
 
-def _hold_back(pod_set: PodSet) -> Iterator[Step]:
+def _hold_back(pod_set: PodSet, waiting: list[Member]) -> Iterator[Step]:
     """Without a trigger that says Schedule nobody has a place."""
     if not pod_set.let_go:
-        uids = tuple(
-            member.uid for member in pod_set.waiting() if member.planned or member.refused or member.free
-        )
+        uids = tuple(member.uid for member in waiting if member.planned or member.refused or member.free)
         if uids:
             yield TakeBack(uids)
 
 
-def _switch(pod_set: PodSet, quiet: Quiet | None, now: datetime) -> Iterator[Step]:
+def _switch(pod_set: PodSet, waiting: list[Member], quiet: Quiet | None, now: datetime) -> Iterator[Step]:
     """A quiet time ends for pods that wait: not for an empty set, and not for one that is bound already."""
     trigger = pod_set.trigger
-    if trigger is None or quiet is None or quiet.until is None or not pod_set.waiting():
+    if trigger is None or quiet is None or quiet.until is None or not waiting:
         return
     yield Switch(trigger, quiet) if now >= quiet.until else Wait(quiet.until)
 
 
-def _release(pod_set: PodSet) -> Iterator[Step]:
+def _release(pod_set: PodSet, waiting: list[Member]) -> Iterator[Step]:
     if pod_set.let_go and pod_set.ordinary:
-        uids = tuple(member.uid for member in pod_set.waiting() if not member.planned and not member.free)
+        uids = tuple(member.uid for member in waiting if not member.planned and not member.free)
         if uids:
             yield Release(uids)
 
@@ -164,11 +162,10 @@ def _keep_plan(pod_set: PodSet, now: datetime) -> Iterator[Step]:
         yield Wait(soon) if shrinks and now < soon else StorePlan(wanted)
 
 
-def _make_plan(pod_set: PodSet, now: datetime) -> Iterator[Step]:
+def _make_plan(pod_set: PodSet, waiting: list[Member], now: datetime) -> Iterator[Step]:
     """Plan those without a place; all that wait, where one of them lost its place."""
     if not pod_set.let_go or pod_set.ordinary:
         return
-    waiting = pod_set.waiting()
     if any(member.uid in pod_set.lost for member in waiting):
         if now >= pod_set.replan_at:
             yield MakePlan(tuple(member.uid for member in waiting), anew=True)

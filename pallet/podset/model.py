@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -11,6 +12,9 @@ from pallet.api.pod import Pod
 from pallet.api.podset import SCHEDULE, SchedulePlan, ScheduleTrigger, ScheduleTriggerStatus
 
 NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+_RANK = attrgetter("rank")
 
 
 class SetKey(NamedTuple):
@@ -93,7 +97,7 @@ class PodSet:
     last_bound: when a member was last seen with a node
     lost: by UID, members whose planned node does not fit any more; they are planned anew from `replan_at` on
     replanning: members that are being planned anew
-    open: members whose gate was found open
+    open: members that wait, and whose gate was found open
     ordinary: whether no planner looks after the set
     statuses: what was last written, by trigger UID
     times_written, plan_written, status_written: when this process last wrote each
@@ -151,7 +155,13 @@ class PodSet:
 
     def waiting(self) -> list[Member]:
         """The members without a node, the planned ones in the order of the plan."""
-        return sorted((each for each in self.members.values() if not self.node(each)), key=_rank)
+        in_flight = self.in_flight
+        unbound = [
+            member
+            for uid, member in self.members.items()
+            if not member.pod.spec.node_name and uid not in in_flight
+        ]
+        return sorted(unbound, key=_RANK)
 
     def admitted(self, member: Member) -> bool:
         """Whether the member has its place in the stored plan, or needs none."""
@@ -162,7 +172,3 @@ class PodSet:
         ranked = list(enumerate(members, self.ranks + 1))
         self.ranks += len(ranked)
         return ranked
-
-
-def _rank(member: Member) -> int:
-    return member.rank

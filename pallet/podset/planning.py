@@ -16,7 +16,6 @@ from pallet.podset.decisions import entries
 from pallet.podset.events import tell
 from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.model import Attempt, PodSet, SetKey
-from pallet.podset.reservations import note_in_flight
 from pallet.podset.sets import take_plan
 from pallet.podset.writes import PLAN_LIMIT, plan_size
 
@@ -63,14 +62,13 @@ class Planning:
     async def plan(self, pod_set: PodSet, uids: Collection[str], *, anew: bool) -> None:
         """Have members planned. Planned anew, they are held back until there is an answer.
 
-        The answer is dropped when the trigger has been switched back meanwhile. A planner that fails leaves
-        every place as it was; the set's `attempt` says so.
+        A planner that fails leaves every place as it was; the set's `attempt` says so.
         """
         planner = self.planner_for(*pod_set.key)
         if planner is None:
             return
         if anew:
-            self._begin_anew(pod_set, frozenset(uids))
+            self._begin_anew(pod_set, uids)
         try:
             plan = await planner.plan(self._problem(pod_set, uids))
         except PlannerError as error:
@@ -79,14 +77,13 @@ class Planning:
             log.exception("A planner broke", planner=planner.name, pod_set=pod_set.key)
             self._fail(pod_set, f"planner {planner.name} broke: {error}")
         else:
-            if pod_set.let_go:
-                self._take(pod_set, frozenset(uids), plan)
+            self._take(pod_set, frozenset(uids), plan)
         finally:
             pod_set.replanning = frozenset()
 
-    def _begin_anew(self, pod_set: PodSet, uids: frozenset[str]) -> None:
-        pod_set.replanning = uids
-        pod_set.open -= uids
+    def _begin_anew(self, pod_set: PodSet, uids: Collection[str]) -> None:
+        pod_set.replanning = frozenset(uids)
+        pod_set.open -= pod_set.replanning
         self._regate(uids)
         pod_set.replan_at = self._later(self._replans, pod_set.key)
         lost = next(lost for uid, lost in pod_set.lost.items() if uid in uids)
@@ -100,7 +97,6 @@ class Planning:
 
     def _take(self, pod_set: PodSet, uids: frozenset[str], plan: Plan) -> None:
         """Give the members their places, as far as they still wait for one."""
-        note_in_flight(self._cache, pod_set)
         waiting = {member.name: member.uid for member in pod_set.waiting() if member.uid in uids}
         assignments = {waiting[pod]: node for pod, node in plan.assignments.items() if pod in waiting}
         refused = {

@@ -1,5 +1,7 @@
 """Keeping the cache's reservations as the plan has them: room for pods that are planned and not yet bound."""
 
+from collections.abc import Iterable
+
 from pallet.cache.cache import Cache, Hold
 from pallet.cache.pod_info import PodInfo
 from pallet.podset.model import Lost, Member, PodSet
@@ -18,9 +20,9 @@ def note_in_flight(cache: Cache, pod_set: PodSet) -> None:
     }
 
 
-def keep(cache: Cache, pod_set: PodSet) -> None:
-    """Reserve for each member what its plan says, and note those whose node is gone."""
-    for member in pod_set.waiting():
+def keep(cache: Cache, pod_set: PodSet, waiting: Iterable[Member]) -> None:
+    """Reserve for each waiting member what its plan says, and note those whose node is gone."""
+    for member in waiting:
         if not member.planned:
             cache.unreserve(member.uid)
         elif _exists(cache, member.planned):

@@ -215,6 +215,7 @@ def _renew(pod_set: PodSet, pod: Pod, now: datetime) -> bool:
     if pod.spec.node_name and not member.pod.spec.node_name:
         pod_set.last_bound = now
         pod_set.lost.pop(member.uid, None)
+        pod_set.open.discard(member.uid)
     pod_set.members[member.uid] = msgspec.structs.replace(
         member, pod=pod, refused="" if retry else member.refused
     )

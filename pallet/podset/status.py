@@ -6,7 +6,7 @@ from typing import Literal
 
 from pallet.api.plan_name import plan_name
 from pallet.api.podset import Condition, ScheduleTrigger, ScheduleTriggerStatus
-from pallet.podset.model import PodSet
+from pallet.podset.model import Member, PodSet
 from pallet.podset.quiet import Quiet
 
 Phase = Literal["awaiting-trigger", "planning", "scheduling", "scheduled"]
@@ -42,7 +42,9 @@ def status_of(
         planned=sum(member.name in pod_set.stored for member in members),
         bound=bound,
         quiet_until=until and _whole_second(until),
-        conditions=_dated(trigger, (*_conditions(pod_set, quiet), _bound(bound, len(members))), pod_set, now),
+        conditions=_dated(
+            trigger, (*_conditions(pod_set, waiting, quiet), _bound(bound, len(members))), pod_set, now
+        ),
     )
 
 
@@ -70,15 +72,14 @@ def _state(status: ScheduleTriggerStatus) -> object:
     return status.observed_generation, [(each.type, each.status, each.reason) for each in status.conditions]
 
 
-def _conditions(pod_set: PodSet, quiet: Quiet | None) -> Iterator[Condition]:
+def _conditions(pod_set: PodSet, waiting: list[Member], quiet: Quiet | None) -> Iterator[Condition]:
     if quiet is not None and quiet.error:
         yield Condition("InvalidQuietTime", "True", "InvalidDuration", quiet.error)
-    yield _planned(pod_set)
+    yield _planned(pod_set, waiting)
 
 
-def _planned(pod_set: PodSet) -> Condition:
+def _planned(pod_set: PodSet, waiting: list[Member]) -> Condition:
     """Whether every pod has a place in the stored plan, and if not, why."""
-    waiting = pod_set.waiting()
     refused = [member for member in waiting if member.refused and not member.planned]
     if not pod_set.let_go:
         return Condition(

@@ -15,9 +15,9 @@ SCHEDULER_RIGHTS = {
     ("", "pods/binding"): {"create"},
     ("", "pods/status"): {"patch"},
     ("events.k8s.io", "events"): {"create", "patch"},
-    ("planner.ciena.io", "scheduletriggers"): {"list", "watch", "patch"},
+    ("planner.ciena.io", "scheduletriggers"): {"get", "list", "watch", "patch"},
     ("planner.ciena.io", "scheduletriggers/status"): {"patch"},
-    ("planner.ciena.io", "scheduleplans"): {"list", "watch", "create", "patch", "delete"},
+    ("planner.ciena.io", "scheduleplans"): {"get", "list", "watch", "create", "patch", "delete"},
     ("authentication.k8s.io", "tokenreviews"): {"create"},
     ("authorization.k8s.io", "subjectaccessreviews"): {"create"},
 }

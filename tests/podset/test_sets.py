@@ -242,6 +242,17 @@ def test_news_of_the_cluster_concerns_only_sets_whose_pods_found_no_place() -> N
     assert sets.note_change() == {}, "once is enough"
 
 
+def test_a_refused_pod_whose_spec_changes_is_worth_another_try() -> None:
+    sets = sets_of(make_pod("web-0", cpu="64"), triggers=[GO])
+    pod_set = sets.get(WEB)
+    assert pod_set is not None
+    take_plan(pod_set, {}, {"uid-web-0": "no room"})
+    assert sets.put_pod(make_pod("web-0", cpu="64", version=2), at(1)) == {WEB: False}
+    assert pod_set.members["uid-web-0"].refused == "no room"
+    assert sets.put_pod(make_pod("web-0", cpu="1", version=3), at(1)) == {WEB: True}
+    assert pod_set.members["uid-web-0"].refused == ""
+
+
 def test_a_lost_place_is_forgotten_when_the_pod_is_bound_after_all() -> None:
     sets = sets_of(make_pod("web-0"), triggers=[GO], plan=make_plan({"web-0": "n1"}))
     pod_set = sets.get(WEB)

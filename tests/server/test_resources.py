@@ -101,7 +101,13 @@ def test_limits_of_the_pod_replace_those_of_its_containers() -> None:
 
 @pytest.mark.parametrize(
     ("phase", "node", "counted"),
-    [("Running", "n1", True), ("Pending", "", True), ("Succeeded", "n1", False), ("Failed", "n1", False)],
+    [
+        ("Running", "n1", True),
+        ("Pending", "", True),
+        ("Succeeded", "n1", False),
+        ("Failed", "n1", False),
+        ("Failed", "", True),
+    ],
 )
 def test_pods_that_ran_to_their_end_do_not_count(phase: str, node: str, *, counted: bool) -> None:
     assert bool(values(pod(container({"cpu": "1"}, {}), phase=phase, node=node))) == counted

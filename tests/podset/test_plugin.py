@@ -1,0 +1,217 @@
+from collections.abc import Sequence
+from random import Random
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from pallet.api.node import Node
+from pallet.api.pod import Pod
+from pallet.cache.cache import Cache
+from pallet.cache.pod_info import PodInfo
+from pallet.config.decode import decode_args
+from pallet.config.errors import ConfigError, FieldPath
+from pallet.config.schema import ExtensionPoint
+from pallet.framework.evaluator import Choice, Evaluator
+from pallet.framework.handle import Handle
+from pallet.framework.profile import Profile
+from pallet.framework.state import CycleState
+from pallet.framework.status import Code, Status
+from pallet.framework.waiting import WaitingPods
+from pallet.planner.interface import HYPOTHESIS
+from pallet.plugins.node_resources_fit import NodeResourcesFit, NodeResourcesFitArgs
+from pallet.plugins.node_unschedulable import NodeUnschedulable
+from pallet.podset.gate import OPEN, Gate, Why
+from pallet.podset.obstacle import passes
+from pallet.podset.plugin import PodSetPlanner, PodSetPlannerArgs
+from tests.builders import SCHEDULER, at, make_node, make_pod
+
+if TYPE_CHECKING:
+    from pallet.client.client import Client
+    from pallet.framework.handle import Recorder
+    from pallet.framework.interface import QueueSortPlugin
+    from pallet.informers.factory import InformerFactory
+
+REFUSED = Code.UNSCHEDULABLE_AND_UNRESOLVABLE
+CLOSED = Gate(why=Why.AWAITING_TRIGGER, message="waiting for ScheduleTrigger")
+
+
+class Keeper:
+    """Answers with one gate, and remembers what it was told."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.gate = gate
+        self.refusals: list[tuple[str, str, list[str]]] = []
+        self.looked_at: list[str] = []
+
+    def verdict(self, pod: Pod) -> Gate:
+        return self.gate
+
+    def blocked(self, info: PodInfo, node: str, refusals: Sequence[Status]) -> str:
+        self.refusals.append((info.uid, node, [f"{each.plugin}: {each.message}" for each in refusals]))
+        return "planned anew"
+
+    def look_at(self, pod: Pod) -> None:
+        self.looked_at.append(pod.metadata.name)
+
+
+class Scene:
+    """A profile of PodSetPlanner, NodeUnschedulable and NodeResourcesFit on some nodes."""
+
+    def __init__(self, gate: Gate, *nodes: Node, placed: Sequence[Pod] = ()) -> None:
+        self.cache = Cache()
+        for node in nodes:
+            self.cache.put_node(node)
+        for pod in placed:
+            self.cache.put_pod(pod)
+        self.keeper = Keeper(gate)
+        handle = Handle(
+            SCHEDULER,
+            cast("Client", None),
+            cast("InformerFactory", None),
+            self.cache,
+            cast("Recorder", None),
+            WaitingPods(),
+            Random(1),  # noqa: S311  # breaks ties
+        )
+        self.plugin = PodSetPlanner(PodSetPlannerArgs(), handle, self.keeper)
+        self.profile = Profile(
+            SCHEDULER,
+            {},
+            cast("QueueSortPlugin", None),
+            pre_filter=(self.plugin,),
+            filter=(NodeUnschedulable(None, handle), NodeResourcesFit(NodeResourcesFitArgs(), handle)),
+        )
+
+    def choose(self, pod: Pod, state: CycleState) -> Choice:
+        evaluator = Evaluator(self.profile, self.cache.snapshot, Random(1))  # noqa: S311  # breaks ties
+        return evaluator.choose(state, PodInfo(pod))
+
+
+@pytest.mark.parametrize(("gate", "code"), [(OPEN, Code.SUCCESS), (CLOSED, REFUSED)])
+def test_a_pod_enters_the_queue_only_through_an_open_gate(gate: Gate, code: Code) -> None:
+    status = Scene(gate).plugin.pre_enqueue(make_pod("web-0"))
+    assert (status.code, status.message) == (code, gate.message)
+
+
+def test_fault_1_a_gate_that_closed_meanwhile_stops_the_cycle_even_with_one_feasible_node() -> None:
+    choice = Scene(CLOSED, make_node("n1")).choose(make_pod("web-0"), CycleState())
+    assert choice.node is None
+    assert "waiting for ScheduleTrigger" in choice.message
+
+
+def test_fault_8_the_planned_node_is_the_one_looked_at_among_however_many() -> None:
+    scene = Scene(Gate("n150"), *(make_node(f"n{number}") for number in range(300)))
+    choice = scene.choose(make_pod("web-0"), CycleState())
+    assert (choice.node, choice.evaluated) == ("n150", 1)
+
+
+def test_a_pod_without_a_plan_may_go_anywhere() -> None:
+    choice = Scene(OPEN, make_node("n1", cpu="1"), make_node("n2")).choose(
+        make_pod("bare", cpu="2"), CycleState()
+    )
+    assert choice.node == "n2"
+
+
+def test_planners_are_not_bound_by_the_plan_that_they_are_to_replace() -> None:
+    state = CycleState()
+    state.write(HYPOTHESIS, value=True)
+    assert Scene(CLOSED, make_node("n1")).choose(make_pod("web-0"), state).node == "n1"
+
+
+def test_fault_14_a_refused_planned_node_is_reported_with_the_reason_of_that_node_alone() -> None:
+    scene = Scene(Gate("n1"), make_node("n1", cordoned=True), make_node("n2", cpu="0"))
+    state = CycleState()
+    choice = scene.choose(make_pod("web-0"), state)
+    nominated, status = scene.plugin.post_filter(state, PodInfo(make_pod("web-0")), choice.refusals)
+    assert (nominated, status.reasons) == (None, ("planned anew",))
+    assert scene.keeper.refusals == [
+        ("uid-web-0", "n1", ["NodeUnschedulable: node(s) were unschedulable"]),
+    ]
+
+
+def test_a_planned_node_that_is_gone_is_reported() -> None:
+    scene = Scene(Gate("gone"), make_node("n1"))
+    state = CycleState()
+    choice = scene.choose(make_pod("web-0"), state)
+    scene.plugin.post_filter(state, PodInfo(make_pod("web-0")), choice.refusals)
+    assert scene.keeper.refusals == [("uid-web-0", "gone", [])]
+
+
+def test_a_refused_pod_without_a_plan_is_none_of_its_business() -> None:
+    scene = Scene(OPEN, make_node("n1", cordoned=True))
+    state = CycleState()
+    choice = scene.choose(make_pod("bare"), state)
+    _, status = scene.plugin.post_filter(state, PodInfo(make_pod("bare")), choice.refusals)
+    assert status.reasons == ()
+    assert scene.keeper.refusals == []
+
+
+def test_a_binding_that_did_not_come_about_has_the_set_looked_at() -> None:
+    scene = Scene(OPEN)
+    scene.plugin.unreserve(CycleState(), make_pod("web-0"), "n1")
+    assert scene.keeper.looked_at == ["web-0"]
+
+
+def test_it_serves_every_point_that_the_original_s_configuration_names() -> None:
+    named = {"preFilter", "postFilter", "preScore", "score", "reserve"}
+    points = PodSetPlanner.factory(Keeper(OPEN)).points
+    assert named <= {point.value for point in points}
+    assert ExtensionPoint.PRE_ENQUEUE in points
+
+
+@pytest.mark.parametrize(
+    ("raw", "timeout", "embedded", "namespaces"),
+    [
+        ({}, 15, True, ("planner-system",)),
+        ({"debug": True, "callTimeout": "5s", "updatePeriod": "30s"}, 5, True, ("planner-system",)),
+        ({"planner": {"embedded": False, "namespaces": ["a", "b"]}}, 15, False, ("a", "b")),
+    ],
+)
+def test_arguments(
+    raw: dict[str, Any], timeout: float, *, embedded: bool, namespaces: tuple[str, ...]
+) -> None:
+    args = decode_args(PodSetPlannerArgs, raw, FieldPath())
+    assert args.call_timeout == timeout
+    assert args.planner.embedded is embedded
+    assert args.planner.namespaces == namespaces
+
+
+def test_an_unknown_argument_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="callTimeout"):
+        decode_args(PodSetPlannerArgs, {"callTimeuot": "5s"}, FieldPath())
+
+
+def on_n1(name: str, *, cpu: str = "4", deleted: float | None = None) -> Pod:
+    return make_pod(name, node="n1", cpu=cpu, deleted=deleted)
+
+
+@pytest.mark.parametrize(
+    ("placed", "cordoned", "expected"),
+    [
+        pytest.param([on_n1("victim", deleted=10)], False, True, id="full of a pod that leaves"),
+        pytest.param([on_n1("other")], False, False, id="full of a pod that stays"),
+        pytest.param(
+            [on_n1("other"), on_n1("victim", cpu="0", deleted=10)],
+            False,
+            False,
+            id="full all the same",
+        ),
+        pytest.param([on_n1("victim", deleted=10)], True, False, id="cordoned as well"),
+        pytest.param([on_n1("stuck", deleted=-60)], False, False, id="full of one that never leaves"),
+        pytest.param([], True, False, id="nobody leaves"),
+    ],
+)
+def test_what_passes_by_itself(placed: list[Pod], *, cordoned: bool, expected: bool) -> None:
+    scene = Scene(Gate("n1"), make_node("n1", cordoned=cordoned), placed=placed)
+    assert passes(scene.profile, scene.cache.snapshot, PodInfo(make_pod("web-0")), "n1", at(0)) == expected
+
+
+def test_looking_whether_it_passes_leaves_the_cluster_as_it_is() -> None:
+    scene = Scene(Gate("n1"), make_node("n1"), placed=[make_pod("victim", node="n1", cpu="4", deleted=10)])
+    info = PodInfo(make_pod("web-0"))
+    scene.cache.reserve(info, "n1")
+    assert passes(scene.profile, scene.cache.snapshot, info, "n1", at(0))
+    assert {placed.uid for placed in scene.cache.snapshot.pods(scene.cache.snapshot.table.row_of["n1"])} == {
+        "uid-victim",
+        "uid-web-0",
+    }
