@@ -9,42 +9,30 @@ Rows = npt.NDArray[np.intp]
 class ChangeLog:
     """An append-only log of changed rows. A reader keeps a stamp and catches up from it.
 
-    The log forgets its older half when it grows beyond what catching up is worth; a reader that far behind is
-    told to look at every row.
+    `stamp` is the number of changes so far; it only grows. The log forgets its older half when it grows
+    beyond what catching up is worth; a reader that far behind is told to look at every row.
     """
 
-    __slots__ = ("_base", "_limit", "_rows")
+    __slots__ = ("_limit", "_rows", "stamp")
 
     def __init__(self, limit: int = 8192) -> None:
+        self.stamp = 0
         self._rows: list[int] = []
-        self._base = 0
         self._limit = limit
-
-    @property
-    def stamp(self) -> int:
-        """The number of changes so far; it only grows."""
-        return self._base + len(self._rows)
 
     def record(self, row: int) -> None:
         """Note that a row changed."""
+        self.stamp += 1
         self._rows.append(row)
         if len(self._rows) > self._limit:
-            self._forget(len(self._rows) // 2)
-
-    def record_all(self) -> None:
-        """Note that every row may have changed."""
-        self._rows.append(-1)
-        self._forget(len(self._rows))
+            del self._rows[: len(self._rows) // 2]
 
     def since(self, stamp: int) -> Rows | None:
         """The distinct rows changed since the stamp, or None when every row may have."""
-        if stamp < self._base:
+        behind = self.stamp - stamp
+        if behind > len(self._rows):
             return None
-        rows = self._rows[stamp - self._base :]
-        if len(rows) > 1:
+        rows = self._rows[len(self._rows) - behind :]
+        if behind > 1:
             return np.array(sorted(set(rows)), dtype=np.intp)
         return np.array(rows, dtype=np.intp)
-
-    def _forget(self, count: int) -> None:
-        del self._rows[:count]
-        self._base += count

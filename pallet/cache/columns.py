@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from pallet.api.node import Taint
 
-Codes = npt.NDArray[np.int32]
+Codes = npt.NDArray[np.intp]
+"""As wide as an index, since that is what numpy counts and looks up by."""
 Mask = npt.NDArray[np.bool_]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -25,7 +26,7 @@ class LabelColumn:
     __slots__ = ("code_of", "codes", "values")
 
     def __init__(self, capacity: int) -> None:
-        self.codes: Codes = np.zeros(capacity, np.int32)
+        self.codes: Codes = np.zeros(capacity, np.intp)
         self.values: list[str] = [""]
         self.code_of: dict[str, int] = {}
 
@@ -45,7 +46,7 @@ class LabelColumn:
     def _compact(self) -> None:
         """Give the codes out anew: values that no node has any more would pile up for ever."""
         used = np.union1d(self.codes, [ABSENT])
-        self.codes = np.searchsorted(used, self.codes).astype(np.int32)
+        self.codes = np.searchsorted(used, self.codes)
         self.values = [self.values[code] for code in used]
         self.code_of = {value: code for code, value in enumerate(self.values) if code != ABSENT}
 
@@ -107,7 +108,8 @@ class TaintColumns:
         """Replace the taints of a row."""
         self.present[:, row] = False
         for taint in taints:
-            self.present[self._index(taint), row] = True
+            index = self._index(taint)  # which may put a larger array in place of `present`
+            self.present[index, row] = True
 
     def _index(self, taint: Taint) -> int:
         if taint in self.taints:

@@ -25,7 +25,7 @@ class NodeTable:
     """Columns over all nodes.
 
     allocatable, requested: int64, (resources, capacity), cpu in millicores, all else in whole units
-    scored: int64, (2, capacity), cpu and memory requested with a minimum for containers that ask for none
+    scored: as `requested`, but cpu and memory with a minimum for containers that ask for none
     live, unschedulable: bool, (capacity,)
 
     `node_changes` logs the rows whose node changed, `load_changes` those whose pods did.
@@ -41,7 +41,7 @@ class NodeTable:
         self.unschedulable: Mask = np.zeros(_FIRST_CAPACITY, np.bool_)
         self.allocatable: Amounts = np.zeros((4, _FIRST_CAPACITY), np.int64)
         self.requested: Amounts = np.zeros((4, _FIRST_CAPACITY), np.int64)
-        self.scored: Amounts = np.zeros((2, _FIRST_CAPACITY), np.int64)
+        self.scored: Amounts = np.zeros((4, _FIRST_CAPACITY), np.int64)
         self.labels = LabelColumns(_FIRST_CAPACITY)
         self.taints = TaintColumns(_FIRST_CAPACITY)
         self.images: dict[str, dict[int, int]] = {}
@@ -173,18 +173,21 @@ class NodeTable:
             row = np.zeros((1, self.capacity), np.int64)
             self.allocatable = np.vstack((self.allocatable, row))
             self.requested = np.vstack((self.requested, row))
+            self.scored = np.vstack((self.scored, row))
             self._weights.clear()
         return index
 
     def _weight(self, requests: Requests) -> tuple[Amounts, Amounts]:
-        """A pod's requests as one column of `requested` (it counts as one of `pods`) and one of `scored`."""
+        """What a pod adds to a row of `requested`, counting as one of `pods`, and to one of `scored`."""
         found = self._weights.get(requests)
         if found is None:
             indexes = [self._resource(resource) for resource, _ in requests.amounts]
             asked = np.zeros(len(self.resources), np.int64)
             asked[indexes] = [value for _, value in requests.amounts]
             asked[self.resources[PODS]] += 1
-            scored = np.array((requests.scored_cpu, requests.scored_memory), np.int64)
+            scored = asked.copy()
+            scored[self.resources[CPU]] = requests.scored_cpu
+            scored[self.resources[MEMORY]] = requests.scored_memory
             if len(self._weights) > 4096:
                 self._weights.clear()
             found = self._weights[requests] = (asked, scored)

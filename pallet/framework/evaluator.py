@@ -3,10 +3,8 @@
 The scheduler decides with an evaluator on the live snapshot; planners decide with their own on a copy.
 """
 
-from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 import numpy as np
 from cachetools import LRUCache
@@ -15,15 +13,17 @@ from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.diagnosis import Refused, fit_message, rejection_message
-from pallet.framework.interface import Codes, Reads, Scores, VectorFilterPlugin, VectorScorePlugin
+from pallet.framework.interface import Scores
+from pallet.framework.lift import PluginError
+from pallet.framework.memory import FilterMemory, ScoreMemory
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, Status, unresolvable
-from pallet.framework.verdicts import INFEASIBLE, Normalize, PodKind, Remembered, ScoreColumn
+from pallet.framework.verdicts import INFEASIBLE, NO_ROWS, PodKind, ScoreColumn
+
+NO_NODES = "no nodes available to schedule pods"
 
 _MAX_KINDS = 256
-_MAX_REMEMBERED = 256
-"""Verdicts kept for each plugin; one takes up to eight bytes a node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,13 @@ class Evaluator:
         self.profile = profile
         self._snapshot = snapshot
         self._rng = rng
-        self._filters = [_FilterMemory(plugin) for plugin in profile.filter]
-        self._scores = [_ScoreMemory(plugin, weight) for plugin, weight in profile.score]
-        self._kinds: LRUCache[Hashable, PodKind] = LRUCache(_MAX_KINDS)
+        self._filters = [FilterMemory(plugin) for plugin in profile.filter]
+        self._scores = [ScoreMemory(plugin, weight) for plugin, weight in profile.score]
+        self._kept_filters = [each for each in self._filters if not each.fleeting]
+        self._kept_scores = [each for each in self._scores if not each.fleeting]
+        self._fleeting_filters = [each for each in self._filters if each.fleeting]
+        self._fleeting_scores = [each for each in self._scores if each.fleeting]
+        self._kinds: LRUCache[object, PodKind] = LRUCache(_MAX_KINDS)
 
     def choose(self, state: CycleState, info: PodInfo, only: frozenset[str] | None = None) -> Choice:
         """Pick a node with the highest total among the feasible ones, at random where several have it.
@@ -59,9 +63,11 @@ class Evaluator:
         `only` names the nodes to consider, for callers that know them. Nothing is changed but memories.
         Raises PluginError when a plugin answers with an error.
         """
+        if not self._snapshot.table.node_count:
+            return Choice(node=None, message=NO_NODES)
         names, narrowed_by, refusal = self._pre_filter(state, info)
         if refusal is not None:
-            return self._refuse(refusal)
+            return self._refuse(refusal, narrowed_by)
         if only is not None:
             names = only if names is None else names & only
         if names is None:
@@ -71,8 +77,8 @@ class Evaluator:
         best = int(totals.max(initial=INFEASIBLE))
         if best == INFEASIBLE:
             return self._explain(state, info, names, narrowed_by)
-        ties = np.flatnonzero(totals == best)
-        pick = int(ties[self._rng.randrange(ties.size)]) if ties.size > 1 else int(ties[0])
+        ties = (totals == best).nonzero()[0]
+        pick = int(ties[self._rng.randrange(ties.size) if ties.size > 1 else 0])
         row = pick if rows is None else int(rows[pick])
         return Choice(
             node=self._snapshot.table.name(row),
@@ -91,11 +97,15 @@ class Evaluator:
             names, status = plugin.pre_filter(state, info, self._snapshot)
             if status.code is Code.SKIP:
                 state.skipped_filters.add(plugin.name)
+            elif status.rejected:
+                return None, (plugin.name,), status
             elif not status.ok:
-                return None, (), status.by(plugin.name)
+                raise PluginError(plugin.name, status.message)
             if names is not None:
                 narrowed_by = (*narrowed_by, plugin.name)
                 nodes = names if nodes is None else nodes & names
+                if not nodes:
+                    return nodes, narrowed_by, _nothing_left(narrowed_by)
         return nodes, narrowed_by, None
 
     def _rows(self, names: frozenset[str]) -> Rows:
@@ -109,75 +119,82 @@ class Evaluator:
         kind = self._kind(state, info)
         kind.refresh(state, info, self._snapshot)
         totals = kind.totals
-        fleeting = [each for each in self._filters if each.fleeting and each.asked(state, info)]
-        if fleeting:
-            rows = self._sift(state, info, kind.feasible.nonzero()[0], fleeting)
+        filters = [each for each in self._fleeting_filters if each.asked(state, info)]
+        if filters:
+            rows = self._sift(state, info, kind.feasible.nonzero()[0], filters)
             feasible = np.zeros_like(kind.feasible)
             feasible[rows] = True
             totals = np.where(feasible, kind.totals_over(feasible), INFEASIBLE)
-        scorers = [each for each in self._scores if each.fleeting and each.asked(state, info)]
+        scorers = [each for each in self._fleeting_scores if each.asked(state, info)]
         if scorers:
-            rows = np.flatnonzero(totals != INFEASIBLE)
-            totals = totals.copy()
-            totals[rows] += self._weigh(state, info, rows, scorers)
+            rows = (totals != INFEASIBLE).nonzero()[0]
+            added = self._weigh(state, info, rows, scorers)
+            if added is not None:
+                totals = totals.copy()
+                totals[rows] += added
         return totals
 
     def _totals_over(self, state: CycleState, info: PodInfo, rows: Rows) -> tuple[Rows, Scores]:
         """The feasible ones of a few rows, each with its total, all asked for afresh."""
         feasible = self._sift(state, info, rows, [each for each in self._filters if each.asked(state, info)])
-        if feasible.size < 2:
-            return feasible, np.zeros(feasible.size, np.int64)
         scorers = [each for each in self._scores if each.asked(state, info)]
-        return feasible, self._weigh(state, info, feasible, scorers)
+        totals = self._weigh(state, info, feasible, scorers)
+        return feasible, np.zeros(feasible.size, np.int64) if totals is None else totals
 
-    def _sift(self, state: CycleState, info: PodInfo, rows: Rows, filters: "list[_FilterMemory]") -> Rows:
+    def _sift(self, state: CycleState, info: PodInfo, rows: Rows, filters: list[FilterMemory]) -> Rows:
         for each in filters:
             rows = rows[each.plugin.filter_rows(state, info, self._snapshot, rows) == 0]
         return rows
 
-    def _weigh(self, state: CycleState, info: PodInfo, rows: Rows, scorers: "list[_ScoreMemory]") -> Scores:
-        """The sum of the scorers' weighted shares, each normalised over the rows, which are all feasible."""
-        total = np.zeros(rows.size, np.int64)
+    def _weigh(
+        self, state: CycleState, info: PodInfo, rows: Rows, scorers: list[ScoreMemory]
+    ) -> Scores | None:
+        """The sum of the scorers' weighted shares over the rows, which are all feasible.
+
+        None where nothing is scored: one node needs no ranking, and pre-score plugins may leave scorers out.
+        """
         if rows.size < 2:
-            return total
+            return None
         for plugin in self.profile.pre_score:
-            if plugin.pre_score(state, info, self._snapshot, rows).code is Code.SKIP:
+            status = plugin.pre_score(state, info, self._snapshot, rows)
+            if status.code is Code.SKIP:
                 state.skipped_scores.add(plugin.name)
+            elif not status.ok:
+                raise PluginError(plugin.name, status.message)
+        total: Scores | None = None
         for each in scorers:
             if each.plugin.name not in state.skipped_scores:
-                scores = each.plugin.score_rows(state, info, self._snapshot, rows)
-                if each.normalize is not None:
-                    scores = each.normalize(scores, int(scores.min()), int(scores.max()))
-                total += each.weight * scores
+                share = each.weight * each.scores(state, info, self._snapshot, rows)
+                total = share if total is None else total + share
         return total
 
     def _kind(self, state: CycleState, info: PodInfo) -> PodKind:
-        filters = [None if each.fleeting else each.signature(state, info) for each in self._filters]
-        scores = [None if each.fleeting else each.signature(state, info) for each in self._scores]
+        filters = [each.signature(state, info) for each in self._kept_filters]
+        scores = [each.signature(state, info) for each in self._kept_scores]
         key = (*filters, *scores)
         kind = self._kinds.get(key)
         if kind is None:
             kind = self._kinds[key] = PodKind(
                 tuple(
                     each.remembered(signature)
-                    for each, signature in zip(self._filters, filters, strict=True)
+                    for each, signature in zip(self._kept_filters, filters, strict=True)
                     if signature is not None
                 ),
                 tuple(
                     ScoreColumn(each.remembered(signature), each.weight, each.normalize)
-                    for each, signature in zip(self._scores, scores, strict=True)
+                    for each, signature in zip(self._kept_scores, scores, strict=True)
                     if signature is not None
                 ),
             )
         return kind
 
-    def _refuse(self, refusal: Status) -> Choice:
-        """The answer when a pre-filter plugin refused the pod, whatever the node."""
+    def _refuse(self, refusal: Status, plugins: tuple[str, ...]) -> Choice:
+        """The answer when pre-filter plugins refused the pod, whatever the node."""
         table = self._snapshot.table
         return Choice(
             node=None,
             evaluated=table.node_count,
-            refusals=(Refused(refusal, table.live.nonzero()[0]),),
+            refusals=_blame(refusal, plugins, table.live.nonzero()[0]),
             message=rejection_message(table.node_count, refusal),
         )
 
@@ -191,11 +208,8 @@ class Evaluator:
         if names is not None:
             considered = self._rows(names)
             if narrowed_by:
-                plugins = " ".join(sorted(narrowed_by))
-                reason = unresolvable(f"node(s) didn't satisfy plugin(s) [{plugins}]")
-                refusals += [
-                    Refused(reason.by(plugin), np.setdiff1d(left, considered)) for plugin in narrowed_by[:1]
-                ]
+                reason = unresolvable(f"node(s) didn't satisfy plugin(s) {_listed(narrowed_by)}")
+                refusals += _blame(reason, narrowed_by, np.setdiff1d(left, considered))
             left = considered
         for each in self._filters:
             if each.asked(state, info):
@@ -212,63 +226,17 @@ class Evaluator:
         )
 
 
-class _FilterMemory:
-    """A filter plugin with the verdicts it gave, by signature."""
-
-    def __init__(self, plugin: VectorFilterPlugin) -> None:
-        self.plugin = plugin
-        self.fleeting = plugin.reads is Reads.CLUSTER
-        self._remembered: LRUCache[Hashable, Remembered] = LRUCache(_MAX_REMEMBERED)
-
-    def signature(self, state: CycleState, info: PodInfo) -> Hashable | None:
-        """The pod's signature; None when the plugin has nothing to say about it."""
-        return None if self.plugin.name in state.skipped_filters else self.plugin.filter_signature(info)
-
-    def asked(self, state: CycleState, info: PodInfo) -> bool:
-        """Whether the plugin has anything to say about the pod."""
-        return self.signature(state, info) is not None
-
-    def remembered(self, signature: Hashable) -> Remembered:
-        """The verdicts for a signature, not necessarily fresh."""
-        return _recall(self._remembered, signature, self.plugin.reads, self.plugin.filter_rows)
-
-    def codes(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> Codes:
-        """Fresh codes for some rows, from memory where there is one."""
-        if self.fleeting or rows.size < 2:
-            return self.plugin.filter_rows(state, info, snapshot, rows)
-        remembered = self.remembered(self.plugin.filter_signature(info))
-        remembered.refresh(state, info, snapshot)
-        codes: Codes = remembered.values[rows]
-        return codes
+def _blame(status: Status, plugins: tuple[str, ...], rows: Rows) -> tuple[Refused, ...]:
+    """One answer that several plugins gave together: the rows count once, but each of them is named."""
+    first, *others = (status.by(plugin) for plugin in plugins)
+    return (Refused(first, rows), *(Refused(other, NO_ROWS) for other in others))
 
 
-class _ScoreMemory:
-    """A score plugin with the scores it gave, by signature."""
-
-    def __init__(self, plugin: VectorScorePlugin, weight: int) -> None:
-        self.plugin = plugin
-        self.weight = weight
-        self.normalize: Normalize | None = getattr(plugin, "normalize", None)
-        self.fleeting = plugin.reads is Reads.CLUSTER
-        self._remembered: LRUCache[Hashable, Remembered] = LRUCache(_MAX_REMEMBERED)
-
-    def signature(self, state: CycleState, info: PodInfo) -> Hashable | None:
-        """The pod's signature; None when the plugin has nothing to say about it."""
-        return None if self.plugin.name in state.skipped_scores else self.plugin.score_signature(info)
-
-    def asked(self, state: CycleState, info: PodInfo) -> bool:
-        """Whether the plugin has anything to say about the pod."""
-        return self.signature(state, info) is not None
-
-    def remembered(self, signature: Hashable) -> Remembered:
-        """The scores for a signature, not necessarily fresh."""
-        return _recall(self._remembered, signature, self.plugin.reads, self.plugin.score_rows)
+def _nothing_left(narrowed_by: tuple[str, ...]) -> Status:
+    if len(narrowed_by) == 1:
+        return unresolvable(f"node(s) didn't satisfy plugin {narrowed_by[0]}")
+    return unresolvable(f"node(s) didn't satisfy plugin(s) {_listed(narrowed_by)} simultaneously")
 
 
-def _recall(
-    memory: LRUCache[Hashable, Remembered], signature: Hashable, reads: Reads, compute: Callable[..., Any]
-) -> Remembered:
-    found = memory.get(signature)
-    if found is None:
-        found = memory[signature] = Remembered(reads, compute)
-    return found
+def _listed(plugins: tuple[str, ...]) -> str:
+    return f"[{' '.join(sorted(plugins))}]"

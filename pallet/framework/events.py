@@ -14,7 +14,7 @@ class EventResource(Enum):
 
     NODE = "Node"
     ASSIGNED_POD = "AssignedPod"
-    UNSCHEDULED_POD = "UnscheduledPod"
+    UNSCHEDULED_POD = "UnschedulablePod"
     NAMESPACE = "Namespace"
     POD_SET = "PodSet"
     WILDCARD = "*"
@@ -79,14 +79,30 @@ class EventInterest:
     hint: HintFunction | None = None
 
 
+POD_DELETE = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.DELETE, "UnschedulablePodDelete")
 NODE_ADD = ClusterEvent(EventResource.NODE, Action.ADD, "NodeAdd")
-POD_ADD = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.ADD, "PodAdd")
+NODE_DELETE = ClusterEvent(EventResource.NODE, Action.DELETE, "NodeDelete")
+POD_ADD = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.ADD, "UnschedulablePodAdd")
+POD_UPDATE = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.UPDATE, "UnschedulablePodUpdate")
 ASSIGNED_POD_ADD = ClusterEvent(EventResource.ASSIGNED_POD, Action.ADD, "AssignedPodAdd")
 ASSIGNED_POD_DELETE = ClusterEvent(EventResource.ASSIGNED_POD, Action.DELETE, "AssignedPodDelete")
 SCHEDULE_ATTEMPT_FAILURE = ClusterEvent(EventResource.WILDCARD, Action.ALL, "ScheduleAttemptFailure")
 BACKOFF_COMPLETE = ClusterEvent(EventResource.WILDCARD, Action.ALL, "BackoffComplete")
+POP_FROM_BACKOFF = ClusterEvent(EventResource.WILDCARD, Action.ALL, "PopFromBackoffQ")
 UNSCHEDULABLE_TIMEOUT = ClusterEvent(EventResource.WILDCARD, Action.ALL, "UnschedulableTimeout")
 FORCE_ACTIVATE = ClusterEvent(EventResource.WILDCARD, Action.ALL, "ForceActivate")
+
+
+_UPDATES = {
+    Action.UPDATE_NODE_ALLOCATABLE: "UpdateNodeAllocatable",
+    Action.UPDATE_NODE_LABEL: "UpdateNodeLabel",
+    Action.UPDATE_NODE_TAINT: "UpdateNodeTaint",
+    Action.UPDATE_POD_LABEL: "UpdatePodLabel",
+    Action.UPDATE_POD_SCALE_DOWN: "UpdatePodScaleDown",
+    Action.UPDATE_POD_TOLERATIONS: "UpdatePodToleration",
+    Action.UPDATE_POD_GATES_ELIMINATED: "UpdatePodSchedulingGatesEliminated",
+}
+"""kube-scheduler's names of single changes, for labels; several at once, and others, are an Update."""
 
 
 def node_update(old: Node, new: Node) -> ClusterEvent | None:
@@ -98,11 +114,11 @@ def node_update(old: Node, new: Node) -> ClusterEvent | None:
         action |= Action.UPDATE_NODE_LABEL
     if old.spec != new.spec:
         action |= Action.UPDATE_NODE_TAINT
-    return ClusterEvent(EventResource.NODE, action, "NodeUpdate") if action else None
+    return _updated(EventResource.NODE, action) if action else None
 
 
-def pod_update(old: Pod, new: Pod) -> ClusterEvent | None:
-    """What changed on a pod, or None when nothing did that could help it or another one."""
+def pod_update(old: Pod, new: Pod) -> ClusterEvent:
+    """What changed on a pod. What has no name of its own helps only those who ask for every update."""
     action = Action(0)
     if old.metadata.labels is not new.metadata.labels:
         action |= Action.UPDATE_POD_LABEL
@@ -112,7 +128,9 @@ def pod_update(old: Pod, new: Pod) -> ClusterEvent | None:
         action |= Action.UPDATE_POD_GATES_ELIMINATED
     if old.spec.containers != new.spec.containers:
         action |= Action.UPDATE_POD_SCALE_DOWN
-    if old.terminating != new.terminating:
-        action |= Action.UPDATE_OTHER
     resource = EventResource.ASSIGNED_POD if new.spec.node_name else EventResource.UNSCHEDULED_POD
-    return ClusterEvent(resource, action, "PodUpdate") if action else None
+    return _updated(resource, action or Action.UPDATE_OTHER)
+
+
+def _updated(resource: EventResource, action: Action) -> ClusterEvent:
+    return ClusterEvent(resource, action, f"{resource.value}{_UPDATES.get(action, 'Update')}")

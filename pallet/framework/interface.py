@@ -9,7 +9,7 @@ same, so that the runtime asks again only for rows that changed. The runtime lif
 vector one.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from enum import Enum, auto
 from typing import Protocol
 
@@ -156,7 +156,10 @@ class Refusal(Protocol):
 
 
 class PreScorePlugin(Protocol):
-    """Looks at the feasible nodes before they are scored."""
+    """Looks at the feasible nodes before they are scored by plugins whose scores are not remembered.
+
+    The others (see Reads) are scored without it, so they must not need it.
+    """
 
     name: str
 
@@ -188,6 +191,10 @@ class VectorScorePlugin(Protocol):
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """A score for each of the rows."""
         ...
+
+
+Normalize = Callable[[Scores, int, int], Scores]
+"""`normalize` of a plugin that has it (see NormalizingPlugin)."""
 
 
 class NormalizingPlugin(Protocol):

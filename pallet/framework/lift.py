@@ -8,7 +8,7 @@ import numpy.typing as npt
 from pallet.cache.columns import Scalar
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
-from pallet.framework.interface import Codes, FilterPlugin, Reads, RowChoice, ScorePlugin, Scores
+from pallet.framework.interface import Codes, FilterPlugin, Normalize, Reads, RowChoice, ScorePlugin, Scores
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, Status
 
@@ -40,6 +40,9 @@ class LiftedFilter:
 
     def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
         """Ask about the rows one by one. Raise PluginError when the plugin answers with an error."""
+        if len(self._statuses) >= _MAX_STATUSES:
+            self._statuses.clear()
+            self._code_of.clear()
         return _each(rows, snapshot, np.uint32, lambda row: self._code(state, info, snapshot, row))
 
     def explain(self, info: PodInfo, code: int) -> Status:
@@ -54,21 +57,19 @@ class LiftedFilter:
             raise PluginError(self.name, status.message)
         code = self._code_of.get(status)
         if code is None:
-            if len(self._statuses) >= _MAX_STATUSES:
-                self._statuses.clear()
-                self._code_of.clear()
             self._statuses.append(status)
             code = self._code_of[status] = len(self._statuses)
         return code
 
 
 class LiftedScore:
-    """A score over all nodes made of one for a single node. It is never remembered."""
+    """A score over all nodes made of one for a single node, with its normalising. It is never remembered."""
 
     reads = Reads.CLUSTER
 
     def __init__(self, plugin: ScorePlugin) -> None:
         self.name = plugin.name
+        self.normalize: Normalize | None = getattr(plugin, "normalize", None)
         self._plugin = plugin
 
     def score_signature(self, info: PodInfo) -> Hashable:

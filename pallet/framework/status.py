@@ -16,6 +16,14 @@ class Code(Enum):
     SKIP = auto()
     PENDING = auto()
 
+    @property
+    def label(self) -> str:
+        """Its name in metrics, as kube-scheduler spells it."""
+        return _LABELS[self]
+
+
+_LABELS = {code: code.name.title().replace("_", "") for code in Code}
+
 
 class Status(msgspec.Struct, frozen=True, gc=False):
     """An answer, its reasons in words, and the plugin that gave it (set by the runtime)."""

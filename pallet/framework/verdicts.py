@@ -17,11 +17,10 @@ from pallet.cache.columns import Mask
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
-from pallet.framework.interface import ALL_ROWS, Reads, Scores
+from pallet.framework.interface import ALL_ROWS, Normalize, Reads, RowChoice, Scores
 from pallet.framework.state import CycleState
 
 Compute = Callable[[CycleState, PodInfo, Snapshot, Any], npt.NDArray[Any]]
-Normalize = Callable[[Scores, int, int], Scores]
 
 NO_ROWS: Rows = np.zeros(0, np.intp)
 
@@ -30,32 +29,37 @@ INFEASIBLE = -1
 
 
 class Stamps:
-    """How far a reader has read the change logs of a table."""
+    """How far a reader has read the change logs of a table.
 
-    __slots__ = ("_capacity", "_load", "_node", "_reads")
+    `loads`: whether it reads the pods placed on a node; `across`: whether what it says about one row can
+    depend on the node of another.
+    """
 
-    def __init__(self, reads: Reads) -> None:
-        self._reads = reads
+    __slots__ = ("_across", "_capacity", "_load", "_loads", "_node")
+
+    def __init__(self, *, loads: bool, across: bool) -> None:
+        self._loads = loads
+        self._across = across
         self._capacity = self._node = self._load = -1
 
-    def advance(self, table: NodeTable) -> Rows | None:
-        """The rows to look at again since the last call, or None for all of them."""
-        node, load = table.node_changes.stamp, table.load_changes.stamp
-        moved_node = node != self._node
-        moved_load = load != self._load and self._reads is Reads.LOAD
-        if not moved_node and not moved_load:
-            return NO_ROWS
-        rows = self._rows(table, moved_node, moved_load) if self._capacity == table.capacity else None
-        self._capacity, self._node, self._load = table.capacity, node, load
-        return rows
-
-    def _rows(self, table: NodeTable, moved_node: bool, moved_load: bool) -> Rows | None:  # noqa: FBT001  # private
-        if not moved_node:
-            return table.load_changes.since(self._load)
-        if self._reads is Reads.NODES:
+    def behind(self, table: NodeTable) -> Rows | None:
+        """The rows that changed since the reader last caught up, or None for all of them."""
+        if self._capacity != table.capacity:
             return None
+        if self._node != table.node_changes.stamp:
+            return None if self._across else self._changed(table)
+        if self._loads and self._load != table.load_changes.stamp:
+            return table.load_changes.since(self._load)
+        return NO_ROWS
+
+    def catch_up(self, table: NodeTable) -> None:
+        """Take note that the reader has dealt with all changes."""
+        self._capacity = table.capacity
+        self._node, self._load = table.node_changes.stamp, table.load_changes.stamp
+
+    def _changed(self, table: NodeTable) -> Rows | None:
         rows = table.node_changes.since(self._node)
-        if not moved_load or rows is None:
+        if rows is None or not self._loads:
             return rows
         loaded = table.load_changes.since(self._load)
         return None if loaded is None else np.union1d(rows, loaded)
@@ -64,21 +68,25 @@ class Stamps:
 class Remembered:
     """One plugin's answer for one signature, over all rows."""
 
-    __slots__ = ("_compute", "_stamps", "values")
+    __slots__ = ("_compute", "_stamps", "reads", "values")
 
     def __init__(self, reads: Reads, compute: Compute) -> None:
         self.values: npt.NDArray[Any] = np.zeros(0)
+        self.reads = reads
         self._compute = compute
-        self._stamps = Stamps(reads)
+        self._stamps = Stamps(loads=reads is Reads.LOAD, across=reads is Reads.NODES)
 
-    def refresh(self, state: CycleState, info: PodInfo, snapshot: Snapshot) -> Rows | None:
-        """Ask again where something changed; tell the rows that were asked for, None for all."""
-        rows = self._stamps.advance(snapshot.table)
+    def refresh(self, state: CycleState, info: PodInfo, snapshot: Snapshot) -> None:
+        """Ask again where something changed."""
+        rows = self._stamps.behind(snapshot.table)
         if rows is None:
             self.values = self._compute(state, info, snapshot, ALL_ROWS)
         elif rows.size:
-            self.values[rows] = self._compute(state, info, snapshot, rows)
-        return rows
+            choice = as_choice(rows)
+            self.values[choice] = self._compute(state, info, snapshot, choice)
+        else:
+            return
+        self._stamps.catch_up(snapshot.table)
 
 
 class ScoreColumn:
@@ -98,7 +106,7 @@ class ScoreColumn:
         self._low, self._high = self._extremes(feasible)
         self.weighted = self._weigh(self.scores.values, self._low, self._high)
 
-    def patch(self, rows: Rows, feasible: Mask) -> bool:
+    def patch(self, rows: RowChoice, feasible: Mask) -> bool:
         """Take some rows anew; tell whether all had to be, since the scale they are measured on moved."""
         if self._normalize is not None and self._extremes(feasible) != (self._low, self._high):
             self.rebuild(feasible)
@@ -108,7 +116,7 @@ class ScoreColumn:
 
     def correction(self, feasible: Mask) -> Scores | None:
         """What to add to `weighted` when fewer nodes are feasible than the column was built for."""
-        if self._normalize is None:
+        if self._low == self._high:  # as with all columns that are not normalised
             return None
         low, high = self._extremes(feasible)
         if (low, high) == (self._low, self._high):
@@ -132,28 +140,34 @@ class PodKind:
     totals: int64, (capacity,), the sum of the weighted scores, INFEASIBLE where the row is not feasible
     """
 
-    __slots__ = ("_columns", "_filters", "_stamps", "feasible", "totals")
+    __slots__ = ("_columns", "_filters", "_node_stamp", "_remembered", "_stamps", "feasible", "totals")
 
     def __init__(self, filters: tuple[Remembered, ...], columns: tuple[ScoreColumn, ...]) -> None:
         self.feasible: Mask = np.zeros(0, np.bool_)
         self.totals: Scores = np.zeros(0, np.int64)
         self._filters = filters
         self._columns = columns
-        self._stamps = Stamps(Reads.LOAD)
+        self._remembered = (*filters, *(column.scores for column in columns))
+        reads = {each.reads for each in self._remembered}
+        self._stamps = Stamps(loads=Reads.LOAD in reads, across=Reads.NODES in reads)
+        self._node_stamp = -1
 
     def refresh(self, state: CycleState, info: PodInfo, snapshot: Snapshot) -> None:
-        """Catch up with the table."""
-        rows = self._stamps.advance(snapshot.table)
+        """Catch up with the table. Other kinds share the verdicts, so these may be ahead of this kind."""
+        table = snapshot.table
+        rows = self._stamps.behind(table)
         if rows is not None and not rows.size:
             return
-        refused = [verdict.refresh(state, info, snapshot) for verdict in self._filters]
-        scored = [column.scores.refresh(state, info, snapshot) for column in self._columns]
-        if rows is None or any(changed is None for changed in (*refused, *scored)):
-            self._rebuild(snapshot.table)
+        nodes_changed = rows is None or table.node_changes.stamp != self._node_stamp
+        for verdict in self._remembered:
+            if nodes_changed or verdict.reads is Reads.LOAD:
+                verdict.refresh(state, info, snapshot)
+        if rows is None:
+            self._rebuild(table)
         else:
-            self._patch(
-                snapshot.table, rows, [changed is not None and changed.size > 0 for changed in scored]
-            )
+            self._patch(table, as_choice(rows), nodes_changed=nodes_changed)
+        self._node_stamp = table.node_changes.stamp
+        self._stamps.catch_up(table)
 
     def totals_over(self, feasible: Mask) -> Scores:
         """The totals when only some of the feasible rows are left; meaningless outside of them."""
@@ -172,27 +186,33 @@ class PodKind:
             column.rebuild(self.feasible)
         self._add_up()
 
-    def _patch(self, table: NodeTable, rows: Rows, touched: list[bool]) -> None:
-        fits = table.live[rows]
+    def _patch(self, table: NodeTable, rows: RowChoice, *, nodes_changed: bool) -> None:
+        fits = table.live[rows].copy()
         for verdict in self._filters:
             fits &= verdict.values[rows] == 0
-        flipped = bool((fits != self.feasible[rows]).any())
+        everything = nodes_changed or fits.tobytes() != self.feasible[rows].tobytes()
         self.feasible[rows] = fits
         moved = False
-        for column, changed in zip(self._columns, touched, strict=True):
-            if changed or flipped:
+        total: Scores = np.zeros(len(fits), np.int64)
+        for column in self._columns:
+            if everything or column.scores.reads is Reads.LOAD:
                 moved |= column.patch(rows, self.feasible)
+            total += column.weighted[rows]
         if moved:
             self._add_up()
             return
-        total = np.zeros(len(rows), np.int64)
-        for column in self._columns:
-            total += column.weighted[rows]
-        total[~fits] = INFEASIBLE
-        self.totals[rows] = total
+        self.totals[rows] = np.where(fits, total, INFEASIBLE)
 
     def _add_up(self) -> None:
         self.totals = np.zeros(len(self.feasible), np.int64)
         for column in self._columns:
             self.totals += column.weighted
         self.totals[~self.feasible] = INFEASIBLE
+
+
+def as_choice(rows: Rows) -> RowChoice:
+    """The same rows, a single one as a slice: numpy then looks at it in place and copies nothing."""
+    if rows.size != 1:
+        return rows
+    row = int(rows[0])
+    return slice(row, row + 1)

@@ -18,6 +18,11 @@ class WaitingPod:
         self._decided = anyio.Event()
         self._status = SUCCESS
 
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """The plugins that have not allowed it yet."""
+        return tuple(self._pending)
+
     def allow(self, plugin: str) -> None:
         """A plugin lets the pod go."""
         self._pending.pop(plugin, None)
@@ -25,18 +30,20 @@ class WaitingPod:
             self._decided.set()
 
     def reject(self, plugin: str, reason: str) -> None:
-        """A plugin refuses the pod after all."""
+        """A plugin refuses the pod after all; nothing happens when it is decided already."""
         if not self._decided.is_set():
             self._status = unschedulable(reason).by(plugin)
             self._decided.set()
 
     async def wait(self) -> Status:
-        """The outcome; a refusal when the shortest time-out has passed."""
-        plugin, seconds = min(self._pending.items(), key=lambda item: item[1])
-        with anyio.move_on_after(seconds):
-            await self._decided.wait()
-        if not self._decided.is_set():
-            self.reject(plugin, f"timeout after {seconds:g}s waiting on permit")
+        """The outcome; a refusal when the time-out of a plugin has passed that has not allowed the pod."""
+        started = anyio.current_time()
+        while not self._decided.is_set():
+            plugin, seconds = min(self._pending.items(), key=lambda item: item[1])
+            with anyio.CancelScope(deadline=started + seconds) as time_out:
+                await self._decided.wait()
+            if time_out.cancelled_caught and plugin in self._pending:
+                self.reject(plugin, f"rejected due to timeout after waiting {seconds:g}s at plugin {plugin}")
         return self._status
 
 

@@ -33,7 +33,7 @@ class DefaultBinder:
             await self._client.create_binding(meta.namespace, meta.name, meta.uid, node_name)
         except ApiError as refused:
             if not refused.conflict:
-                return error(str(refused))
+                return error(_words(refused))
             return await self._outcome(pod, node_name, refused)
         except (AnswerLost, Unreachable) as lost:
             return await self._outcome(pod, node_name, lost)
@@ -52,5 +52,10 @@ class DefaultBinder:
                 log.warning("Cannot tell whether a pod is bound", pod=pod.key, error=away)
             else:
                 bound = found.metadata.uid == pod.metadata.uid and found.spec.node_name == node_name
-                return SUCCESS if bound else error(str(cause))
+                return SUCCESS if bound else error(_words(cause))
             await anyio.sleep(ASK_AGAIN_SECONDS)
+
+
+def _words(cause: Exception) -> str:
+    """The API server's own words where there are any: they are what kube-scheduler puts into the event."""
+    return (isinstance(cause, ApiError) and cause.message) or str(cause)

@@ -31,7 +31,7 @@ class ImageLocality:
 
     def score_signature(self, info: PodInfo) -> Hashable | None:
         """The images."""
-        return tuple(_images(info.pod))
+        return tuple(_images(info.pod)) or None
 
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """The sum of the images' sizes on the scale from SMALLEST to LARGEST."""

@@ -66,10 +66,10 @@ class InterPodAffinity:
         table = snapshot.table
         codes = np.zeros(table.live[rows].shape, np.uint32)
         for term, counts in snapshot.holders.anti.matching(info.pod, snapshot.counters):
-            codes[by_domain(table, term.topology_key, counts)[rows] > 0] = _KEPT_AWAY
+            codes[shares_domain(table, term.topology_key, counts)[rows]] = _KEPT_AWAY
         for term in info.terms.required_anti:
             counts = snapshot.counters.count((term.pods,))
-            codes[by_domain(table, term.topology_key, counts)[rows] > 0] = _TOO_NEAR
+            codes[shares_domain(table, term.topology_key, counts)[rows]] = _TOO_NEAR
         if info.terms.required:
             codes[~self._near(info, snapshot)[rows]] = _NOT_NEAR
         return codes
@@ -88,9 +88,12 @@ class InterPodAffinity:
 
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """The sum of weights of preferred terms, the pod's own and those of placed pods that select it."""
-        scores = np.zeros(snapshot.table.capacity, np.int64)
+        by_key: dict[str, Counts] = {}
         for key, weight, counts in self._weighted_counts(info, snapshot):
-            scores += weight * by_domain(snapshot.table, key, counts)
+            by_key[key] = by_key.get(key, 0) + weight * counts
+        scores = np.zeros(snapshot.table.capacity, np.int64)
+        for key, weights in by_key.items():
+            scores += by_domain(snapshot.table, key, weights)
         return scores[rows]
 
     def normalize(self, scores: Scores, low: int, high: int) -> Scores:
@@ -124,7 +127,7 @@ class InterPodAffinity:
         anywhere = False
         for term in terms:
             labelled &= table.labels[term.topology_key].codes != ABSENT
-            found = by_domain(table, term.topology_key, counts) > 0
+            found = shares_domain(table, term.topology_key, counts)
             near &= found
             anywhere |= bool(found.any())
         if not anywhere and snapshot.counters.selects(selectors, info.pod):
@@ -171,14 +174,27 @@ def by_domain(table: NodeTable, topology_key: str, counts: Counts) -> Counts:
     column = table.labels[topology_key]
     sums = np.bincount(column.codes, weights=counts, minlength=len(column.values)).astype(np.int64)
     sums[ABSENT] = 0
-    by_row: Counts = sums[column.codes]
+    by_row: Counts = sums.take(column.codes)
+    return by_row
+
+
+def shares_domain(table: NodeTable, topology_key: str, counts: Counts) -> Mask:
+    """Where a counter of pods is above 0 for some row of the same topology domain: bool, (capacity,)."""
+    column = table.labels[topology_key]
+    found = np.zeros(len(column.values), np.bool_)
+    found[column.codes[counts > 0]] = True
+    found[ABSENT] = False
+    by_row: Mask = found.take(column.codes)
     return by_row
 
 
 def _changes_a_domain(pod: Pod, old: Node | None, new: Node) -> Hint:
-    terms = PodInfo(pod).terms
+    """A pod with required affinity needs the domain's label; any other could go to a new node at once."""
+    terms, labels = PodInfo(pod).terms, new.metadata.labels
+    if old is None:
+        keys = {term.topology_key for term in terms.required}
+        return Hint.QUEUE if keys <= labels.keys() else Hint.SKIP
     keys = {term.topology_key for term in (*terms.required, *terms.required_anti)}
-    if not keys:
-        return Hint.QUEUE
-    before = old.metadata.labels if old is not None else {}
-    return Hint.QUEUE if any(new.metadata.labels.get(key) != before.get(key) for key in keys) else Hint.SKIP
+    before = old.metadata.labels
+    changed = any(labels.get(key) != before.get(key) for key in keys)
+    return Hint.QUEUE if changed or not keys else Hint.SKIP

@@ -1,12 +1,13 @@
 """NodeResourcesBalancedAllocation: rather where the pod evens out how far the resources are used."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from pallet.api.requests import CPU, MEMORY
+from pallet.cache.columns import Mask
 from pallet.cache.node_table import Amounts
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
@@ -15,6 +16,8 @@ from pallet.framework.interface import MAX_SCORE, Reads, RowChoice, Scores
 from pallet.framework.state import CycleState
 from pallet.plugins import names
 from pallet.plugins.resource_shares import ResourceSpec, shares_of
+
+Fractions = npt.NDArray[np.float64]
 
 
 class BalancedAllocationArgs(msgspec.Struct, frozen=True, rename="camel"):
@@ -33,39 +36,41 @@ class NodeResourcesBalancedAllocation:
     def __init__(self, args: BalancedAllocationArgs, handle: Handle) -> None:
         """Take the resources."""
         self._resources = args.resources
+        self._names = frozenset(spec.name for spec in args.resources)
 
     def score_signature(self, info: PodInfo) -> Hashable | None:
         """The requests of the balanced resources; nothing to say about a pod that asks for none of them."""
-        names_ = {spec.name for spec in self._resources}
-        return tuple(item for item in info.requests.amounts if item[0] in names_) or None
+        return tuple([item for item in info.requests.amounts if item[0] in self._names]) or None
 
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """75 where nothing changes, towards 100 where the balance gets better, towards 50 where worse."""
-        shares = [share for _, share in shares_of(self._resources, info, snapshot.table, rows, minimum=False)]
-        allocatable = [share.allocatable for share in shares]
-        after = balance([share.requested for share in shares], allocatable)
-        before = balance([share.before for share in shares], allocatable)
-        half = MAX_SCORE // 2
-        return half + (half + after - before) // 2
+        shares = shares_of(self._resources, info, snapshot.table, rows, minimum=False)
+        before, after = balance(shares.requested + shares.wanted * _WITHOUT_AND_WITH, shares.allocatable)
+        scores: Scores = (after - before + 3 * MAX_SCORE // 2) // 2
+        return scores
 
 
-def balance(requested: Sequence[Amounts], allocatable: Sequence[Amounts]) -> Scores:
+_WITHOUT_AND_WITH = np.array([0, 1])[:, np.newaxis, np.newaxis]
+"""Two cases, on an axis before those of resources and rows."""
+
+
+def balance(requested: Amounts, allocatable: Amounts) -> Scores:
     """100 when all resources of a node are used to the same part, less the more these parts differ.
 
-    Resources that a node does not offer are left out of it.
+    Resources (the last axis but one) that a node does not offer are left out of it.
     """
-    offered = np.stack(allocatable) > 0
-    parts = np.minimum(np.stack(requested) / np.maximum(np.stack(allocatable), 1), 1.0) * offered
+    offered = allocatable > 0
+    parts = np.minimum(requested / np.maximum(allocatable, 1), 1.0) * offered
     return ((1 - _deviation(parts, offered)) * MAX_SCORE).astype(np.int64)
 
 
-def _deviation(parts: npt.NDArray[np.float64], offered: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """The standard deviation over the offered resources of each node: float64, (rows,)."""
-    if len(parts) == 2:
-        halves: npt.NDArray[np.float64] = np.abs(parts[0] - parts[1]) / 2
-        return halves * offered.all(axis=0)
-    count = np.maximum(offered.sum(axis=0), 1)
-    mean = parts.sum(axis=0) / count
-    spread = ((parts - mean) ** 2 * offered).sum(axis=0)
-    deviation: npt.NDArray[np.float64] = np.sqrt(spread / count)
+def _deviation(parts: Fractions, offered: Mask) -> Fractions:
+    """The standard deviation over the offered resources of each node."""
+    deviation: Fractions
+    if len(offered) == 2:
+        deviation = np.abs(parts[:, 0] - parts[:, 1]) / 2 * (offered[0] & offered[1])
+    else:
+        count = np.maximum(offered.sum(axis=0), 1)
+        mean = parts.sum(axis=1, keepdims=True) / count
+        deviation = np.sqrt(((parts - mean) ** 2 * offered).sum(axis=1) / count)
     return deviation

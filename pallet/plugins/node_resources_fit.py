@@ -18,7 +18,7 @@ from pallet.framework.interface import MAX_SCORE, Codes, Reads, RowChoice, Score
 from pallet.framework.state import CycleState
 from pallet.framework.status import Status, unresolvable, unschedulable
 from pallet.plugins import names
-from pallet.plugins.resource_shares import ResourceSpec, Share, shares_of
+from pallet.plugins.resource_shares import ResourceSpec, Shares, shares_of
 
 _TOO_MANY_PODS = 1
 _UNRESOLVABLE = 1 << 31
@@ -59,8 +59,7 @@ class NodeResourcesFit:
         """Too many pods is bit 0, the n-th of the pod's resources bit n+1."""
         table = snapshot.table
         pods = table.resources[PODS]
-        full = table.requested[pods, rows] >= table.allocatable[pods, rows]
-        codes = full.astype(np.uint32)
+        codes = (table.requested[pods, rows] >= table.allocatable[pods, rows]).astype(np.uint32)
         for bit, (resource, wanted) in enumerate(info.requests.amounts, start=1):
             if self._ignores(resource):
                 continue
@@ -69,8 +68,10 @@ class NodeResourcesFit:
                 codes |= np.uint32(_UNRESOLVABLE | 1 << bit)
                 continue
             offered = table.allocatable[index, rows]
-            codes |= (wanted > offered - table.requested[index, rows]) * np.uint32(1 << bit)
-            codes |= (wanted > offered) * np.uint32(_UNRESOLVABLE)
+            short = wanted > offered - table.requested[index, rows]
+            if short.any():
+                codes |= short * np.uint32(1 << bit)
+                codes |= (wanted > offered) * np.uint32(_UNRESOLVABLE)
         return codes
 
     def explain(self, info: PodInfo, code: int) -> Status:
@@ -87,14 +88,11 @@ class NodeResourcesFit:
 
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """The weighted mean of the resources' scores, each resource that the node offers."""
-        strategy = self._args.scoring_strategy
-        total = np.zeros(snapshot.table.live[rows].shape, np.int64)
-        weights = np.zeros_like(total)
-        for spec, share in shares_of(strategy.resources, info, snapshot.table, rows, minimum=True):
-            offered = share.allocatable > 0
-            total += spec.weight * np.where(offered, self._score(share), 0)
-            weights += spec.weight * offered
-        return total // np.maximum(weights, 1)
+        resources = self._args.scoring_strategy.resources
+        shares = shares_of(resources, info, snapshot.table, rows, minimum=True)
+        weights = shares.weights @ (shares.allocatable > 0)
+        total: Scores = shares.weights @ self._scores(shares) // np.maximum(weights, 1)
+        return total
 
     def events_to_register(self) -> list[EventInterest]:
         """Room that grows: a pod that goes or shrinks, a node that is new or larger."""
@@ -102,11 +100,13 @@ class NodeResourcesFit:
         nodes = ClusterEvent(EventResource.NODE, Action.ADD | Action.UPDATE_NODE_ALLOCATABLE)
         return [EventInterest(pods, _frees_what_is_needed), EventInterest(nodes, self._offers_enough)]
 
-    def _score(self, share: Share) -> Amounts:
-        """Parts per hundred that would be free, or used, rounded down; 0 for more than there is."""
-        free = share.allocatable - share.requested
-        part = free if self._args.scoring_strategy.type == "LeastAllocated" else share.requested
-        return np.where(free >= 0, part * MAX_SCORE // np.maximum(share.allocatable, 1), 0)
+    def _scores(self, shares: Shares) -> Amounts:
+        """Parts per hundred that would be free, or used, rounded down; of no resource more than there is."""
+        requested = np.minimum(shares.requested + shares.wanted, shares.allocatable)
+        least = self._args.scoring_strategy.type == "LeastAllocated"
+        part = shares.allocatable - requested if least else requested
+        scores: Amounts = part * MAX_SCORE // np.maximum(shares.allocatable, 1)
+        return scores
 
     def _ignores(self, resource: str) -> bool:
         if "/" not in resource:
@@ -116,7 +116,7 @@ class NodeResourcesFit:
 
     def _offers_enough(self, pod: Pod, old: Node | None, new: Node) -> Hint:
         requests = requests_of(pod)
-        fits = all(
+        fits = _offered(new, PODS) > 0 and all(
             wanted <= _offered(new, resource)
             for resource, wanted in requests.amounts
             if not self._ignores(resource)

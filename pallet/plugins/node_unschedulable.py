@@ -42,11 +42,17 @@ class NodeUnschedulable:
         return unresolvable("node(s) were unschedulable")
 
     def events_to_register(self) -> list[EventInterest]:
-        """A node that is schedulable and was not, or was not there."""
-        event = ClusterEvent(EventResource.NODE, Action.ADD | Action.UPDATE_NODE_TAINT)
-        return [EventInterest(event, _opened)]
+        """A node that is schedulable and was not, or was not there; a new toleration of the pod."""
+        node = ClusterEvent(EventResource.NODE, Action.ADD | Action.UPDATE_NODE_TAINT)
+        pod = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.UPDATE_POD_TOLERATIONS)
+        return [EventInterest(node, _opened), EventInterest(pod, _became_tolerant)]
 
 
 def _opened(_: Pod, old: Node | None, new: Node) -> Hint:
     was_closed = old is None or old.spec.unschedulable
     return Hint.QUEUE if was_closed and not new.spec.unschedulable else Hint.SKIP
+
+
+def _became_tolerant(pod: Pod, _: Pod | None, new: Pod) -> Hint:
+    itself = new.metadata.uid == pod.metadata.uid
+    return Hint.QUEUE if itself and tolerated(new.spec.tolerations, CORDONED) else Hint.SKIP

@@ -1,69 +1,169 @@
-"""The binding cycle: what happens to a pod after its place was assumed, in a task of its own."""
+"""The extension points from Reserve on: what plugins do with a pod whose place is assumed.
 
+Plugins are timed here, and what they throw becomes an error that ends the pod's cycle, not the process. The
+words of errors are kube-scheduler's.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
+from traceback import format_exception
+from typing import Protocol, Self
 
 from pallet.api.pod import Pod
+from pallet.framework.metrics import Metrics
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status, error
 from pallet.framework.waiting import WaitingPod, WaitingPods
+from pallet.logs import get_logger
+from pallet.scheduler.queued_pod import QueuedPod
+
+log = get_logger(__name__)
+
+MAX_PERMIT_SECONDS = 900.0
+"""A permit plugin may ask for more, but a pod waits no longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assumed:
-    """A pod whose place is assumed: what its binding cycle needs."""
+    """A pod whose place is assumed, and the node whose room was kept for it before, if any."""
 
     profile: Profile
     state: CycleState
+    queued: QueuedPod
     pod: Pod
     node: str
+    kept: str | None = None
 
 
-def reserve(assumed: Assumed) -> Status:
-    """Tell the reserve plugins, in order, until one refuses."""
-    for plugin in assumed.profile.reserve:
-        status = plugin.reserve(assumed.state, assumed.pod, assumed.node)
-        if not status.ok:
-            return status.by(plugin.name)
-    return SUCCESS
+class BindingCycle:
+    """Runs the plugins. What they throw never comes out of it."""
 
+    def __init__(self, waiting: WaitingPods, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self._waiting = waiting
+        self._durations = metrics.framework_extension_point_duration_seconds
+        self._waits = metrics.permit_wait_duration_seconds
+        self._clock = clock
 
-def unreserve(assumed: Assumed) -> None:
-    """Have the reserve plugins undo, in reverse order."""
-    for plugin in reversed(assumed.profile.reserve):
-        plugin.unreserve(assumed.state, assumed.pod, assumed.node)
+    def reserve(self, assumed: Assumed) -> Status:
+        """Tell the reserve plugins, in order, until one refuses."""
+        state, pod, node = assumed.state, assumed.pod, assumed.node
+        started, status = self._clock(), SUCCESS
+        for plugin in assumed.profile.reserve:
+            with _Answer("Reserve", plugin) as answer:
+                answer.status = plugin.reserve(state, pod, node)
+            status = answer.status
+            if not status.ok:
+                break
+        self._observe("Reserve", status, assumed, started)
+        return status
 
+    def unreserve(self, assumed: Assumed) -> None:
+        """Have all reserve plugins undo, in reverse order."""
+        started = self._clock()
+        for plugin in reversed(assumed.profile.reserve):
+            with _Answer("Unreserve", plugin):
+                plugin.unreserve(assumed.state, assumed.pod, assumed.node)
+        self._observe("Unreserve", SUCCESS, assumed, started)
 
-def permit(assumed: Assumed, waiting: WaitingPods) -> Status:
-    """Ask the permit plugins; where some want to wait, the pod is added to the waiting ones."""
-    timeouts: dict[str, float] = {}
-    for plugin in assumed.profile.permit:
-        status, seconds = plugin.permit(assumed.state, assumed.pod, assumed.node)
-        if status.code is Code.WAIT:
-            timeouts[plugin.name] = seconds
-        elif not status.ok:
-            return status.by(plugin.name)
-    if timeouts:
-        waiting.add(WaitingPod(assumed.pod, assumed.node, timeouts))
-    return SUCCESS
+    def permit(self, assumed: Assumed) -> Status:
+        """Ask the permit plugins; WAIT where some want to wait: the pod is then among the waiting ones."""
+        timeouts: dict[str, float] = {}
+        started, status = self._clock(), SUCCESS
+        for plugin in assumed.profile.permit:
+            with _Answer("Permit", plugin) as answer:
+                answer.status, seconds = plugin.permit(assumed.state, assumed.pod, assumed.node)
+            status = answer.status
+            if status.code is Code.WAIT:
+                timeouts[plugin.name] = min(seconds, MAX_PERMIT_SECONDS)
+            elif not status.ok:
+                break
+        if timeouts and (status.ok or status.code is Code.WAIT):
+            status = Status(Code.WAIT)
+            self._waiting.add(WaitingPod(assumed.pod, assumed.node, timeouts))
+        self._observe("Permit", status, assumed, started)
+        return status
 
+    def is_waiting(self, assumed: Assumed) -> bool:
+        """Whether the pod waits for permission."""
+        return self._waiting.get(assumed.pod.metadata.uid) is not None
 
-async def bind(assumed: Assumed, waiting: WaitingPods) -> Status:
-    """Wait for permission, prepare, bind. Success means bound, anything else certainly not bound."""
-    held_back = waiting.get(assumed.pod.metadata.uid)
-    if held_back is not None:
+    async def permission(self, assumed: Assumed) -> Status:
+        """Wait until the permit plugins have let the pod go, or one refuses."""
+        uid = assumed.pod.metadata.uid
+        held_back = self._waiting.get(uid)
+        if held_back is None:
+            return SUCCESS
+        started = self._clock()
         try:
             status = await held_back.wait()
         finally:
-            waiting.remove(assumed.pod.metadata.uid)
+            self._waiting.remove(uid)
+        self._waits[status.code.label].observe(self._clock() - started)
+        return status
+
+    async def bind(self, assumed: Assumed) -> Status:
+        """Prepare and bind. Success means bound, anything else certainly not bound."""
+        status = await self._pre_bind(assumed)
         if not status.ok:
             return status
-    for preparing in assumed.profile.pre_bind:
-        status = await preparing.pre_bind(assumed.state, assumed.pod, assumed.node)
-        if not status.ok:
-            return status.by(preparing.name)
-    for binder in assumed.profile.bind:
-        status = await binder.bind(assumed.state, assumed.pod, assumed.node)
-        if status.code is not Code.SKIP:
-            return status.by(binder.name)
-    return error("every bind plugin skipped the pod")
+        started = self._clock()
+        status = Status(Code.SKIP)
+        for plugin in assumed.profile.bind:
+            with _Answer("Bind", plugin) as answer:
+                answer.status = await plugin.bind(assumed.state, assumed.pod, assumed.node)
+            status = answer.status
+            if status.code is not Code.SKIP:
+                break
+        self._observe("Bind", status, assumed, started)
+        return error("every bind plugin skipped the pod") if status.code is Code.SKIP else status
+
+    def post_bind(self, assumed: Assumed) -> None:
+        """Tell the post-bind plugins."""
+        started = self._clock()
+        for plugin in assumed.profile.post_bind:
+            with _Answer("PostBind", plugin):
+                plugin.post_bind(assumed.state, assumed.pod, assumed.node)
+        self._observe("PostBind", SUCCESS, assumed, started)
+
+    async def _pre_bind(self, assumed: Assumed) -> Status:
+        started, status = self._clock(), SUCCESS
+        for plugin in assumed.profile.pre_bind:
+            with _Answer("PreBind", plugin) as answer:
+                answer.status = await plugin.pre_bind(assumed.state, assumed.pod, assumed.node)
+            status = answer.status
+            if not status.ok:
+                break
+        self._observe("PreBind", status, assumed, started)
+        return status
+
+    def _observe(self, point: str, status: Status, assumed: Assumed, started: float) -> None:
+        key = point, status.code.label, assumed.profile.scheduler_name
+        self._durations[key].observe(self._clock() - started)
+
+
+class _Named(Protocol):
+    name: str
+
+
+class _Answer:
+    """A plugin's answer with its name on it; what the plugin throws is an error too."""
+
+    def __init__(self, point: str, plugin: _Named) -> None:
+        self._point = point
+        self._plugin = plugin.name
+        self.status = SUCCESS
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, failure: BaseException | None, __: object) -> bool:
+        if isinstance(failure, Exception):
+            trace = "".join(format_exception(failure))
+            log.error("A plugin failed", plugin=self._plugin, extension_point=self._point, traceback=trace)
+            self.status = error(repr(failure))
+        if self.status.code is Code.ERROR:
+            self.status = error(f'running {self._point} plugin "{self._plugin}": {self.status.message}')
+        if not self.status.ok:
+            self.status = self.status.by(self._plugin)
+        return isinstance(failure, Exception)

@@ -1,10 +1,11 @@
 """The condition PodScheduled of pending pods, written behind the bindings, the newest of each pod only."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import anyio
+from cachetools import LRUCache
 
 from pallet.api.pod import PODS, Pod, PodCondition
 from pallet.client.client import STRATEGIC_MERGE_PATCH, Client
@@ -21,6 +22,10 @@ AWAITING_TRIGGER = "AwaitingTrigger"
 """Ours, for pods that wait for their trigger: `Unschedulable` would wake an autoscaler."""
 
 WRITERS = 8
+TRIES = 5
+"""How often a condition is written anew because its pod changes all the time."""
+MAX_REMEMBERED = 10_000
+"""Conditions that were written and are not seen yet; of more the oldest may be written twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +39,14 @@ class ConditionWriter:
     """Takes conditions without blocking, and writes them while `run` does.
 
     What a pod carries already is not written again. A pod that is waiting to be written and gets another
-    condition is written once.
+    condition is written once. A condition is written only over the version of the pod that it speaks of, or
+    over a newer one that is still without a node: never after a binding.
     """
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._wanted: OrderedDict[str, _Wanted] = OrderedDict()
-        self._last: dict[str, tuple[str, str]] = {}
+        self._last: LRUCache[str, tuple[str, str]] = LRUCache(MAX_REMEMBERED)
         self._wake = anyio.Event()
 
     def set(self, pod: Pod, reason: str, message: str) -> None:
@@ -78,6 +84,22 @@ class ConditionWriter:
                 log.v(1, "Could not write a pod's condition", pod=wanted.pod.key, error=error)
 
     async def _write(self, wanted: _Wanted) -> None:
+        """Write a condition; where the pod has changed meanwhile, look whether it is still worth it."""
+        for _ in range(TRIES):
+            try:
+                await self._patch(wanted)
+            except ApiError as refused:
+                if not refused.conflict:
+                    raise
+                meta = wanted.pod.metadata
+                pod = await self._client.get(PODS, meta.name, meta.namespace)
+                if pod.metadata.uid != meta.uid or pod.spec.node_name or meta.uid in self._wanted:
+                    return
+                wanted = replace(wanted, pod=pod)
+            else:
+                return
+
+    async def _patch(self, wanted: _Wanted) -> None:
         pod = wanted.pod
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         current = _condition(pod)
@@ -91,11 +113,12 @@ class ConditionWriter:
             "lastProbeTime": None,
             "lastTransitionTime": since or now,
         }
+        version = {"uid": pod.metadata.uid, "resourceVersion": pod.metadata.resource_version}
         await self._client.patch(
             PODS,
             pod.metadata.name,
             pod.metadata.namespace,
-            {"metadata": {"uid": pod.metadata.uid}, "status": {"conditions": [condition]}},
+            {"metadata": version, "status": {"conditions": [condition]}},
             subresource="status",
             content_type=STRATEGIC_MERGE_PATCH,
             safe=True,
@@ -104,10 +127,12 @@ class ConditionWriter:
 
     def _carried(self, pod: Pod) -> tuple[str, str] | None:
         """What a pod carries, or will once what was written is seen."""
-        if pod.metadata.uid in self._last:
-            return self._last[pod.metadata.uid]
+        uid = pod.metadata.uid
         current = _condition(pod)
-        return (current.reason, current.message) if current and current.status == "False" else None
+        seen = (current.reason, current.message) if current and current.status == "False" else None
+        if self._last.get(uid) == seen:
+            self._last.pop(uid, None)
+        return self._last.get(uid, seen)
 
 
 def _condition(pod: Pod) -> PodCondition | None:

@@ -1,105 +1,178 @@
 """What the informers tell, brought to the cache and to the queue."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from time import perf_counter
+from typing import Any
 
 from pallet.api.core import NAMESPACES, Namespace
 from pallet.api.node import NODES, Node
 from pallet.api.pod import PODS, Pod
-from pallet.cache.cache import Cache
+from pallet.cache.cache import Cache, Hold
 from pallet.framework.events import (
     ASSIGNED_POD_ADD,
     ASSIGNED_POD_DELETE,
     NODE_ADD,
+    NODE_DELETE,
+    POD_ADD,
+    POD_DELETE,
+    POD_UPDATE,
     Action,
     ClusterEvent,
     EventResource,
     node_update,
     pod_update,
 )
+from pallet.framework.metrics import Metrics
+from pallet.framework.waiting import WaitingPods
 from pallet.informers.factory import InformerFactory
 from pallet.informers.informer import Handler
+from pallet.scheduler.conditions import ConditionWriter
 from pallet.scheduler.queue import SchedulingQueue
 
 NAMESPACE_CHANGE = ClusterEvent(EventResource.NAMESPACE, Action.ALL, "NamespaceUpdate")
 
 
 class ClusterHandlers:
-    """Keeps cache and queue in step with the API: the cache hears of everything before the queue does."""
+    """Keeps cache and queue in step with the API: the cache hears of everything before the queue does.
 
-    def __init__(self, cache: Cache, queue: SchedulingQueue, scheduler_names: Collection[str]) -> None:
+    Each handler gives the event that it told the queue of, for the metrics; None when it did nothing.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        queue: SchedulingQueue,
+        waiting: WaitingPods,
+        conditions: ConditionWriter,
+        metrics: Metrics,
+        scheduler_names: Collection[str],
+    ) -> None:
         self._cache = cache
         self._queue = queue
+        self._waiting = waiting
+        self._conditions = conditions
+        self._durations = metrics.event_handling_duration_seconds
         self._scheduler_names = frozenset(scheduler_names)
 
     def register(self, informers: InformerFactory) -> None:
         """Listen to pods, nodes and namespaces."""
         informers.informer(NODES).add_handler(
-            Handler(on_add=self.add_node, on_update=self.update_node, on_delete=self.delete_node)
+            Handler(
+                on_add=self._timed(self.add_node),
+                on_update=self._timed(self.update_node),
+                on_delete=self._timed(self.delete_node),
+            )
         )
         informers.informer(NAMESPACES).add_handler(
-            Handler(on_add=self.add_namespace, on_update=lambda _, new: self.add_namespace(new))
+            Handler(on_add=self._timed(self.add_namespace), on_update=self._timed(self.update_namespace))
         )
         informers.informer(PODS).add_handler(
-            Handler(on_add=self.add_pod, on_update=self.update_pod, on_delete=self.delete_pod)
+            Handler(
+                on_add=self._timed(self.add_pod),
+                on_update=self._timed(self.update_pod),
+                on_delete=self._timed(self.delete_pod),
+            )
         )
 
-    def add_node(self, node: Node) -> None:
+    def add_node(self, node: Node) -> ClusterEvent:
         """Take in a new node."""
         self._cache.put_node(node)
         self._queue.move(NODE_ADD, None, node)
+        return NODE_ADD
 
-    def update_node(self, old: Node, new: Node) -> None:
+    def update_node(self, old: Node, new: Node) -> ClusterEvent | None:
         """Take in a node's newer version."""
         self._cache.put_node(new)
         event = node_update(old, new)
         if event is not None:
             self._queue.move(event, old, new)
+        return event
 
-    def delete_node(self, node: Node) -> None:
-        """Take out a node. Nothing gets easier by that, so the queue is not told."""
+    def delete_node(self, node: Node) -> ClusterEvent:
+        """Take out a node. That can help pods that are spread over topology domains."""
         self._cache.drop_node(node.metadata.name)
+        self._queue.move(NODE_DELETE, node, None)
+        return NODE_DELETE
 
-    def add_namespace(self, namespace: Namespace) -> None:
+    def add_namespace(self, namespace: Namespace) -> ClusterEvent:
         """Take in a namespace's labels, which namespace selectors read."""
         self._cache.set_namespace(namespace.metadata.name, namespace.metadata.labels)
         self._queue.move(NAMESPACE_CHANGE, None, namespace)
+        return NAMESPACE_CHANGE
 
-    def add_pod(self, pod: Pod) -> None:
+    def update_namespace(self, old: Namespace, new: Namespace) -> ClusterEvent | None:
+        """Take in a namespace's new labels."""
+        return None if old.metadata.labels is new.metadata.labels else self.add_namespace(new)
+
+    def add_pod(self, pod: Pod) -> ClusterEvent | None:
         """Take in a new pod: with a node it is counted there, without it is scheduled if it is ours."""
         if pod.finished:
-            return
+            return None
         if pod.spec.node_name:
-            self._cache.put_pod(pod)
-            self._queue.move(ASSIGNED_POD_ADD, None, pod)
-        elif self._is_ours(pod):
-            self._queue.add(pod)
+            return self._assigned(pod)
+        if not self._is_ours(pod):
+            return None
+        self._queue.add(pod)
+        return POD_ADD
 
-    def update_pod(self, old: Pod, new: Pod) -> None:
+    def update_pod(self, old: Pod, new: Pod) -> ClusterEvent | None:
         """Take in a pod's newer version, which may have got a node or have finished."""
         if new.finished:
-            if not old.finished:
-                self.delete_pod(new)
-        elif not new.spec.node_name:
-            if self._is_ours(new):
-                self._queue.update(old, new)
-        elif not old.spec.node_name:
-            self._queue.delete(old)
-            self._cache.put_pod(new)
-            self._queue.move(ASSIGNED_POD_ADD, None, new)
-        else:
-            self._cache.put_pod(new)
-            event = pod_update(old, new)
-            if event is not None:
-                self._queue.move(event, old, new)
+            return None if old.finished else self.delete_pod(new)
+        if not new.spec.node_name:
+            return self._update_pending(old, new) if self._is_ours(new) else None
+        if not old.spec.node_name:
+            return self._assigned(new)
+        self._cache.put_pod(new)
+        event = pod_update(old, new)
+        self._queue.move(event, old, new)
+        return event
 
-    def delete_pod(self, pod: Pod) -> None:
+    def delete_pod(self, pod: Pod) -> ClusterEvent:
         """Take out a pod that is gone or has finished; what it held is free."""
         held = self._cache.placement(pod.metadata.uid) is not None
         self._cache.drop_pod(pod)
-        if not pod.spec.node_name:
-            self._queue.delete(pod)
-        if held:
-            self._queue.move(ASSIGNED_POD_DELETE, pod, None)
+        self._queue.delete(pod)
+        self._let_go(pod, "the pod is gone")
+        if not held:
+            return POD_DELETE
+        self._queue.move(ASSIGNED_POD_DELETE, pod, None)
+        return ASSIGNED_POD_DELETE
+
+    def _assigned(self, pod: Pod) -> ClusterEvent:
+        """A pod has a node, from us or from somebody else."""
+        self._cache.put_pod(pod)
+        self._queue.delete(pod)
+        self._let_go(pod, "the pod was given a node by somebody else")
+        self._queue.move(ASSIGNED_POD_ADD, None, pod)
+        return ASSIGNED_POD_ADD
+
+    def _update_pending(self, old: Pod, new: Pod) -> ClusterEvent | None:
+        """An assumed pod that is no longer in flight is bound, which this version does not show yet."""
+        uid = new.metadata.uid
+        held = self._cache.placement(uid)
+        if held is not None and held.hold is Hold.ASSUMED and not self._queue.is_in_flight(uid):
+            return None
+        self._queue.update(old, new)
+        if new.terminating and not old.terminating:
+            self._let_go(new, "the pod is being deleted")
+        return POD_UPDATE
+
+    def _let_go(self, pod: Pod, why: str) -> None:
+        """A pod needs no place any more: nobody need wait for it, or write on it."""
+        waiting = self._waiting.get(pod.metadata.uid)
+        if waiting is not None:
+            waiting.reject("", why)
+        self._conditions.forget(pod)
 
     def _is_ours(self, pod: Pod) -> bool:
         return pod.spec.scheduler_name in self._scheduler_names
+
+    def _timed(self, handle: Callable[..., ClusterEvent | None]) -> Callable[..., None]:
+        def timed(*objects: Any) -> None:
+            started = perf_counter()
+            event = handle(*objects)
+            if event is not None:
+                self._durations[event.label].observe(perf_counter() - started)
+
+        return timed

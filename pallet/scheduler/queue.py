@@ -8,13 +8,15 @@
 
 Back-off is 1 s doubling to 10 s. A pod in `unschedulable` waits for an event that one of the plugins that
 refused it finds helpful, or five minutes. As in kube-scheduler 1.36, a pod in back-off after a refusal is
-taken early when nothing else waits; one in back-off after an error is not.
+taken early when nothing else waits; one in back-off after an error is not. Those that are taken early are
+ordered by the second in which their back-off ends, and within it as in the active queue.
 
 The queue is synchronous, has no task, and no clock but the one it is given: whoever drives it calls `flush`
 at `next_flush`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping
 
 from pallet.api.pod import Pod
 from pallet.cache.pod_info import PodInfo
@@ -22,20 +24,29 @@ from pallet.framework.events import (
     BACKOFF_COMPLETE,
     FORCE_ACTIVATE,
     POD_ADD,
+    POD_UPDATE,
+    POP_FROM_BACKOFF,
     SCHEDULE_ATTEMPT_FAILURE,
     UNSCHEDULABLE_TIMEOUT,
     ClusterEvent,
-    EventInterest,
-    Hint,
     pod_update,
 )
 from pallet.framework.metrics import Metrics
 from pallet.framework.profile import Profile
+from pallet.framework.status import SUCCESS
+from pallet.logs import get_logger
 from pallet.scheduler.heap import Heap
-from pallet.scheduler.queued_pod import InFlight, QueuedPod
+from pallet.scheduler.hints import Hints
+from pallet.scheduler.in_flight import InFlight
+from pallet.scheduler.queued_pod import QueuedPod
+from pallet.scheduler.unschedulable import NOBODY, Unschedulable
+
+log = get_logger(__name__)
 
 UNSCHEDULABLE_SECONDS = 300.0
 SWEEP_SECONDS = 30.0
+WINDOW_SECONDS = 1.0
+"""Back-offs after a refusal end together with all others of the same window, in the active queue's order."""
 
 
 class SchedulingQueue:
@@ -58,11 +69,10 @@ class SchedulingQueue:
         self._active: Heap[QueuedPod] = Heap()
         self._backoff: Heap[QueuedPod] = Heap()
         self._error_backoff: Heap[QueuedPod] = Heap()
-        self._unschedulable: dict[str, QueuedPod] = {}
-        self._refused_by: dict[tuple[str, str], dict[str, QueuedPod]] = {}
+        self._unschedulable = Unschedulable()
         self._gated: dict[str, QueuedPod] = {}
-        self._in_flight = InFlight()
-        self._interests = {name: _interests(profile) for name, profile in profiles.items()}
+        self._in_flight = InFlight(metrics.inflight_events)
+        self._hints = Hints(profiles, metrics, clock)
         self._swept_at = clock()
         self.wake: Callable[[], None] = _nothing
         """Called when there is a pod to pop; set by whoever pops."""
@@ -74,34 +84,41 @@ class SchedulingQueue:
 
     def add(self, pod: Pod) -> None:
         """Take in a new pending pod."""
-        if self._find(pod.metadata.uid) is None and pod.metadata.uid not in self._in_flight.starts:
-            now = self._clock()
-            self._admit(QueuedPod(PodInfo(pod), added_at=now, queued_at=now), POD_ADD)
+        uid = pod.metadata.uid
+        if self._find(uid) is None and uid not in self._in_flight:
+            self._admit(QueuedPod(PodInfo(pod), queued_at=self._clock()), POD_ADD)
 
     def update(self, old: Pod, new: Pod) -> None:
         """Take note of a newer version of a pending pod, which may be what it was waiting for."""
-        queued = self._find(new.metadata.uid)
+        uid = new.metadata.uid
+        event = pod_update(old, new)
+        if (flying := self._in_flight.get(uid)) is not None:
+            flying.info = PodInfo(new)
+            self._in_flight.record(event, old, new, only=uid)
+            return
+        queued = self._find(uid)
         if queued is None:
             self.add(new)
             return
         queued.info = PodInfo(new)
-        if queued.uid in self._gated:
-            del self._gated[queued.uid]
-            self._admit(queued, POD_ADD)
-        elif queued.uid in self._unschedulable:
-            event = pod_update(old, new)
-            if event is not None and self._helps(queued, event, old, new):
-                self._leave_unschedulable(queued)
-                self._requeue(queued, event)
+        if uid in self._gated:
+            self._admit(queued, POD_UPDATE)
+        elif self._unschedulable.get(uid) and self._helps(queued, event, old, new):
+            self._unschedulable.remove(uid)
+            self._requeue(queued, event)
 
     def delete(self, pod: Pod) -> None:
         """Forget a pod that is gone or has got its node."""
         uid = pod.metadata.uid
-        for heap in (self._active, self._backoff, self._error_backoff):
-            heap.remove(uid)
-        self._gated.pop(uid, None)
-        if uid in self._unschedulable:
-            self._leave_unschedulable(self._unschedulable[uid])
+        queued = (
+            self._active.remove(uid)
+            or self._gated.pop(uid, None)
+            or self._unschedulable.remove(uid)
+            or self._backoff.remove(uid)
+            or self._error_backoff.remove(uid)
+        )
+        if queued is not None:
+            self._blame(queued, frozenset())
         self._in_flight.end(uid)
 
     def pop(self) -> QueuedPod | None:
@@ -109,74 +126,93 @@ class SchedulingQueue:
 
         The pre-enqueue plugins are asked once more: a gate may have closed since the pod was let in.
         """
-        queued = self._active.pop() or self._backoff.pop()
-        while queued is not None and not self._is_let_in(queued):
-            queued = self._active.pop() or self._backoff.pop()
+        queued = self._next()
+        while queued is not None and not self._let_in(queued, FORCE_ACTIVATE):
+            queued = self._next()
         if queued is None:
             return None
         queued.attempts += 1
-        if queued.first_attempt_at is None:
-            queued.first_attempt_at = self._clock()
-        self._in_flight.begin(queued.uid)
+        queued.popped_at = self._clock()
+        self._blame(queued, frozenset())
+        self._in_flight.begin(queued)
         return queued
+
+    def is_in_flight(self, uid: str) -> bool:
+        """Whether a pod was popped and is still wanted: neither gone, nor done, nor put back."""
+        return uid in self._in_flight
+
+    def settle(self, uid: str) -> None:
+        """A popped pod has its place for certain, so that events are no longer kept for it.
+
+        It stays in flight until it is done or put back.
+        """
+        self._in_flight.settle(uid)
 
     def done(self, uid: str) -> None:
         """A popped pod needs no further cycle: it is bound."""
         self._in_flight.end(uid)
 
     def refuse(self, queued: QueuedPod, refused_by: frozenset[str]) -> None:
-        """Put back a popped pod that plugins refused; it is tried again when something helps."""
-        if queued.uid not in self._in_flight.starts:
+        """Put back a popped pod that plugins refused; it is tried again when something helps.
+
+        One that was settled may have missed what helps, so it is tried again after a back-off.
+        """
+        if queued.uid not in self._in_flight:
+            return
+        missed = self._in_flight.end(queued.uid)
+        if missed is None:
+            self._back_off_from_error(queued)
             return
         queued.refused_by, queued.failures, queued.flushed = refused_by, 0, False
-        queued.retry_at = self._clock() + self._backoff_seconds(queued.attempts)
-        missed = self._in_flight.end(queued.uid)
+        queued.refusals += 1
+        queued.retry_at = self._clock() + self._backoff_seconds(queued.refusals)
+        self._blame(queued, refused_by)
         if any(self._helps(queued, *happened) for happened in missed):
             self._requeue(queued, SCHEDULE_ATTEMPT_FAILURE)
             return
         queued.queued_at = self._clock()
-        self._unschedulable[queued.uid] = queued
-        for plugin in refused_by:
-            key = (queued.pod.spec.scheduler_name, plugin)
-            self._refused_by.setdefault(key, {})[queued.uid] = queued
+        self._unschedulable.add(queued)
         self._count("unschedulable", SCHEDULE_ATTEMPT_FAILURE)
 
     def retry(self, queued: QueuedPod) -> None:
         """Put back a popped pod whose cycle ended in an error; it is tried again after a back-off."""
-        if queued.uid not in self._in_flight.starts:
-            return
-        self._in_flight.end(queued.uid)
-        queued.refused_by, queued.flushed = frozenset(), False
-        queued.failures += 1
-        queued.retry_at = self._clock() + self._backoff_seconds(queued.failures)
-        self._requeue(queued, SCHEDULE_ATTEMPT_FAILURE)
+        if queued.uid in self._in_flight:
+            self._in_flight.end(queued.uid)
+            self._back_off_from_error(queued)
 
-    def move(self, event: ClusterEvent, old: object, new: object) -> None:
-        """Take note of an event of the cluster: pods that it may help are tried again."""
+    def move(self, event: ClusterEvent, old: object, new: object, *, but: str = "") -> None:
+        """Take note of an event of the cluster: pods that it may help are tried again.
+
+        `but` is the UID of a pod that brought the event about itself, and is not helped by it.
+        """
         self._in_flight.record(event, old, new)
         helped: dict[str, QueuedPod] = {}
-        for (scheduler_name, plugin), pods in self._refused_by.items():
-            interests = self._interests[scheduler_name].get(plugin, _ANYTHING)
-            for interest in interests:
-                if interest.event.matches(event):
-                    helped |= {
-                        uid: queued
-                        for uid, queued in pods.items()
-                        if uid not in helped and _is_helpful(interest, queued.pod, old, new)
-                    }
-        for queued in helped.values():
-            self._leave_unschedulable(queued)
+        for scheduler_name, plugin, pods in self._unschedulable.by_plugin():
+            for interest in self._hints.matching(scheduler_name, plugin, event):
+                for uid, queued in pods.items():
+                    if uid not in helped and self._hints.agrees(
+                        interest, plugin, queued.pod, event, old, new
+                    ):
+                        helped[uid] = queued
+        helped.pop(but, None)
+        for uid, queued in helped.items():
+            self._unschedulable.remove(uid)
             self._requeue(queued, event)
 
     def activate(self, uids: Iterable[str]) -> None:
-        """Let pods into the active queue at once, if their pre-enqueue plugins do; back-off is skipped."""
+        """Let pods into the active queue at once, if their pre-enqueue plugins do; back-off is skipped.
+
+        One in flight is tried again should it come back refused.
+        """
         for uid in uids:
+            if uid in self._in_flight:
+                self._in_flight.record(FORCE_ACTIVATE, None, None, only=uid)
             queued = (
-                self._gated.pop(uid, None) or self._backoff.remove(uid) or self._error_backoff.remove(uid)
+                self._gated.get(uid)
+                or self._unschedulable.remove(uid)
+                or self._backoff.remove(uid)
+                or self._error_backoff.remove(uid)
             )
-            if queued is None and uid in self._unschedulable:
-                queued = self._unschedulable[uid]
-                self._leave_unschedulable(queued)
             if queued is not None:
                 self._admit(queued, FORCE_ACTIVATE)
 
@@ -191,21 +227,21 @@ class SchedulingQueue:
         """Let in the pods whose back-off is over, and those that waited too long for an event."""
         now = self._clock()
         for heap in (self._backoff, self._error_backoff):
-            while heap and heap.first_key() <= now:
+            while heap and heap.first_key()[0] <= now:
                 queued = heap.pop()
                 if queued is not None:
                     self._admit(queued, BACKOFF_COMPLETE)
         if now - self._swept_at >= SWEEP_SECONDS:
             self._swept_at = now
-            for queued in list(self._unschedulable.values()):
+            for queued in self._unschedulable:
                 if now - queued.queued_at > UNSCHEDULABLE_SECONDS:
-                    self._leave_unschedulable(queued)
+                    self._unschedulable.remove(queued.uid)
                     queued.flushed = True
                     self._requeue(queued, UNSCHEDULABLE_TIMEOUT)
 
     def next_flush(self) -> float | None:
         """When there will be something to flush, in seconds of the clock; None when only events can help."""
-        times = [heap.first_key() for heap in (self._backoff, self._error_backoff) if heap]
+        times = [heap.first_key()[0] for heap in (self._backoff, self._error_backoff) if heap]
         if self._unschedulable:
             times.append(self._swept_at + SWEEP_SECONDS)
         return min(times, default=None)
@@ -220,53 +256,79 @@ class SchedulingQueue:
             or self._error_backoff.get(uid)
         )
 
-    def _is_let_in(self, queued: QueuedPod) -> bool:
-        """Ask the pre-enqueue plugins; a pod that one refuses is gated."""
-        for plugin in self._profiles[queued.pod.spec.scheduler_name].pre_enqueue:
-            if not plugin.pre_enqueue(queued.pod).ok:
-                queued.gated_by = plugin.name
-                self._gated[queued.uid] = queued
-                return False
-        queued.gated_by = ""
-        return True
+    def _next(self) -> QueuedPod | None:
+        queued = self._active.pop()
+        if queued is None:
+            queued = self._backoff.pop()
+            if queued is not None:
+                self._count("active", POP_FROM_BACKOFF)
+        return queued
+
+    def _let_in(self, queued: QueuedPod, event: ClusterEvent) -> bool:
+        """Ask the pre-enqueue plugins. A pod that one refuses is gated, one that fails backs off."""
+        was_gated = self._gated.pop(queued.uid, None) is not None
+        try:
+            queued.gated_by = self._gatekeeper(queued.pod)
+        except Exception:
+            log.exception("A pre-enqueue plugin failed", pod=queued.pod.key)
+            self._back_off_from_error(queued)
+            return False
+        if not queued.gated_by:
+            return True
+        self._gated[queued.uid] = queued
+        self._blame(queued, queued.refused_by | {queued.gated_by})
+        if not was_gated:
+            self._count("gated", event)
+        return False
+
+    def _gatekeeper(self, pod: Pod) -> str:
+        """The pre-enqueue plugin that refuses a pod; empty for none."""
+        name, started = pod.spec.scheduler_name, self._clock()
+        status = SUCCESS
+        for plugin in self._profiles[name].pre_enqueue:
+            status = plugin.pre_enqueue(pod).by(plugin.name)
+            if not status.ok:
+                break
+        duration = self._metrics.framework_extension_point_duration_seconds
+        duration["PreEnqueue", status.code.label, name].observe(self._clock() - started)
+        return "" if status.ok else status.plugin
 
     def _admit(self, queued: QueuedPod, event: ClusterEvent) -> None:
         """Put a pod into the active queue, or among the gated ones."""
-        if not self._is_let_in(queued):
-            self._count("gated", event)
+        if not self._let_in(queued, event):
             return
-        sort = self._profiles[queued.pod.spec.scheduler_name].queue_sort
         queued.queued_at = self._clock()
-        self._active.push(queued.uid, sort.sort_key(queued.pod, queued.queued_at), queued)
+        if queued.entered_at is None:
+            queued.entered_at = queued.queued_at
+        self._active.push(queued.uid, self._sort_key(queued), queued)
         self._count("active", event)
         self.wake()
 
     def _requeue(self, queued: QueuedPod, event: ClusterEvent) -> None:
-        """Put a pod that is worth another try into the active queue, or into back-off."""
+        """Put a refused pod that is worth another try into the active queue, or into back-off."""
         if queued.retry_at <= self._clock():
             self._admit(queued, event)
             return
-        heap = self._error_backoff if queued.failures else self._backoff
-        heap.push(queued.uid, queued.retry_at, queued)
+        window_end = (math.floor(queued.retry_at / WINDOW_SECONDS) + 1) * WINDOW_SECONDS
+        self._backoff.push(queued.uid, (window_end, *self._sort_key(queued)), queued)
         self._count("backoff", event)
         self.wake()
 
-    def _leave_unschedulable(self, queued: QueuedPod) -> None:
-        del self._unschedulable[queued.uid]
-        for plugin in queued.refused_by:
-            key = (queued.pod.spec.scheduler_name, plugin)
-            del self._refused_by[key][queued.uid]
-            if not self._refused_by[key]:
-                del self._refused_by[key]
+    def _back_off_from_error(self, queued: QueuedPod) -> None:
+        queued.refused_by, queued.flushed = frozenset(), False
+        queued.failures += 1
+        queued.retry_at = self._clock() + self._backoff_seconds(queued.failures)
+        self._error_backoff.push(queued.uid, (queued.retry_at,), queued)
+        self._count("backoff", SCHEDULE_ATTEMPT_FAILURE)
+        self.wake()
+
+    def _sort_key(self, queued: QueuedPod) -> tuple[int | float, ...]:
+        sort = self._profiles[queued.pod.spec.scheduler_name].queue_sort
+        return sort.sort_key(queued.pod, queued.queued_at)
 
     def _helps(self, queued: QueuedPod, event: ClusterEvent, old: object, new: object) -> bool:
         """Whether an event may help a pod, in the eyes of any plugin that refused it."""
-        interests = self._interests[queued.pod.spec.scheduler_name]
-        return not queued.refused_by or any(
-            interest.event.matches(event) and _is_helpful(interest, queued.pod, old, new)
-            for plugin in queued.refused_by
-            for interest in interests.get(plugin, _ANYTHING)
-        )
+        return self._hints.helps(queued.pod, queued.refused_by or (NOBODY,), event, old, new)
 
     def _backoff_seconds(self, tries: int) -> float:
         return float(min(self._initial_backoff * 2 ** min(tries - 1, 32), self._max_backoff))
@@ -274,22 +336,15 @@ class SchedulingQueue:
     def _count(self, place: str, event: ClusterEvent) -> None:
         self._metrics.queue_incoming_pods_total[place, event.label].inc()
 
+    def _blame(self, queued: QueuedPod, plugins: frozenset[str]) -> None:
+        """Count a pod for the plugins that keep it from its node, and no longer for earlier ones."""
+        gauges, name = self._metrics.unschedulable_pods, queued.pod.spec.scheduler_name
+        for plugin in queued.blamed - plugins:
+            gauges[plugin, name].dec()
+        for plugin in plugins - queued.blamed:
+            gauges[plugin, name].inc()
+        queued.blamed = plugins
+
 
 def _nothing() -> None:
     """Do nothing."""
-
-
-_ANYTHING: Sequence[EventInterest] = (EventInterest(SCHEDULE_ATTEMPT_FAILURE),)
-"""What helps the rejects of a plugin that does not say: any event."""
-
-
-def _interests(profile: Profile) -> Mapping[str, Sequence[EventInterest]]:
-    return {
-        name: plugin.events_to_register()
-        for name, plugin in profile.plugins.items()
-        if hasattr(plugin, "events_to_register")
-    }
-
-
-def _is_helpful(interest: EventInterest, pod: Pod, old: object, new: object) -> bool:
-    return interest.hint is None or interest.hint(pod, old, new) is Hint.QUEUE

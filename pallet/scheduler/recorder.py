@@ -1,16 +1,18 @@
 """Events (events.k8s.io/v1), written behind everything else and dropped first when there are too many.
 
-An event that repeats within six minutes becomes a series: its second occurrence is written as such, further
-ones are only counted, as client-go's recorder does.
+An event that repeats on the same version of an object becomes a series: its second occurrence is written as
+such, further ones are counted, and the count is written every six minutes, as client-go's recorder does. A
+series without a new occurrence in that time is over.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream
-from cachetools import TTLCache
+from cachetools import LRUCache
+from msgspec.structs import replace
 
 from pallet.api.core import EVENTS, Event, EventSeries, ObjectReference
 from pallet.api.meta import ObjectMeta
@@ -26,86 +28,145 @@ MAX_PENDING = 20_000
 """Events that may wait to be written; what comes on top is dropped and counted in the log."""
 WRITERS = 16
 SERIES_SECONDS = 360.0
+MAX_SERIES = 8192
+"""Events of which a repetition is recognised."""
 MAX_NOTE = 1024
 """Bytes; the API server refuses longer notes."""
+MAX_INSTANCE = 128
+MAX_NAME = 253
 
-SeriesKey = tuple[str, str, str, str, str]
+_Key = tuple[str, str, str, str, ObjectReference]
 
 
 @dataclass(slots=True)
-class _Written:
-    """An event that was written, and how often it was seen."""
+class _Series:
+    """An event, how often it was seen, and how often the API server knows that it was."""
 
-    namespace: str
-    name: str
-    count: int = 1
+    key: _Key
+    event: Event
+    seen: int = 1
+    told: int = 0
+    repeated: bool = False
 
 
 class EventRecorder:
-    """Takes events without blocking, and writes them while `run` does."""
+    """Takes events without blocking, and writes them while `run` does.
+
+    `instance` tells this process from others: `<controller>-<instance>` is what events carry.
+    """
 
     def __init__(self, client: Client, instance: str, rng: Random) -> None:
         self._client = client
         self._instance = instance
-        self._suffix = rng.getrandbits(32)
-        self._send, self._receive = anyio.create_memory_object_stream[tuple[SeriesKey, Event]](MAX_PENDING)
-        self._written: TTLCache[SeriesKey, _Written] = TTLCache(8192, SERIES_SECONDS)
+        self._suffix = rng.getrandbits(60)
+        self._pending: deque[_Series] = deque()
+        self._series: LRUCache[_Key, _Series] = LRUCache(MAX_SERIES)
+        self._wake = anyio.Event()
         self.dropped = 0
 
     def event(
         self, regarding: ObjectReference, controller: str, *, kind: str, reason: str, action: str, note: str
     ) -> None:
         """Record an event about an object. `kind` is Normal or Warning, `controller` who reports it."""
-        now = datetime.now(UTC)
+        key = (controller, kind, reason, action, regarding)
+        known = self._series.get(key)
+        if known is not None:
+            known.seen += 1
+            known.repeated = True
+            if known.seen == 2:
+                self._write_later(known)
+            return
         self._suffix += 1
-        namespace = regarding.namespace or "default"
         event = Event(
-            metadata=ObjectMeta(name=f"{regarding.name}.{self._suffix:x}", namespace=namespace),
-            event_time=_micro_time(now),
+            metadata=ObjectMeta(
+                name=_event_name(regarding.name, self._suffix), namespace=regarding.namespace or "default"
+            ),
+            event_time=_micro_time(datetime.now(UTC)),
             reporting_controller=controller,
-            reporting_instance=self._instance,
+            reporting_instance=f"{controller}-{self._instance}"[:MAX_INSTANCE],
             action=action,
             reason=reason,
             regarding=regarding,
             note=_cut(note),
             type=kind,
         )
-        try:
-            self._send.send_nowait(((regarding.uid, controller, kind, reason, action), event))
-        except anyio.WouldBlock:
-            self.dropped += 1
-            log.v(2, "Dropped an event, too many are waiting", object=regarding.name, reason=reason)
+        series = _Series(key, event)
+        if self._write_later(series):
+            self._series[key] = series
 
     async def run(self) -> None:
         """Write events until cancelled."""
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._end_series)
             for _ in range(WRITERS):
-                tasks.start_soon(self._write_all, self._receive.clone())
+                tasks.start_soon(self._write_all)
 
-    async def _write_all(self, events: MemoryObjectReceiveStream[tuple[SeriesKey, Event]]) -> None:
-        with events:
-            async for key, event in events:
-                try:
-                    await self._write(key, event)
-                except (ApiError, Unreachable, AnswerLost) as error:
-                    log.v(1, "Could not write an event", object=event.regarding.name, error=error)
+    def _write_later(self, series: _Series) -> bool:
+        """Queue an event; False when it is dropped because there are too many."""
+        if len(self._pending) >= MAX_PENDING:
+            self.dropped += 1
+            event = series.event
+            log.v(2, "Dropped an event, too many wait", object=event.regarding.name, reason=event.reason)
+            return False
+        self._pending.append(series)
+        self._wake.set()
+        return True
 
-    async def _write(self, key: SeriesKey, event: Event) -> None:
-        known = self._written.get(key)
-        if known is None:
-            self._written[key] = _Written(event.metadata.namespace, event.metadata.name)
-            await self._client.create(EVENTS, event, event.metadata.namespace, priority=Priority.EVENT)
+    async def _write_all(self) -> None:
+        while True:
+            if not self._pending:
+                self._wake = anyio.Event() if self._wake.is_set() else self._wake
+                await self._wake.wait()
+                continue
+            series = self._pending.popleft()
+            try:
+                await self._write(series)
+            except (ApiError, Unreachable, AnswerLost) as error:
+                self._forget(series)
+                log.v(1, "Could not write an event", object=series.event.regarding.name, error=error)
+
+    async def _write(self, series: _Series) -> None:
+        """Create the event, or write how often it was seen."""
+        event, count = series.event, series.seen
+        if count == series.told:
             return
-        known.count += 1
-        if known.count == 2:
-            series = EventSeries(known.count, event.event_time)
-            await self._client.patch(
-                EVENTS,
-                known.name,
-                known.namespace,
-                {"series": series, "note": event.note},
-                priority=Priority.EVENT,
-            )
+        if count > 1:
+            last_seen = EventSeries(count, _micro_time(datetime.now(UTC)))
+            event = replace(event, series=last_seen)
+        meta, known = event.metadata, series.told > 0
+        series.told = count
+        if known:
+            try:
+                await self._client.patch(
+                    EVENTS, meta.name, meta.namespace, {"series": event.series}, priority=Priority.EVENT
+                )
+            except ApiError as refused:
+                if not refused.not_found:
+                    raise
+            else:
+                return
+        await self._client.create(EVENTS, event, meta.namespace, priority=Priority.EVENT)
+
+    async def _end_series(self) -> None:
+        """Write the counts of series now and then, and forget those that are over."""
+        while True:
+            await anyio.sleep(SERIES_SECONDS)
+            for series in list(self._series.values()):
+                if series.seen > max(series.told, 2):
+                    self._write_later(series)
+                if not series.repeated:
+                    self._forget(series)
+                series.repeated = False
+
+    def _forget(self, series: _Series) -> None:
+        if self._series.get(series.key) is series:
+            del self._series[series.key]
+
+
+def _event_name(name: str, suffix: int) -> str:
+    """The name of an event about an object; a long name is cut to leave room for the suffix."""
+    tail = f".{suffix:x}"
+    return name[: MAX_NAME - len(tail)].rstrip("-.") + tail
 
 
 def pod_reference(pod: Pod) -> ObjectReference:

@@ -58,4 +58,4 @@ def _event(pod: Pod, node: str) -> Event:
 
 
 if __name__ == "__main__":
-    anyio.run(main, *sys.argv[1:], backend_options={"use_uvloop": True})
+    anyio.run(main, sys.argv[1], sys.argv[2], backend_options={"use_uvloop": True})

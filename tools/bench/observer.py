@@ -14,18 +14,19 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 import yaml
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 POLL_SECONDS = 0.02
 EVENTS_SILENCE_SECONDS = 5.0
 """Silence after which no more events are expected once every pod is bound; recorders may drop some."""
 BINDINGS_SILENCE_SECONDS = 60.0
-START_SECONDS = 30.0
 CHUNK_BYTES = 65536
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -74,24 +75,23 @@ class Observer:
 
     def __enter__(self) -> "Observer":
         self._process.start()
-        self._receive(START_SECONDS)
+        self._receive()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.join()
 
-    def result(self, timeout: float) -> Observation:
-        """Wait until all pods are bound and their events written, or nothing happens any more.
+    def done(self) -> bool:
+        """Whether all pods are bound and their events written, or nothing happens any more."""
+        return self._pipe.poll()
 
-        Raises `ObserverError` when a watch breaks, or after `timeout` seconds.
-        """
-        observation: Observation = self._receive(timeout)
+    def result(self) -> Observation:
+        """What was seen until it was done. Raises `ObserverError` when a watch broke."""
+        observation: Observation = self._receive()
         return observation
 
-    def _receive(self, timeout: float) -> Any:
-        if not self._pipe.poll(timeout):
-            raise ObserverError(f"the observer said nothing for {timeout:.0f} s")
+    def _receive(self) -> Any:
         message = self._pipe.recv()
         if isinstance(message, str):
             raise ObserverError(message)
@@ -100,31 +100,31 @@ class Observer:
 
 def _observe(kubeconfig: Path, namespace: str, pods: int, pipe: "Connection[Any, Any]") -> None:
     """Do the observer's work; in its own process."""
+    bindings: list[Binding] = []
+    events: list[Event] = []
+    collection = f"/api/v1/namespaces/{namespace}"
     try:
         server, context = _access(kubeconfig)
-        bindings: list[Binding] = []
-        events: list[Event] = []
-        collection = f"/api/v1/namespaces/{namespace}"
         watches = [
             # A pod enters this selection when it gets its node.
             _Watch(server, context, f"{collection}/pods", "spec.nodeName!=", _to_bindings(bindings)),
             _Watch(server, context, f"{collection}/events", "", _to_events(events)),
         ]
-        for watch in watches:
-            watch.start()
-        pipe.send(None)
-        silent_since = time.monotonic()
-        seen = 0
-        while not _complete(pods, bindings, events, time.monotonic() - silent_since):
-            time.sleep(POLL_SECONDS)
-            if broken := [watch.error for watch in watches if watch.error]:
-                raise ObserverError(broken[0])
-            if len(bindings) + len(events) > seen:
-                seen = len(bindings) + len(events)
-                silent_since = time.monotonic()
-        pipe.send(Observation(tuple(bindings), tuple(events)))
     except (ObserverError, OSError, http.client.HTTPException) as error:
-        pipe.send(f"the observer failed: {error!r}")
+        pipe.send(f"the observer cannot watch: {error!r}")
+        return
+    for watch in watches:
+        watch.start()
+    pipe.send(None)
+    seen, silent_since = 0, time.monotonic()
+    while not _complete(pods, bindings, events, time.monotonic() - silent_since):
+        time.sleep(POLL_SECONDS)
+        if broken := [watch.error for watch in watches if watch.error]:
+            pipe.send(broken[0])
+            return
+        if len(bindings) + len(events) > seen:
+            seen, silent_since = len(bindings) + len(events), time.monotonic()
+    pipe.send(Observation(tuple(bindings), tuple(events)))
 
 
 def _complete(pods: int, bindings: list[Binding], events: list[Event], silence: float) -> bool:

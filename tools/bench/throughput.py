@@ -1,4 +1,4 @@
-"""How fast a backlog is bound: rounds in which each contender in turn gets the same pods on the same nodes."""
+"""How fast a backlog is bound: rounds in which each contender gets the same pods on the same nodes."""
 
 import time
 from collections import Counter
@@ -11,7 +11,6 @@ from tools.bench.usage import Meter, wait_until_quiet
 from tools.bench.workload import PODS_PER_NODE, clear, create_pods, faults, nodes_of, plain_pod
 from tools.controlplane import ControlPlane
 from tools.controlplane.cluster import ADMIN_GROUP
-from tools.controlplane.processes import StartError
 
 ROUND_SECONDS = 600.0
 MIB = 1024**2
@@ -72,11 +71,10 @@ def _run(control_plane: ControlPlane, contender: Contender, number: int, pods: i
         process = contender.start(control_plane, kubeconfig, namespace)
         try:
             with Meter({**_servers(control_plane), "contender": process.pid}) as meter:
-                observation = observer.result(ROUND_SECONDS)
-            if not process.running:
-                raise StartError(f"{contender.name} ended; {_tail(process.log.read_bytes())}")
+                process.wait_until(observer.done, "binding the pods", ROUND_SECONDS)
         finally:
             process.terminate()
+        observation = observer.result()
     nodes = nodes_of(control_plane, namespace)
     clear(control_plane, namespace)
     found += faults(pods, nodes, observation, PODS_PER_NODE)
@@ -117,7 +115,3 @@ def measure(
 def _servers(control_plane: ControlPlane) -> dict[str, int]:
     pids = control_plane.pids
     return {name: pids[name] for name in ("kube-apiserver", "etcd")}
-
-
-def _tail(log: bytes) -> str:
-    return f"the end of its log:\n{log[-2000:].decode(errors='replace')}"

@@ -76,7 +76,7 @@ def wait_until_quiet(pids: Mapping[str, int]) -> bool:
 
 
 def cpu_seconds(stat: str) -> float:
-    """The time of a process, in user and kernel mode, its ended children included, from its /proc/PID/stat."""
+    """User and kernel time of a process and its ended children, from its /proc/PID/stat."""
     fields = stat.rpartition(")")[2].split()  # the program's name, in parentheses, may hold anything
     return sum(int(ticks) for ticks in fields[11:15]) / TICKS_PER_SECOND
 

@@ -1,0 +1,125 @@
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pallet.api.node import Taint
+from pallet.cache.columns import ABSENT, LabelColumn, LabelColumns, TaintColumns, grown
+
+ROWS = 4
+A, B, C = Taint("a", "NoSchedule"), Taint("b", "NoExecute", "x"), Taint("c", "PreferNoSchedule")
+
+
+def values(column: LabelColumn) -> list[str | None]:
+    return [None if code == ABSENT else column.values[code] for code in column.codes.tolist()]
+
+
+def taints_of(columns: TaintColumns, row: int) -> set[Taint]:
+    return {taint for index, taint in enumerate(columns.taints) if columns.present[index, row]}
+
+
+def test_a_label_column_tells_values_apart_by_code() -> None:
+    column = LabelColumn(ROWS)
+    column.put(0, "x")
+    column.put(1, "y")
+    column.put(2, "x")
+    assert values(column) == ["x", "y", "x", None]
+    assert column.codes[0] == column.codes[2] == column.code_of["x"]
+    column.put(0, None)
+    assert values(column) == [None, "y", "x", None]
+
+
+def test_an_empty_value_is_not_an_absent_label() -> None:
+    column = LabelColumn(ROWS)
+    column.put(0, "")
+    assert values(column) == ["", None, None, None]
+
+
+def test_values_that_come_and_go_do_not_pile_up() -> None:
+    column = LabelColumn(ROWS)
+    column.put(0, "stays")
+    for number in range(1000):
+        column.put(1, f"value-{number}")
+        assert values(column) == ["stays", f"value-{number}", None, None]
+    assert len(column.values) < 100
+    assert {column.values[code] for code in column.code_of.values()} == column.code_of.keys()
+    assert all(column.values[code] == value for value, code in column.code_of.items())
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, ROWS - 1),
+            st.dictionaries(st.sampled_from("abc"), st.sampled_from("xyz"), max_size=3),
+        )
+    )
+)
+def test_label_columns_show_the_labels_of_every_row(changes: list[tuple[int, Mapping[str, str]]]) -> None:
+    columns, rows = LabelColumns(ROWS), [dict[str, str]() for _ in range(ROWS)]
+    for row, labels in changes:
+        columns.put(row, rows[row], labels)
+        rows[row] = dict(labels)
+    for key in "abcd":
+        assert values(columns[key]) == [labels.get(key) for labels in rows]
+
+
+def test_a_key_that_no_node_has_gives_an_empty_column_of_full_length() -> None:
+    columns = LabelColumns(ROWS)
+    columns.resize(ROWS + 3)
+    assert columns["nobody"].codes.tolist() == [ABSENT] * (ROWS + 3)
+
+
+def test_a_copy_of_label_columns_stands_alone() -> None:
+    columns = LabelColumns(ROWS)
+    columns.put(0, {}, {"a": "x"})
+    twin = columns.copy()
+    twin.put(0, {"a": "x"}, {"a": "y", "b": "z"})
+    columns.put(1, {}, {"a": "w"})
+    assert values(columns["a"]) == ["x", "w", None, None]
+    assert values(columns["b"]) == [None] * ROWS
+    assert values(twin["a"]) == ["y", None, None, None]
+    assert values(twin["b"]) == ["z", None, None, None]
+
+
+@given(st.lists(st.tuples(st.integers(0, ROWS - 1), st.sets(st.sampled_from((A, B, C))))))
+def test_taint_columns_show_the_taints_of_every_row(changes: list[tuple[int, set[Taint]]]) -> None:
+    columns, rows = TaintColumns(ROWS), [set[Taint]() for _ in range(ROWS)]
+    for row, taints in changes:
+        columns.put(row, tuple(taints))
+        rows[row] = taints
+    assert [taints_of(columns, row) for row in range(ROWS)] == rows
+
+
+def test_the_place_of_a_taint_that_is_gone_is_used_again() -> None:
+    columns = TaintColumns(ROWS)
+    columns.put(0, (A,))
+    columns.put(1, (B,))
+    columns.put(0, ())
+    columns.put(2, (C,))
+    assert columns.taints == [C, B]
+    assert taints_of(columns, 2) == {C}
+    for number in range(100):
+        columns.put(3, (Taint(f"t{number}", "NoSchedule"), A))
+    assert len(columns.taints) <= 5
+
+
+def test_a_copy_of_taint_columns_stands_alone() -> None:
+    columns = TaintColumns(ROWS)
+    columns.put(0, (A,))
+    twin = columns.copy()
+    twin.put(0, (B,))
+    twin.put(1, (A,))
+    assert taints_of(columns, 0) == {A}
+    assert taints_of(columns, 1) == set()
+    assert (taints_of(twin, 0), taints_of(twin, 1)) == ({B}, {A})
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (2, 2, 3)])
+def test_growing_keeps_what_was_there_and_adds_zeros(shape: tuple[int, ...]) -> None:
+    column = np.ones(shape, np.int64)
+    wider = grown(column, 5)
+    assert wider.shape == (*shape[:-1], 5)
+    assert (wider[..., :3] == 1).all()
+    assert (wider[..., 3:] == 0).all()

@@ -1,0 +1,261 @@
+"""The cache against a plain list of nodes and pods that is walked for every answer."""
+
+from collections.abc import Callable
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec.structs import replace
+
+from pallet.api.labels import NO_LABELS, Labels
+from pallet.api.node import Node, Taint
+from pallet.api.pod import ContainerPort, Pod
+from pallet.api.requests import PODS, amount
+from pallet.api.selectors import LabelSelector
+from pallet.cache.cache import Cache, Hold
+from pallet.cache.counters import HeldTerms, Selectors
+from pallet.cache.pod_info import AffinityTerm, PodInfo, PodSelector
+from pallet.cache.snapshot import Snapshot
+from tests.builders import HOSTNAME, ZONE, make_node, make_pod, pod_affinity, pod_term
+
+NODES = ("a", "b", "c")
+ONE, TWO = Taint("one", "NoSchedule"), Taint("two", "NoExecute")
+TEAM = LabelSelector(Labels({"team": "x"}))
+EVERYWHERE = LabelSelector()
+
+AFFINITIES = (
+    None,
+    pod_affinity(near=[pod_term("web", ZONE)], rather_away={pod_term("db"): 7}),
+    pod_affinity(away=[pod_term("web"), pod_term("db", ZONE, namespace_selector=TEAM)]),
+    pod_affinity(rather_near={pod_term("web", ZONE): 5}, rather_away={pod_term("web", ZONE): 5}),
+)
+SELECTORS = tuple(
+    PodSelector(labels, namespaces, of)
+    for labels in (LabelSelector(Labels({"app": "web"})), EVERYWHERE, None)
+    for namespaces, of in ((("default",), None), ((), TEAM), (("other",), EVERYWHERE))
+)
+ASKED = (*((each,) for each in SELECTORS), (SELECTORS[0], SELECTORS[4]))
+
+nodes = st.builds(
+    make_node,
+    st.sampled_from(NODES),
+    cpu=st.sampled_from(("4", "8")),
+    taints=st.sampled_from(((), (ONE,), (ONE, TWO))),
+    cordoned=st.booleans(),
+    labels=st.sampled_from(({}, {ZONE: "z1"}, {ZONE: "z2", "disk": "ssd"})),
+    offers=st.sampled_from(({}, {"example.com/gpu": "2"})),
+    images=st.sampled_from(({}, {"image:latest": 5}, {"image:latest": 6, "other:1": 7})),
+)
+pods = st.builds(
+    make_pod,
+    st.sampled_from("pqrs"),
+    pod_set=st.just(""),
+    namespace=st.sampled_from(("default", "other")),
+    cpu=st.sampled_from(("1", "250m")),
+    labels=st.sampled_from(({}, {"app": "web"}, {"app": "db"})),
+    deleted=st.sampled_from((None, 1)),
+    ports=st.sampled_from(
+        ((), (ContainerPort(80),), (ContainerPort(80, "TCP", "10.0.0.1"), ContainerPort(80)))
+    ),
+    affinity=st.sampled_from(AFFINITIES),
+)
+on_nodes = st.sampled_from(NODES)
+
+
+class CacheModel(RuleBasedStateMachine):
+    """Events and decisions in any order, and after each of them the whole of the cache."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cache = Cache()
+        self.nodes: dict[str, Node] = {}
+        self.held: dict[str, tuple[Pod, str, Hold]] = {}
+        self.namespaces: dict[str, Labels] = {}
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.cache.snapshot
+
+    @rule(node=nodes)
+    def put_node(self, node: Node) -> None:
+        self.cache.put_node(node)
+        self.nodes[node.metadata.name] = node
+
+    @rule(name=on_nodes)
+    def drop_node(self, name: str) -> None:
+        self.cache.drop_node(name)
+        self.nodes.pop(name, None)
+
+    @rule(name=st.sampled_from(("default", "other")), labels=st.sampled_from(({}, {"team": "x"})))
+    def set_namespace(self, name: str, labels: dict[str, str]) -> None:
+        self.cache.set_namespace(name, Labels(labels))
+        self.namespaces[name] = Labels(labels)
+
+    @rule(pod=pods, node=on_nodes, finished=st.sampled_from(("Running",) * 3 + ("Failed",)))
+    def see_pod(self, pod: Pod, node: str, finished: str) -> None:
+        seen = make_pod_on(pod, node, finished)
+        self.cache.put_pod(seen)
+        self.held.pop(seen.metadata.uid, None)
+        if not seen.finished:
+            self.held[seen.metadata.uid] = (seen, node, Hold.BOUND)
+
+    @rule(pod=pods)
+    def lose_pod(self, pod: Pod) -> None:
+        self.cache.drop_pod(pod)
+        self.held.pop(pod.metadata.uid, None)
+
+    @rule(pod=pods, node=on_nodes)
+    def reserve(self, pod: Pod, node: str) -> None:
+        self.cache.reserve(PodInfo(pod), node)
+        if self.hold(pod) in (None, Hold.RESERVED):
+            self.held[pod.metadata.uid] = (pod, node, Hold.RESERVED)
+
+    @rule(pod=pods)
+    def unreserve(self, pod: Pod) -> None:
+        reserved = self.hold(pod) is Hold.RESERVED
+        expected = self.held[pod.metadata.uid][1] if reserved else None
+        assert self.cache.unreserve(pod.metadata.uid) == expected
+        if reserved:
+            del self.held[pod.metadata.uid]
+
+    @rule(pod=pods, node=on_nodes)
+    def assume(self, pod: Pod, node: str) -> None:
+        if self.hold(pod) in (None, Hold.RESERVED):
+            self.cache.assume(PodInfo(pod), node)
+            self.held[pod.metadata.uid] = (pod, node, Hold.ASSUMED)
+
+    @rule(pod=pods)
+    def forget(self, pod: Pod) -> None:
+        self.cache.forget(pod.metadata.uid)
+        if self.hold(pod) is Hold.ASSUMED:
+            del self.held[pod.metadata.uid]
+
+    @precondition(lambda self: self.snapshot.table.capacity < 200)
+    @rule()
+    def grow(self) -> None:
+        """Make the table hold more rows than it has."""
+        names = [f"new-{number}" for number in range(self.snapshot.table.capacity)]
+        for name in names:
+            self.cache.put_node(make_node(name))
+        for name in names:
+            self.cache.drop_node(name)
+
+    @rule()
+    def go_on_with_a_copy(self) -> None:
+        """A copy must be as good as what it was made of, and so must what it was made of."""
+        self.check(self.snapshot.copy())
+
+    @invariant()
+    def all_is_as_walked(self) -> None:
+        self.check(self.snapshot)
+        for uid, (pod, node, hold) in self.held.items():
+            placement = self.cache.placement(uid)
+            assert placement is not None
+            assert (placement.hold, self.snapshot.table.name(placement.row)) == (hold, node)
+            assert placement.info.pod == pod
+        for hold in Hold:
+            assert self.cache.count(hold) == sum(held is hold for _, _, held in self.held.values())
+
+    def hold(self, pod: Pod) -> Hold | None:
+        held = self.held.get(pod.metadata.uid)
+        return held and held[2]
+
+    def on(self, name: str) -> list[Pod]:
+        return [pod for pod, node, _ in self.held.values() if node == name]
+
+    def check(self, snapshot: Snapshot) -> None:
+        table = snapshot.table
+        known = set(self.nodes) | {node for _, node, _ in self.held.values()}
+        assert table.row_of.keys() == known
+        assert len(set(table.row_of.values())) == len(known)
+        assert {table.name(row) for row in snapshot.rows()} == self.nodes.keys()
+        for name, row in table.row_of.items():
+            self.check_row(snapshot, name, row)
+        free = np.ones(table.capacity, np.bool_)
+        free[list(table.row_of.values())] = False
+        assert not table.requested[:, free].any()
+        assert not table.scored[:, free].any()
+        assert not table.allocatable[:, free].any()
+        assert not table.taints.present[:, free].any()
+        self.check_counters(snapshot)
+
+    def check_row(self, snapshot: Snapshot, name: str, row: int) -> None:
+        table, node, placed = snapshot.table, self.nodes.get(name), self.on(name)
+        assert table.nodes[row] == node
+        by_uid = {pod.metadata.uid: pod for pod in placed}
+        assert {info.uid: info.pod for info in snapshot.pods(row)} == by_uid
+        asked = dict.fromkeys(table.resources, 0) | {PODS: len(placed)}
+        scored = [0, 0]
+        for pod in placed:
+            info = PodInfo(pod)
+            for resource, value in info.requests.amounts:
+                asked[resource] += value
+            scored = [scored[0] + info.requests.scored_cpu, scored[1] + info.requests.scored_memory]
+        assert {key: int(table.requested[index, row]) for key, index in table.resources.items()} == asked
+        assert table.scored[:2, row].tolist() == scored
+        offered = node.status.allocatable if node else {}
+        for resource, index in table.resources.items():
+            assert table.allocatable[index, row] == amount(resource, offered.get(resource, "0"))
+        for key in (HOSTNAME, ZONE, "disk"):
+            column, label = table.labels[key], (node.metadata.labels if node else {}).get(key)
+            assert column.codes[row] == (0 if label is None else column.code_of[label])
+        present = {
+            taint for index, taint in enumerate(table.taints.taints) if table.taints.present[index, row]
+        }
+        assert present == set(node.spec.taints if node else ())
+        assert table.unschedulable[row] == (node is not None and node.spec.unschedulable)
+        images = {image: rows[row] for image, rows in table.images.items() if row in rows}
+        assert images == {each.names[0]: each.size_bytes for each in (node.status.images if node else ())}
+        ports = sorted((*key, ip) for key, rows in table.ports.items() for ip in rows.get(row, ()))
+        assert ports == sorted(
+            (port.protocol, port.port, port.ip) for pod in placed for port in PodInfo(pod).ports
+        )
+
+    def check_counters(self, snapshot: Snapshot) -> None:
+        for selectors in ASKED:
+            expected = np.zeros(snapshot.table.capacity, np.int64)
+            for pod, node, _ in self.held.values():
+                expected[snapshot.table.row_of[node]] += self.selected(selectors, pod)
+            assert snapshot.counters.count(selectors).tolist() == expected.tolist()
+        newcomer = make_pod("newcomer", pod_set="", labels={"app": "web"})
+        held = snapshot.holders
+        self.check_held(
+            snapshot, newcomer, held.anti, lambda info: [(t, 1) for t in info.terms.required_anti]
+        )
+        self.check_held(snapshot, newcomer, held.required, lambda info: [(t, 1) for t in info.terms.required])
+        self.check_held(snapshot, newcomer, held.preferred, lambda info: list(info.terms.preferred))
+
+    def check_held(
+        self,
+        snapshot: Snapshot,
+        newcomer: Pod,
+        held: HeldTerms,
+        terms_of: Callable[[PodInfo], list[tuple[AffinityTerm, int]]],
+    ) -> None:
+        """The held terms that select a newcomer, each with its weight on each node."""
+        found = {
+            (term, snapshot.table.name(row)): int(counts[row])
+            for term, counts in held.matching(newcomer, snapshot.counters)
+            for row in counts.nonzero()[0].tolist()
+        }
+        expected: dict[tuple[AffinityTerm, str], int] = {}
+        for pod, node, _ in self.held.values():
+            for term, weight in terms_of(PodInfo(pod)):
+                if self.selected((term.pods,), newcomer):
+                    expected[term, node] = expected.get((term, node), 0) + weight
+        assert found == {key: weight for key, weight in expected.items() if weight}
+
+    def selected(self, selectors: Selectors, pod: Pod) -> bool:
+        namespace = pod.metadata.namespace
+        labels = self.namespaces.get(namespace, NO_LABELS)
+        return all(each.matches(namespace, labels, pod.metadata.labels) for each in selectors)
+
+
+def make_pod_on(pod: Pod, node: str, phase: str) -> Pod:
+    """The pod as it is seen once it has a node."""
+    return replace(pod, spec=replace(pod.spec, node_name=node), status=replace(pod.status, phase=phase))
+
+
+TestCacheModel = CacheModel.TestCase
+TestCacheModel.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)

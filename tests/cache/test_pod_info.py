@@ -1,0 +1,131 @@
+import pytest
+
+from pallet.api.labels import NO_LABELS, Labels
+from pallet.api.pod import Container, ContainerPort, Pod, PodAffinityTerm, PodSpec
+from pallet.api.selectors import LabelSelector
+from pallet.cache.pod_info import AffinityTerm, HostPort, PodInfo, PodSelector, PodTerms, host_ports
+from tests.builders import HOSTNAME, ZONE, make_pod, pod_affinity, pod_term
+
+WEB, TEAM = LabelSelector(Labels({"app": "web"})), LabelSelector(Labels({"team": "x"}))
+ANYWHERE = "0.0.0.0"  # noqa: S104 - the API's wildcard
+
+
+def container(*ports: ContainerPort, restart_policy: str = "") -> Container:
+    return Container("c", "image", ports=ports, restart_policy=restart_policy)
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        pytest.param(PodSpec(containers=(container(ContainerPort(0)),)), [], id="a port without host port"),
+        pytest.param(
+            PodSpec(
+                containers=(container(ContainerPort(80)), container(ContainerPort(81, "UDP", "10.0.0.1")))
+            ),
+            [("TCP", 80, ANYWHERE), ("UDP", 81, "10.0.0.1")],
+            id="all containers",
+        ),
+        pytest.param(
+            PodSpec(containers=(container(ContainerPort(80, "")),)),
+            [("TCP", 80, ANYWHERE)],
+            id="TCP is the default",
+        ),
+        pytest.param(
+            PodSpec(
+                init_containers=(
+                    container(ContainerPort(80)),
+                    container(ContainerPort(81), restart_policy="Always"),
+                )
+            ),
+            [("TCP", 81, ANYWHERE)],
+            id="sidecars, but not init containers, which hold theirs for a while only",
+        ),
+    ],
+)
+def test_host_ports(spec: PodSpec, expected: list[tuple[str, int, str]]) -> None:
+    assert host_ports(Pod(spec=spec)) == tuple(HostPort(*each) for each in expected)
+
+
+@pytest.mark.parametrize(
+    ("term", "expected"),
+    [
+        pytest.param(PodAffinityTerm(ZONE, WEB), PodSelector(WEB, ("shop",)), id="own namespace by default"),
+        pytest.param(
+            PodAffinityTerm(ZONE, WEB, namespaces=("b", "a")),
+            PodSelector(WEB, ("a", "b")),
+            id="named namespaces instead, in one order",
+        ),
+        pytest.param(
+            PodAffinityTerm(ZONE, WEB, namespace_selector=TEAM),
+            PodSelector(WEB, (), TEAM),
+            id="selected namespaces instead",
+        ),
+        pytest.param(
+            PodAffinityTerm(ZONE, WEB, ("a",), TEAM), PodSelector(WEB, ("a",), TEAM), id="or both of them"
+        ),
+    ],
+)
+def test_which_pods_a_term_speaks_of(term: PodAffinityTerm, expected: PodSelector) -> None:
+    info = PodInfo(make_pod("p", namespace="shop", affinity=pod_affinity(near=[term])))
+    assert info.terms == PodTerms(required=(AffinityTerm(expected, ZONE),))
+
+
+def test_terms_by_sort_with_signed_weights() -> None:
+    near, away, rather_near, rather_away = (pod_term(app) for app in ("a", "b", "c", "d"))
+    affinity = pod_affinity(
+        near=[near], away=[away], rather_near={rather_near: 3, near: 0}, rather_away={rather_away: 4}
+    )
+    terms = PodInfo(make_pod("p", affinity=affinity)).terms
+
+    def resolved(term: PodAffinityTerm) -> AffinityTerm:
+        return AffinityTerm(PodSelector(term.label_selector, ("default",)), HOSTNAME)
+
+    assert terms == PodTerms(
+        (resolved(near),), (resolved(away),), ((resolved(rather_near), 3), (resolved(rather_away), -4))
+    )
+
+
+@pytest.mark.parametrize(
+    ("selector", "namespace", "namespace_labels", "labels", "expected"),
+    [
+        (PodSelector(WEB, ("a",)), "a", {}, {"app": "web"}, True),
+        (PodSelector(WEB, ("a",)), "b", {}, {"app": "web"}, False),
+        (PodSelector(WEB, ("a",)), "a", {}, {"app": "db"}, False),
+        (PodSelector(None, ("a",)), "a", {}, {"app": "web"}, False),
+        (PodSelector(LabelSelector(), ("a",)), "a", {}, {}, True),
+        (PodSelector(WEB, (), TEAM), "b", {"team": "x"}, {"app": "web"}, True),
+        (PodSelector(WEB, (), TEAM), "b", {"team": "y"}, {"app": "web"}, False),
+        (PodSelector(WEB, (), LabelSelector()), "b", {}, {"app": "web"}, True),
+        (PodSelector(WEB, ("a",), TEAM), "a", {}, {"app": "web"}, True),
+    ],
+)
+def test_matching_a_selector_of_pods(
+    selector: PodSelector,
+    namespace: str,
+    namespace_labels: dict[str, str],
+    labels: dict[str, str],
+    expected: bool,  # noqa: FBT001 - a table
+) -> None:
+    assert selector.matches(namespace, Labels(namespace_labels), labels) is expected
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (make_pod("p", version=2, conditions=(), priority=9), True),
+        (make_pod("p", cpu="2"), False),
+        (make_pod("p", labels={"app": "x"}), False),
+        (make_pod("p", deleted=5), False),
+        (make_pod("p", ports=[ContainerPort(80)]), False),
+        (make_pod("p", affinity=pod_affinity(away=[pod_term("x")])), False),
+    ],
+)
+def test_what_weighs_on_a_node(other: Pod, same: bool) -> None:  # noqa: FBT001 - a table
+    assert PodInfo(make_pod("p")).same_footprint(PodInfo(other)) is same
+
+
+def test_pods_without_affinity_have_no_terms() -> None:
+    info = PodInfo(make_pod("p", pod_set=""))
+    assert info.terms == PodTerms()
+    assert info.pod.metadata.labels is NO_LABELS
+    assert repr(info) == "PodInfo(default/p)"

@@ -1,0 +1,77 @@
+import pytest
+
+from pallet.api.labels import Labels
+from pallet.api.selectors import LabelSelector
+from pallet.cache.pod_info import PodInfo, PodSelector
+from pallet.cache.snapshot import Snapshot
+from tests.builders import make_node, make_pod, pod_affinity, pod_term
+
+WEB = (PodSelector(LabelSelector(Labels({"app": "web"})), ("default",)),)
+LONER = PodInfo(make_pod("loner", labels={"app": "web"}, affinity=pod_affinity(away=[pod_term("web")])))
+
+
+def snapshot_of(*names: str) -> Snapshot:
+    snapshot = Snapshot()
+    for name in names:
+        snapshot.put_node(make_node(name))
+    return snapshot
+
+
+def test_a_node_as_a_plain_plugin_sees_it() -> None:
+    snapshot = snapshot_of("a")
+    row = snapshot.place(LONER, "a")
+    info = snapshot.node(row)
+    assert (info.name, info.node, info.pods) == ("a", make_node("a"), (LONER.pod,))
+    assert info.allocatable == {"cpu": 4000, "memory": 16 * 1024**3, "ephemeral-storage": 0, "pods": 110}
+    assert info.requested == {"cpu": 1000, "memory": 0, "ephemeral-storage": 0, "pods": 1}
+
+
+def test_a_row_without_a_node_has_nothing_to_show() -> None:
+    snapshot = snapshot_of("a")
+    with pytest.raises(LookupError, match="holds no node"):
+        snapshot.node(snapshot.table.row("b"))
+
+
+def test_a_replaced_pod_may_come_to_another_row() -> None:
+    snapshot = snapshot_of("a")
+    row = snapshot.place(PodInfo(make_pod("p")), "unknown")
+    snapshot.place(PodInfo(make_pod("q")), "another")
+    heavier = PodInfo(make_pod("p", cpu="3"))
+    moved = snapshot.replace(heavier, row)
+    assert snapshot.table.name(moved) == "unknown"
+    assert list(snapshot.pods(moved)) == [heavier]
+    assert snapshot.table.requested[0, moved] == 3000
+
+
+def test_a_copy_stands_alone_in_both_directions() -> None:
+    snapshot = snapshot_of("a", "b")
+    row = snapshot.place(LONER, "a")
+    assert snapshot.counters.count(WEB)[row] == 1
+    twin = snapshot.copy()
+
+    twin.remove(LONER, row)
+    twin.place(PodInfo(make_pod("other", labels={"app": "web"})), "b")
+    twin.drop_node("a")
+    twin.set_namespace("default", Labels({"team": "x"}))
+    assert list(snapshot.pods(row)) == [LONER]
+    assert snapshot.counters.count(WEB).nonzero()[0].tolist() == [row]
+    assert len(snapshot.holders.anti.matching(LONER.pod, snapshot.counters)) == 1
+    assert snapshot.table.live[row]
+
+    snapshot.place(PodInfo(make_pod("late", labels={"app": "web"})), "a")
+    assert twin.counters.count(WEB).nonzero()[0].tolist() == [twin.table.row_of["b"]]
+    assert twin.holders.anti.matching(LONER.pod, twin.counters) == []
+
+
+def test_counters_grow_with_the_table_whatever_makes_it_grow() -> None:
+    snapshot = snapshot_of("a")
+    snapshot.place(LONER, "a")
+    snapshot.counters.count(WEB)
+    capacity = snapshot.table.capacity
+    for number in range(capacity):
+        snapshot.place(PodInfo(make_pod(f"p{number}", labels={"app": "web"})), f"unknown-{number}")
+    assert snapshot.table.capacity > capacity
+    counts = snapshot.counters.count(WEB)
+    assert (len(counts), counts.sum()) == (snapshot.table.capacity, capacity + 1)
+    ((_, holders),) = snapshot.holders.anti.matching(LONER.pod, snapshot.counters)
+    assert (len(holders), holders.sum()) == (snapshot.table.capacity, 1)

@@ -1,0 +1,159 @@
+"""What the API server showed, change by change, and what must hold at every moment of it (faults.md, I1..)."""
+
+import http.client
+import json
+import socket
+import ssl
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+
+from pallet.api.podset import POD_SET_LABEL
+from pallet.api.quantity import milli
+from tests.e2e.workload import Document, Workload, eventually
+from tools.controlplane import ApiError, ControlPlane
+
+
+@dataclass
+class History:
+    """The changes of the pods, triggers and plans of a namespace since `recording` began."""
+
+    workload: Workload
+    changes: list[Document] = field(default_factory=list)
+    _capacities: dict[str, int] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Fail where something was wrong at any moment: I1, I2 (cpu), I5."""
+        self._catch_up()
+        pods: dict[str, Document] = {}
+        triggers: dict[str, Document] = {}
+        for change in sorted(self.changes, key=_version):
+            obj = change["object"]
+            meta = obj["metadata"]
+            known = {"Pod": pods, "ScheduleTrigger": triggers}.get(obj["kind"], {})
+            before = known.get(meta["uid"])
+            known[meta["uid"]] = obj
+            if change["type"] == "DELETED":
+                del known[meta["uid"]]
+            elif obj["kind"] == "Pod":
+                _check_binding(before, obj, triggers)
+                self._check_capacity(pods)
+
+    def _check_capacity(self, pods: dict[str, Document]) -> None:
+        """No node has promised more cpu than it has."""
+        used: Counter[str] = Counter()
+        for pod in pods.values():
+            node = pod["spec"].get("nodeName", "")
+            for container in pod["spec"]["containers"]:
+                used[node] += milli(container["resources"]["requests"]["cpu"])
+        for node, amount in used.items():
+            assert not node or amount <= self._capacity(node), f"{node} is overcommitted"
+
+    def _capacity(self, node: str) -> int:
+        if node not in self._capacities:
+            found = self.workload.request("GET", f"/api/v1/nodes/{node}")
+            self._capacities[node] = milli(found["status"]["allocatable"]["cpu"])
+        return self._capacities[node]
+
+    def _catch_up(self) -> None:
+        """Wait until the present state of the pods has been recorded."""
+        for pod in self.workload.pods().values():
+            meta = pod["metadata"]
+            eventually(
+                "the recording to catch up",
+                lambda meta=meta: any(_is_version(change, meta) for change in list(self.changes)),  # type: ignore[misc]
+            )
+
+
+def _check_binding(before: Document | None, pod: Document, triggers: dict[str, Document]) -> None:
+    """A pod gets its node once, and one of a set only when the trigger says Schedule."""
+    node = pod["spec"].get("nodeName", "")
+    old = before["spec"].get("nodeName", "") if before else ""
+    name = pod["metadata"]["name"]
+    assert not old or old == node, f"{name} was bound to {old} and then to {node}"
+    pod_set = pod["metadata"].get("labels", {}).get(POD_SET_LABEL)
+    if node and not old and pod_set:
+        of_set = [each for each in triggers.values() if each["metadata"]["labels"][POD_SET_LABEL] == pod_set]
+        first = min(of_set, key=lambda each: each["metadata"]["name"], default=None)
+        assert first is not None, f"{name} was bound without a trigger"
+        assert first["spec"]["state"] == "Schedule", f"{name} was bound although its trigger said Planning"
+
+
+def _version(change: Document) -> int:
+    """One etcd counts the changes of all objects together."""
+    return int(change["object"]["metadata"]["resourceVersion"])
+
+
+def _is_version(change: Document, meta: Document) -> bool:
+    seen = change["object"]["metadata"]
+    return bool(seen["uid"] == meta["uid"] and seen["resourceVersion"] == meta["resourceVersion"])
+
+
+@contextmanager
+def recording(workload: Workload) -> Iterator[History]:
+    """Record from now on until the block is left."""
+    history = History(workload)
+    watches = [
+        _Watch(workload.control_plane, path, history.changes)
+        for path in (workload.pods_path, workload.triggers_path, workload.plans_path)
+    ]
+    try:
+        yield history
+    finally:
+        for watch in watches:
+            watch.stop()
+
+
+class _Watch:
+    """One watch in a thread of its own; it goes on where it was when the API server restarts."""
+
+    def __init__(self, control_plane: ControlPlane, path: str, changes: list[Document]) -> None:
+        self._control_plane = control_plane
+        self._path = path
+        self._changes = changes
+        self._version: str = self._list()["metadata"]["resourceVersion"]
+        self._stopped = False
+        self._connection: http.client.HTTPSConnection | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it."""
+        self._stopped = True
+        if self._connection is not None and self._connection.sock is not None:
+            with suppress(OSError):
+                self._connection.sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+
+    def _run(self) -> None:
+        context = ssl.create_default_context(cafile=self._control_plane.ca_file)
+        context.load_cert_chain(self._control_plane.directory / "admin.pem")
+        while not self._stopped:
+            port = self._control_plane.port
+            self._connection = http.client.HTTPSConnection("127.0.0.1", port, context=context)
+            with suppress(OSError, http.client.HTTPException, ApiError), closing(self._connection):
+                query = f"watch=true&resourceVersion={self._version}&timeoutSeconds=120"
+                self._connection.request("GET", f"{self._path}?{query}")
+                with self._connection.getresponse() as answer:
+                    for line in answer:
+                        self._take(json.loads(line))
+
+    def _take(self, change: Document) -> None:
+        if change["type"] == "ERROR":
+            self._start_anew()
+            return
+        self._changes.append(change)
+        self._version = change["object"]["metadata"]["resourceVersion"]
+
+    def _start_anew(self) -> None:
+        """A restarted API server does not know the changes of before; what it has is taken for one."""
+        found = self._list()
+        kind = found["kind"].removesuffix("List")
+        self._changes += ({"type": "MODIFIED", "object": {"kind": kind, **item}} for item in found["items"])
+        self._version = found["metadata"]["resourceVersion"]
+
+    def _list(self) -> Document:
+        found: Document = self._control_plane.client.request("GET", self._path)
+        return found

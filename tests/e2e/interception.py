@@ -1,0 +1,49 @@
+"""The fault-injecting proxy in a thread of its own, so that tests need no event loop."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from tests.faults.proxy import Fault, FaultProxy
+
+
+@dataclass(frozen=True)
+class Interception:
+    """A proxy between a process and the API server, as the identity of a kubeconfig."""
+
+    proxy: FaultProxy
+    portal: BlockingPortal
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return self.proxy.url
+
+    @property
+    def requests(self) -> list[str]:
+        """What came in so far, as `GET /api/v1/pods?watch=true`."""
+        return list(self.proxy.requests)
+
+    def on(self, method: str, path: str, fault: Fault, *, times: float = 1) -> None:
+        """Let the next requests of a method, with a path that matches, meet a fault; older rules come first."""
+        self._call(lambda: self.proxy.on(method, path, fault, times=times))
+
+    def cut_watches(self, path: str = "") -> None:
+        """Break open watches."""
+        self._call(lambda: self.proxy.cut_watches(path))
+
+    def _call(self, function: Callable[[], None]) -> None:
+        self.portal.call(function)
+
+
+@contextmanager
+def intercepting(kubeconfig: Path) -> Iterator[Interception]:
+    """Have a proxy until the block is left."""
+    with (
+        start_blocking_portal("asyncio") as portal,
+        portal.wrap_async_context_manager(FaultProxy.start(str(kubeconfig))) as proxy,
+    ):
+        yield Interception(proxy, portal)

@@ -1,0 +1,202 @@
+"""What an evaluator remembers against what a new one finds out afresh, whatever happened before."""
+
+from collections.abc import Mapping
+from random import Random
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from pallet.api.labels import Labels
+from pallet.api.node import Node, Taint
+from pallet.api.pod import (
+    Affinity,
+    ContainerPort,
+    NodeAffinity,
+    Pod,
+    PreferredSchedulingTerm,
+    Toleration,
+)
+from pallet.api.selectors import LabelSelector, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm
+from pallet.cache.cache import Cache
+from pallet.cache.pod_info import PodInfo
+from pallet.framework.evaluator import Choice, Evaluator
+from pallet.framework.state import CycleState
+from pallet.framework.verdicts import INFEASIBLE
+from pallet.planner.judge import Judge
+from tests.builders import ZONE, make_node, make_pod, pod_affinity, pod_term
+from tests.profiles import default_profile
+
+NODES = tuple(f"n{number}" for number in range(6))
+HARD, SOFT = Taint("hard", "NoSchedule"), Taint("soft", "PreferNoSchedule")
+GPU = "example.com/gpu"
+TEAM = LabelSelector(Labels({"team": "x"}))
+
+
+def in_zone(*zones: str) -> NodeSelectorTerm:
+    return NodeSelectorTerm((NodeSelectorRequirement(ZONE, "In", zones),))
+
+
+TEMPLATES: Mapping[str, Pod] = {
+    pod.metadata.name: pod
+    for pod in (
+        make_pod("plain", pod_set="", labels={"app": "web"}),
+        make_pod("large", pod_set="", cpu="3", requests={"cpu": "3", "memory": "2Gi"}),
+        make_pod("gpu", pod_set="", requests={"cpu": "1", GPU: "1"}),
+        make_pod("nothing", pod_set="", requests={}, labels={"app": "db"}),
+        make_pod(
+            "tolerant", pod_set="", tolerations=[Toleration("hard", "Exists"), Toleration("soft", "Exists")]
+        ),
+        make_pod("picky", pod_set="", node_selector={ZONE: "z1"}, images=("big:1", "image")),
+        make_pod("port", pod_set="", ports=[ContainerPort(80)]),
+        make_pod(
+            "rather",
+            pod_set="",
+            affinity=Affinity(
+                NodeAffinity(
+                    NodeSelector((in_zone("z1", "z2"),)),
+                    (PreferredSchedulingTerm(3, in_zone("z1")), PreferredSchedulingTerm(1, in_zone("z2"))),
+                )
+            ),
+        ),
+        make_pod("far", pod_set="", labels={"app": "web"}, affinity=pod_affinity(away=[pod_term("web")])),
+        make_pod(
+            "near",
+            pod_set="",
+            labels={"app": "db"},
+            affinity=pod_affinity(near=[pod_term("web", ZONE)], rather_away={pod_term("db"): 10}),
+        ),
+        make_pod(
+            "wide",
+            pod_set="",
+            affinity=pod_affinity(
+                rather_near={pod_term("web", ZONE, namespace_selector=TEAM): 5}, away=[pod_term("none", ZONE)]
+            ),
+        ),
+    )
+}
+
+nodes = st.builds(
+    make_node,
+    st.sampled_from(NODES),
+    cpu=st.sampled_from(("1", "4", "6")),
+    pods=st.sampled_from((1, 110)),
+    taints=st.sampled_from(((), (), (HARD,), (SOFT,), (HARD, SOFT))),
+    cordoned=st.sampled_from((False, False, True)),
+    labels=st.sampled_from(({}, {ZONE: "z1"}, {ZONE: "z2"})),
+    offers=st.sampled_from(({}, {GPU: "2"}, {"memory": "1Gi"})),
+    images=st.sampled_from(({}, {"big:1": 900_000_000}, {"image:latest": 300_000_000})),
+)
+templates = st.sampled_from(sorted(TEMPLATES))
+
+
+class Remembering(RuleBasedStateMachine):
+    """One evaluator lives through all changes; what it says is compared with a new one's words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cache = Cache()
+        self.profile = default_profile(self.cache)
+        self.evaluator = Judge(self.profile, self.cache.snapshot, Random(0))  # noqa: S311 - breaks ties
+        self.placed: dict[str, Pod] = {}
+        self.number = 0
+
+    @rule(first=st.lists(nodes, max_size=4))
+    def put_nodes(self, first: list[Node]) -> None:
+        for node in first:
+            self.cache.put_node(node)
+
+    @rule(name=st.sampled_from(NODES))
+    def drop_node(self, name: str) -> None:
+        self.cache.drop_node(name)
+
+    @rule(labels=st.sampled_from(({}, {"team": "x"})))
+    def label_namespace(self, labels: dict[str, str]) -> None:
+        self.cache.set_namespace("default", Labels(labels))
+
+    @rule(name=templates, node=st.sampled_from(NODES))
+    def bind_elsewhere(self, name: str, node: str) -> None:
+        """Another scheduler's pod, feasible or not."""
+        pod = self.instance(name, node)
+        self.cache.put_pod(pod)
+        self.placed[pod.metadata.uid] = pod
+
+    @precondition(lambda self: self.placed)
+    @rule(data=st.data())
+    def remove(self, data: st.DataObject) -> None:
+        pod = self.placed.pop(data.draw(st.sampled_from(sorted(self.placed))))
+        self.cache.drop_pod(pod)
+
+    @precondition(lambda self: self.cache.snapshot.table.capacity < 200)
+    @rule()
+    def grow_by_pods(self) -> None:
+        """Pods on unknown nodes make the table grow, and no node has changed."""
+        for number in range(self.cache.snapshot.table.capacity):
+            self.cache.put_pod(make_pod("stray", uid=f"{self.number}-{number}", node=f"unknown-{number}"))
+        self.number += 1
+
+    @rule(name=templates, count=st.integers(1, 3))
+    def place(self, name: str, count: int) -> None:
+        """What the scheduling loop does."""
+        for _ in range(count):
+            pod = self.instance(name)
+            choice = self.evaluator.choose(CycleState(), PodInfo(pod))
+            if choice.node is not None:
+                self.cache.assume(PodInfo(pod), choice.node)
+                self.placed[pod.metadata.uid] = pod
+
+    @rule(name=templates)
+    def compare(self, name: str) -> None:
+        self.compare_with_a_new_one(PodInfo(TEMPLATES[name]))
+
+    def teardown(self) -> None:
+        for pod in TEMPLATES.values():
+            self.compare_with_a_new_one(PodInfo(pod))
+
+    def instance(self, template: str, node: str = "") -> Pod:
+        self.number += 1
+        pod = make_pod(f"{template}-{self.number}", node=node)
+        like = TEMPLATES[template]
+        return Pod(
+            type(pod.metadata)(pod.metadata.name, "default", pod.metadata.uid, labels=like.metadata.labels),
+            type(pod.spec)(
+                node_name=node,
+                containers=like.spec.containers,
+                affinity=like.spec.affinity,
+                tolerations=like.spec.tolerations,
+                node_selector=like.spec.node_selector,
+            ),
+        )
+
+    def compare_with_a_new_one(self, info: PodInfo) -> None:
+        new = Judge(self.profile, self.cache.snapshot, Random(0))  # noqa: S311 - breaks ties
+        totals = new.totals(CycleState(), info).tolist()
+        assert self.evaluator.totals(CycleState(), info).tolist() == totals
+        table = self.cache.snapshot.table
+        live = table.live.nonzero()[0]
+        rows, few = new._totals_over(CycleState(), info, live)
+        assert rows.tolist() == [row for row, total in enumerate(totals) if total != INFEASIBLE]
+        if rows.size > 1:
+            assert few.tolist() == [totals[row] for row in rows.tolist()]
+        choice, other = self.choice(self.evaluator, info), self.choice(new, info)
+        assert (choice.score, choice.feasible, choice.message) == (other.score, other.feasible, other.message)
+        assert self.reasons(choice) == self.reasons(other)
+        if choice.node is None:
+            assert rows.size == 0
+        else:
+            assert totals[table.row_of[choice.node]] == max(totals)
+
+    def choice(self, evaluator: Evaluator, info: PodInfo) -> Choice:
+        return evaluator.choose(CycleState(), info)
+
+    def reasons(self, choice: Choice) -> dict[str, tuple[str, tuple[str, ...]]]:
+        name = self.cache.snapshot.table.name
+        return {
+            name(row): (refused.status.plugin, refused.status.reasons)
+            for refused in choice.refusals
+            for row in refused.rows.tolist()
+        }
+
+
+TestRemembering = Remembering.TestCase
+TestRemembering.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

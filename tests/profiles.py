@@ -1,0 +1,51 @@
+"""Profiles at run time, from real plugins or from those that a test brings along."""
+
+from collections.abc import Mapping
+from random import Random
+from typing import TYPE_CHECKING, Any, cast
+
+from pallet.cache.cache import Cache
+from pallet.config.load import default_configuration
+from pallet.framework.handle import Handle
+from pallet.framework.profile import Profile, build_profile
+from pallet.framework.registry import PluginFactory, Registry
+from pallet.framework.waiting import WaitingPods
+from pallet.plugins import names
+from pallet.plugins.registry import BUILT_IN, DEFAULTS
+
+if TYPE_CHECKING:
+    from pallet.client.client import Client
+    from pallet.framework.handle import Recorder
+    from pallet.informers.factory import InformerFactory
+
+
+def make_handle(cache: Cache | None = None) -> Handle:
+    """The surroundings of plugins that must not reach the API."""
+    return Handle(
+        scheduler_name="default-scheduler",
+        client=cast("Client", None),
+        informers=cast("InformerFactory", None),
+        cache=cache or Cache(),
+        recorder=cast("Recorder", None),
+        waiting=WaitingPods(),
+        rng=Random(0),  # noqa: S311 - breaks ties
+    )
+
+
+def default_profile(cache: Cache | None = None) -> Profile:
+    """The default plugins with their default arguments."""
+    return build_profile(
+        default_configuration().profiles[0], DEFAULTS, Registry(BUILT_IN), make_handle(cache)
+    )
+
+
+def profile_of(*plugins: Any, weights: Mapping[str, int] | None = None) -> Profile:
+    """These plugins, in this order at each of their extension points, and what every profile must have."""
+
+    def factory(plugin: Any) -> PluginFactory:
+        return PluginFactory(type(plugin), lambda args, handle: plugin)
+
+    given = {plugin.name: factory(plugin) for plugin in plugins}
+    needed = {name: BUILT_IN[name] for name in (names.PRIORITY_SORT, names.DEFAULT_BINDER)}
+    order = [(name, (weights or {}).get(name, 0)) for name in (*given, *needed)]
+    return build_profile(default_configuration().profiles[0], order, Registry(needed | given), make_handle())

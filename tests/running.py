@@ -1,0 +1,144 @@
+"""pallet as the real process, beside a real control plane."""
+
+import itertools
+import ssl
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tools.controlplane import ControlPlane
+from tools.controlplane.processes import Process, StartError, free_port
+
+SCHEDULER = "podset-planner-scheduler"
+START_SECONDS = 30.0
+
+_numbers = itertools.count()
+
+
+def install(control_plane: ControlPlane) -> None:
+    """Apply what the demo applies: custom resources, roles, configuration, and no process."""
+    control_plane.kubectl("apply", "-k", "config/demo")
+    names = ("crd/scheduletriggers.planner.ciena.io", "crd/scheduleplans.planner.ciena.io")
+    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+
+
+def configuration(**changes: Any) -> dict[str, Any]:
+    """The installed configuration, without leader election, and with no port for the planner.
+
+    `changes` are to its top-level fields.
+    """
+    document = yaml.safe_load(Path("config/scheduler/scheduler-config.yaml").read_text())
+    document["leaderElection"]["leaderElect"] = False
+    for profile in document["profiles"]:
+        profile["pluginConfig"] = [{"name": "PodSetPlanner", "args": {"planner": {"address": ""}}}]
+    return {**document, **changes}
+
+
+class Pallet:
+    """One `python -m pallet` with a configuration; it can be ended and started again, with the same log.
+
+    It talks to the API server of `kubeconfig`, or to the address `master`.
+    """
+
+    def __init__(
+        self,
+        control_plane: ControlPlane,
+        config: Mapping[str, Any],
+        *,
+        kubeconfig: Path | None,
+        master: str = "",
+    ) -> None:
+        directory = control_plane.directory / f"pallet-{next(_numbers)}"
+        directory.mkdir()
+        file = directory / "scheduler-config.yaml"
+        file.write_text(yaml.safe_dump(dict(config)))
+        self.port = free_port()
+        self._log = directory / "log"
+        self._command = [
+            sys.executable,
+            "-m",
+            "pallet",
+            f"--config={file}",
+            f"--secure-port={self.port}",
+            "--bind-address=127.0.0.1",
+            "-v=4",
+            *([f"--kubeconfig={kubeconfig}"] if kubeconfig else ()),
+            *([f"--master={master}"] if master else ()),
+        ]
+        self._group = control_plane.pids["etcd"]
+        self._process: Process | None = None
+
+    @property
+    def process(self) -> Process:
+        """The process that was started last."""
+        assert self._process is not None, "not started"
+        return self._process
+
+    @property
+    def log(self) -> str:
+        """All that was logged, by earlier processes too."""
+        return self._log.read_text()
+
+    def start(self, *, ready: bool = True) -> None:
+        """Start it, and wait until it is ready, unless that is not expected."""
+        # Its group is the control plane's, which ends with the test run even when that is killed.
+        self._process = Process(self._command, self._log, group=self._group)
+        if ready:
+            self.process.wait_until(self.is_ready, "becoming ready", START_SECONDS)
+
+    def is_ready(self) -> bool:
+        """What /readyz says."""
+        try:
+            self.get("/readyz")
+        except OSError:
+            return False
+        return True
+
+    def get(self, path: str, token: str = "") -> str:
+        """What it serves at a path; raises `OSError` where it does not, also for any status but 2xx."""
+        context = ssl._create_unverified_context()  # noqa: S323 - a certificate of its own, on loopback
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        request = urllib.request.Request(f"https://127.0.0.1:{self.port}{path}", headers=headers)  # noqa: S310
+        with urllib.request.urlopen(request, timeout=5.0, context=context) as answer:  # noqa: S310 - https
+            text: str = answer.read().decode()
+            return text
+
+    def kill(self) -> None:
+        """End it at once, as a crash does."""
+        self.process.kill()
+
+    def stop(self) -> int:
+        """Ask it to end; returns its exit code."""
+        return self.process.terminate()
+
+    def restart(self) -> None:
+        """Crash, and start again."""
+        self.kill()
+        self.start()
+
+
+@contextmanager
+def running(
+    control_plane: ControlPlane,
+    config: Mapping[str, Any],
+    *,
+    kubeconfig: Path | None = None,
+    master: str = "",
+) -> Iterator[Pallet]:
+    """A process that is ready, until the block is left."""
+    pallet = Pallet(control_plane, config, kubeconfig=kubeconfig, master=master)
+    try:
+        pallet.start()
+        yield pallet
+    except StartError as error:
+        error.add_note(pallet.log[-4000:])
+        raise
+    finally:
+        if pallet._process is not None:
+            pallet.stop()

@@ -1,0 +1,211 @@
+"""The whole scheduler in virtual time, against an API server of a few lines behind a real socket.
+
+What the server holds is told to the scheduler's handlers only when the test says so, as a slow watch would.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+import anyio
+from aiohttp import web
+
+from pallet.api.codec import decoder, encode
+from pallet.api.node import Node
+from pallet.api.pod import Pod
+from pallet.cache.cache import Cache
+from pallet.client.client import Client
+from pallet.framework.instruments import Instruments
+from pallet.framework.metrics import Metrics
+from pallet.framework.waiting import WaitingPods
+from pallet.scheduler.conditions import ConditionWriter
+from pallet.scheduler.handlers import ClusterHandlers
+from pallet.scheduler.queue import SchedulingQueue
+from pallet.scheduler.recorder import EventRecorder
+from pallet.scheduler.scheduler import Scheduler
+from tests.builders import SCHEDULER, make_node, make_pod
+from tests.faults.proxy import Exchange, Fault, FaultProxy
+from tests.scheduler.probe import Probe, a_profile
+
+ALWAYS = float("inf")
+
+
+class API:
+    """Pods by key, as JSON, and what was written."""
+
+    def __init__(self, server: FaultProxy) -> None:
+        self.server = server
+        self.pods: dict[str, dict[str, Any]] = {}
+        self.events: list[dict[str, Any]] = []
+        self.conditions: list[dict[str, Any]] = []
+        self.bound: list[str] = []
+        self.lose_answers = 0
+        """How many bindings are carried out, but not answered."""
+
+    def serve(self) -> None:
+        """Answer from now on, where no earlier rule does."""
+        self.server.on("POST", "/binding$", self.bind, times=ALWAYS)
+        self.server.on("GET", "/pods/", self.get, times=ALWAYS)
+        self.server.on("PATCH", "/pods/.*/status$", self.patch, times=ALWAYS)
+        self.server.on("POST", "/events$", self.create_event, times=ALWAYS)
+
+    def put(self, pod: Pod) -> Pod:
+        self.pods[pod.key] = json.loads(encode(pod))
+        return pod
+
+    def pod(self, key: str) -> Pod:
+        pod: Pod = decoder(Pod)(encode(self.pods[key]))
+        return pod
+
+    async def bind(self, exchange: Exchange) -> web.StreamResponse:
+        binding = json.loads(exchange.body)
+        found = self.pods.get(_key(exchange))
+        if found is None:
+            return _status(404, "NotFound", "gone")
+        if found["metadata"]["uid"] != binding["metadata"]["uid"]:
+            return _status(409, "Conflict", "the UID in the precondition does not match")
+        if found["spec"].get("nodeName"):
+            return _status(409, "Conflict", f"already assigned to node {found['spec']['nodeName']}")
+        found["spec"]["nodeName"] = binding["target"]["name"]
+        self._next_version(found)
+        self.bound.append(f"{found['metadata']['name']} {binding['target']['name']}")
+        if self.lose_answers:
+            self.lose_answers -= 1
+            assert exchange.request.transport is not None
+            exchange.request.transport.abort()
+        return web.json_response({"kind": "Status", "status": "Success"}, status=201)
+
+    async def get(self, exchange: Exchange) -> web.StreamResponse:
+        found = self.pods.get(_key(exchange))
+        return _status(404, "NotFound", "gone") if found is None else web.json_response(found)
+
+    async def patch(self, exchange: Exchange) -> web.StreamResponse:
+        patch = json.loads(exchange.body)
+        found = self.pods.get(_key(exchange))
+        if found is None:
+            return _status(404, "NotFound", "gone")
+        for field in ("uid", "resourceVersion"):
+            if patch["metadata"][field] != found["metadata"][field]:
+                return _status(409, "Conflict", "the object has been modified")
+        condition = patch["status"]["conditions"][0]
+        self.conditions.append({"pod": found["metadata"]["name"], **condition})
+        found["status"]["conditions"] = [condition]
+        self._next_version(found)
+        return web.json_response(found)
+
+    async def create_event(self, exchange: Exchange) -> web.StreamResponse:
+        event = json.loads(exchange.body)
+        self.events.append(event)
+        return web.json_response(event, status=201)
+
+    @property
+    def notes(self) -> list[str]:
+        """The events, as `FailedScheduling: why`."""
+        return [f"{event['reason']}: {event['note']}" for event in self.events]
+
+    def _next_version(self, found: dict[str, Any]) -> None:
+        found["metadata"]["resourceVersion"] = str(int(found["metadata"]["resourceVersion"]) + 1)
+
+
+class World:
+    """The scheduler's parts around one profile with probes."""
+
+    def __init__(self, client: Client, server: FaultProxy, probes: tuple[Probe, ...], bind: Any) -> None:
+        self.api = API(server)
+        self.server = server
+        self.metrics = Metrics(Instruments())
+        self.cache = Cache()
+        self.waiting = WaitingPods()
+        profiles = {SCHEDULER: a_profile(*probes, client=client, bind=bind)}
+        rng = Random(0)  # noqa: S311  # breaks ties
+        self.queue = SchedulingQueue(profiles, self.metrics, anyio.current_time)
+        self.recorder = EventRecorder(client, "host", rng)
+        self.conditions = ConditionWriter(client)
+        self.scheduler = Scheduler(
+            profiles,
+            self.cache,
+            self.queue,
+            self.waiting,
+            self.recorder,
+            self.conditions,
+            self.metrics,
+            rng,
+            anyio.current_time,
+        )
+        self.handlers = ClusterHandlers(
+            self.cache, self.queue, self.waiting, self.conditions, self.metrics, profiles
+        )
+        self.seen: dict[str, Pod] = {}
+        self.api.serve()
+
+    def meet(self, method: str, path: str, fault: Fault, *, times: float = 1) -> None:
+        """Let the next requests meet a fault instead of the API."""
+        self.server.on(method, path, fault, times=times)
+        self.server._rules.insert(0, self.server._rules.pop())
+
+    def add_node(self, name: str = "n1", cpu: str = "4", *, pods: int = 110) -> Node:
+        node = make_node(name, cpu=cpu, pods=pods)
+        self.handlers.add_node(node)
+        return node
+
+    def add_pod(self, name: str = "a", *, cpu: str = "1", priority: int = 0, uid: str = "") -> Pod:
+        """Create a pod, and have it seen."""
+        pod = self.api.put(make_pod(name, cpu=cpu, priority=priority, uid=uid))
+        self.seen[pod.key] = pod
+        self.handlers.add_pod(pod)
+        return pod
+
+    def watch(self, pod: Pod) -> Pod:
+        """Have the newest state of a pod seen."""
+        new = self.api.pod(pod.key)
+        old, self.seen[pod.key] = self.seen[pod.key], new
+        self.handlers.update_pod(old, new)
+        return new
+
+    def delete(self, pod: Pod, *, seen: bool = True) -> None:
+        """Delete a pod, and have that seen."""
+        del self.api.pods[pod.key]
+        if seen:
+            self.handlers.delete_pod(self.seen.pop(pod.key))
+
+    def held(self, node: str = "n1") -> list[str]:
+        """The pods that the cache counts on a node."""
+        snapshot = self.cache.snapshot
+        return sorted(pod.metadata.name for pod in snapshot.node(snapshot.table.row_of[node]).pods)
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        """Let virtual time pass until something is true."""
+        for _ in range(20_000):
+            if done():
+                return
+            await anyio.sleep(0.05)
+        raise AssertionError("it never came true")
+
+
+@asynccontextmanager
+async def a_world(*probes: Probe, bind: Any = None) -> AsyncIterator[World]:
+    """A world whose scheduler runs, with one node of 4 cpu."""
+    async with FaultProxy.start() as server, Client.connect(master=server.url, qps=0) as client:
+        world = World(client, server, probes, bind)
+        world.add_node()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(world.recorder.run)
+            tasks.start_soon(world.conditions.run)
+            tasks.start_soon(world.scheduler.run)
+            yield world
+            tasks.cancel_scope.cancel()
+
+
+def _key(exchange: Exchange) -> str:
+    found = re.search(r"/namespaces/([^/]+)/pods/([^/]+)", exchange.request.path)
+    assert found is not None
+    return f"{found[1]}/{found[2]}"
+
+
+def _status(code: int, reason: str, message: str) -> web.StreamResponse:
+    return web.json_response(
+        {"kind": "Status", "code": code, "reason": reason, "message": message}, status=code
+    )
