@@ -71,7 +71,7 @@ def test_an_ended_process_has_no_memory() -> None:
 def test_the_meter_counts_children_and_outlives_the_process() -> None:
     burn = "import time; before = time.process_time()\nwhile time.process_time() - before < 0.3: pass"
     inner = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}])"
-    child = subprocess.Popen(  # noqa: S603 - our own words
+    child = subprocess.Popen(
         [sys.executable, "-c", f"{inner}; print(); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     with Meter({"child": child.pid}) as meter:

@@ -167,7 +167,7 @@ class _Watch(threading.Thread):
                 for line in lines:
                     self._take(now, json.loads(line))
             self.error = "a watch has ended"
-        except (OSError, http.client.HTTPException, KeyError) as error:
+        except (OSError, http.client.HTTPException, KeyError, ValueError) as error:
             self.error = f"a watch broke: {error!r}"
 
     def _get(self, collection: str, **query: object) -> http.client.HTTPResponse:
