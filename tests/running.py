@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from tools.controlplane import ControlPlane
-from tools.controlplane.processes import Process, StartError, free_port
+from tools.controlplane.processes import Process, free_port
 
 SCHEDULER = "podset-planner-scheduler"
 START_SECONDS = 30.0
@@ -104,7 +104,7 @@ class Pallet:
         """What it serves at a path; raises `OSError` where it does not, also for any status but 2xx."""
         context = ssl._create_unverified_context()  # noqa: S323 - a certificate of its own, on loopback
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        request = urllib.request.Request(f"https://127.0.0.1:{self.port}{path}", headers=headers)  # noqa: S310
+        request = urllib.request.Request(f"https://127.0.0.1:{self.port}{path}", headers=headers)
         with urllib.request.urlopen(request, timeout=5.0, context=context) as answer:  # noqa: S310 - https
             text: str = answer.read().decode()
             return text
@@ -136,9 +136,5 @@ def running(
     try:
         pallet.start()
         yield pallet
-    except StartError as error:
-        error.add_note(pallet.log[-4000:])
-        raise
     finally:
-        if pallet._process is not None:
-            pallet.stop()
+        pallet.stop()

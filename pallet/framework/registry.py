@@ -79,32 +79,33 @@ class Registry:
 
     def mistakes(self, profile: Profile) -> list[Mistake]:
         """What a profile names and nobody provides, each with its place in the file."""
-        by_name = dict(profile.named_plugins())
-        paths = [name for name in by_name if ":" in name and name not in self._known]
-        broken = [by_name[name].mistake(problem) for name in paths if (problem := self._problem(name))]
-        return unknown_plugins(profile, {*self._known, *paths}) + broken
+        places = dict(profile.named_plugins())
+        found = [name for name in places if name in self._known or ":" in name]
+        broken = [places[name].mistake(problem) for name in found if (problem := self._problem(name))]
+        return unknown_plugins(profile, {*self._known, *found}) + broken
 
     def _problem(self, name: str) -> str:
-        """Why a plugin named by module path cannot be loaded; empty when it can."""
+        """Why a plugin cannot be loaded; empty when it can."""
         try:
             self.find(name)
-        except (ImportError, AttributeError) as error:
-            return f'cannot load plugin "{name}": {error}; is its package installed?'
+        except Exception as error:  # noqa: BLE001 - importing a foreign module may raise anything
+            return f'cannot load plugin "{name}": {error}; is its package installed and in order?'
         return ""
 
     def find(self, name: str) -> PluginFactory:
-        """The factory behind a name."""
+        """The factory behind a name. Raise what its module raises, or TypeError when it is no plugin."""
         if name not in self._loaded:
             found = self._known[name]() if name in self._known else _import(name)
+            if not isinstance(found, PluginFactory | type):
+                raise TypeError(f"{found!r} is not a class")
             self._loaded[name] = found if isinstance(found, PluginFactory) else PluginFactory.of(found)
         return self._loaded[name]
 
 
-def _constant(factory: PluginFactory) -> Callable[[], PluginFactory]:
+def _constant(factory: PluginFactory) -> Callable[[], Any]:
     return lambda: factory
 
 
-def _import(name: str) -> type[Any]:
+def _import(name: str) -> Any:
     module, _, attribute = name.partition(":")
-    found: type[Any] = getattr(import_module(module), attribute)
-    return found
+    return getattr(import_module(module), attribute)

@@ -95,10 +95,15 @@ class NodeResourcesFit:
         return total
 
     def events_to_register(self) -> list[EventInterest]:
-        """Room that grows: a pod that goes or shrinks, a node that is new or larger."""
+        """Room that grows: a pod that goes or shrinks, the pod itself shrinking, a new or larger node."""
         pods = ClusterEvent(EventResource.ASSIGNED_POD, Action.DELETE | Action.UPDATE_POD_SCALE_DOWN)
+        itself = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.UPDATE_POD_SCALE_DOWN)
         nodes = ClusterEvent(EventResource.NODE, Action.ADD | Action.UPDATE_NODE_ALLOCATABLE)
-        return [EventInterest(pods, _frees_what_is_needed), EventInterest(nodes, self._offers_enough)]
+        return [
+            EventInterest(pods, _frees_what_is_needed),
+            EventInterest(itself, _is_itself),
+            EventInterest(nodes, self._offers_enough),
+        ]
 
     def _scores(self, shares: Shares) -> Amounts:
         """Parts per hundred that would be free, or used, rounded down; of no resource more than there is."""
@@ -141,5 +146,8 @@ def _frees_what_is_needed(pod: Pod, old: Pod, new: Pod | None) -> Hint:
     before, after = dict(requests_of(old).amounts), dict(requests_of(new).amounts)
     wanted = (resource for resource, _ in requests_of(pod).amounts)
     freed = any(after.get(resource, 0) < before.get(resource, 0) for resource in wanted)
-    itself = new.metadata.uid == pod.metadata.uid
-    return Hint.QUEUE if freed or itself else Hint.SKIP
+    return Hint.QUEUE if freed else Hint.SKIP
+
+
+def _is_itself(pod: Pod, _: Pod, new: Pod) -> Hint:
+    return Hint.QUEUE if new.metadata.uid == pod.metadata.uid else Hint.SKIP

@@ -47,19 +47,25 @@ nodes = st.builds(
     offers=st.sampled_from(({}, {"example.com/gpu": "2"})),
     images=st.sampled_from(({}, {"image:latest": 5}, {"image:latest": 6, "other:1": 7})),
 )
-pods = st.builds(
-    make_pod,
-    st.sampled_from("pqrs"),
-    pod_set=st.just(""),
-    namespace=st.sampled_from(("default", "other")),
-    cpu=st.sampled_from(("1", "250m")),
-    labels=st.sampled_from(({}, {"app": "web"}, {"app": "db"})),
-    deleted=st.sampled_from((None, 1)),
-    ports=st.sampled_from(
-        ((), (ContainerPort(80),), (ContainerPort(80, "TCP", "10.0.0.1"), ContainerPort(80)))
-    ),
-    affinity=st.sampled_from(AFFINITIES),
-)
+
+
+def pods_of(namespace: str, names: str) -> st.SearchStrategy[Pod]:
+    return st.builds(
+        make_pod,
+        st.sampled_from(names),
+        pod_set=st.just(""),
+        namespace=st.just(namespace),
+        cpu=st.sampled_from(("1", "250m")),
+        labels=st.sampled_from(({}, {"app": "web"}, {"app": "db"})),
+        deleted=st.sampled_from((None, 1)),
+        ports=st.sampled_from(
+            ((), (ContainerPort(80),), (ContainerPort(80, "TCP", "10.0.0.1"), ContainerPort(80)))
+        ),
+        affinity=st.sampled_from(AFFINITIES),
+    )
+
+
+pods = pods_of("default", "pq") | pods_of("other", "rs")
 on_nodes = st.sampled_from(NODES)
 
 

@@ -35,12 +35,14 @@ def workload(control_plane: ControlPlane, namespace: str, node_pool: NodePool) -
 
 
 @pytest.fixture(autouse=True)
-def show_log(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Have what a module's process logged shown with a test that fails."""
+def watch_process(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Have what a module's process logs shown with a test that fails; start it where a test has ended it."""
     if "pallet" not in request.fixturenames:
         yield
         return
     process: Pallet = request.getfixturevalue("pallet")
     before = len(process.log)
+    if not process.process.running:
+        process.start()
     yield
     print(process.log[before:][-LOGGED:])  # noqa: T201 - pytest shows it

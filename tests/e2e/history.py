@@ -1,4 +1,7 @@
-"""What the API server showed, change by change, and what must hold at every moment of it (faults.md, I1..)."""
+"""What the API server showed, change by change, and what must hold at every moment of it.
+
+I1, I2... are the numbers that these rules have in the project's list of faults to survive.
+"""
 
 import http.client
 import json
@@ -6,7 +9,7 @@ import socket
 import ssl
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -14,6 +17,9 @@ from pallet.api.podset import POD_SET_LABEL
 from pallet.api.quantity import milli
 from tests.e2e.workload import Document, Workload, eventually
 from tools.controlplane import ApiError, ControlPlane
+
+PAUSE = 0.02
+"""Seconds between two attempts at a watch."""
 
 
 @dataclass
@@ -25,21 +31,20 @@ class History:
     _capacities: dict[str, int] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Fail where something was wrong at any moment: I1, I2 (cpu), I5."""
+        """Fail where something was wrong at any moment: I1, I2 (cpu), I5, or a binding without its plan."""
         self._catch_up()
-        pods: dict[str, Document] = {}
-        triggers: dict[str, Document] = {}
+        objects: dict[str, dict[str, Document]] = {"Pod": {}, "ScheduleTrigger": {}, "SchedulePlan": {}}
         for change in sorted(self.changes, key=_version):
             obj = change["object"]
             meta = obj["metadata"]
-            known = {"Pod": pods, "ScheduleTrigger": triggers}.get(obj["kind"], {})
+            known = objects[obj["kind"]]
             before = known.get(meta["uid"])
             known[meta["uid"]] = obj
             if change["type"] == "DELETED":
                 del known[meta["uid"]]
             elif obj["kind"] == "Pod":
-                _check_binding(before, obj, triggers)
-                self._check_capacity(pods)
+                _check_binding(before, obj, objects)
+                self._check_capacity(known)
 
     def _check_capacity(self, pods: dict[str, Document]) -> None:
         """No node has promised more cpu than it has."""
@@ -67,18 +72,31 @@ class History:
             )
 
 
-def _check_binding(before: Document | None, pod: Document, triggers: dict[str, Document]) -> None:
-    """A pod gets its node once, and one of a set only when the trigger says Schedule."""
+def _check_binding(
+    before: Document | None, pod: Document, objects: Mapping[str, Mapping[str, Document]]
+) -> None:
+    """A pod gets its node once; one of a set only when its trigger says Schedule, and as its plan says."""
     node = pod["spec"].get("nodeName", "")
     old = before["spec"].get("nodeName", "") if before else ""
     name = pod["metadata"]["name"]
     assert not old or old == node, f"{name} was bound to {old} and then to {node}"
     pod_set = pod["metadata"].get("labels", {}).get(POD_SET_LABEL)
     if node and not old and pod_set:
-        of_set = [each for each in triggers.values() if each["metadata"]["labels"][POD_SET_LABEL] == pod_set]
-        first = min(of_set, key=lambda each: each["metadata"]["name"], default=None)
-        assert first is not None, f"{name} was bound without a trigger"
-        assert first["spec"]["state"] == "Schedule", f"{name} was bound although its trigger said Planning"
+        triggers = _of_set(pod_set, objects["ScheduleTrigger"])
+        assert triggers, f"{name} was bound without a trigger"
+        assert triggers[0]["spec"]["state"] == "Schedule", (
+            f"{name} was bound although its trigger said Planning"
+        )
+        planned = [
+            entry for plan in _of_set(pod_set, objects["SchedulePlan"]) for entry in plan["spec"]["plan"]
+        ]
+        assert {"pod": name, "node": node} in planned, f"{name} was bound to {node}, the plan was {planned}"
+
+
+def _of_set(pod_set: str, objects: Mapping[str, Document]) -> list[Document]:
+    """The triggers or plans of a set, by name."""
+    found = (each for each in objects.values() if each["metadata"]["labels"][POD_SET_LABEL] == pod_set)
+    return sorted(found, key=lambda each: each["metadata"]["name"])
 
 
 def _version(change: Document) -> int:
@@ -114,14 +132,14 @@ class _Watch:
         self._path = path
         self._changes = changes
         self._version: str = self._list()["metadata"]["resourceVersion"]
-        self._stopped = False
+        self._stopped = threading.Event()
         self._connection: http.client.HTTPSConnection | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """End it."""
-        self._stopped = True
+        self._stopped.set()
         if self._connection is not None and self._connection.sock is not None:
             with suppress(OSError):
                 self._connection.sock.shutdown(socket.SHUT_RDWR)
@@ -130,13 +148,16 @@ class _Watch:
     def _run(self) -> None:
         context = ssl.create_default_context(cafile=self._control_plane.ca_file)
         context.load_cert_chain(self._control_plane.directory / "admin.pem")
-        while not self._stopped:
+        while not self._stopped.wait(PAUSE):
             port = self._control_plane.port
             self._connection = http.client.HTTPSConnection("127.0.0.1", port, context=context)
             with suppress(OSError, http.client.HTTPException, ApiError), closing(self._connection):
                 query = f"watch=true&resourceVersion={self._version}&timeoutSeconds=120"
                 self._connection.request("GET", f"{self._path}?{query}")
                 with self._connection.getresponse() as answer:
+                    if answer.status != http.client.OK:
+                        self._start_anew()
+                        continue
                     for line in answer:
                         self._take(json.loads(line))
 

@@ -28,7 +28,7 @@ class Interception:
         return list(self.proxy.requests)
 
     def on(self, method: str, path: str, fault: Fault, *, times: float = 1) -> None:
-        """Let the next requests of a method, with a path that matches, meet a fault; older rules come first."""
+        """Let the next requests of a method, with a path that matches, meet a fault; older rules win."""
         self._call(lambda: self.proxy.on(method, path, fault, times=times))
 
     def cut_watches(self, path: str = "") -> None:

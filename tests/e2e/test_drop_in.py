@@ -20,6 +20,7 @@ fault shown in
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 import pytest
@@ -34,7 +35,7 @@ from tools.controlplane import ControlPlane
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("pallet")]
 
-HOLD = {"schedulingGates": [{"name": "example.com/hold"}]}
+HOLD: dict[str, Any] = {"schedulingGates": [{"name": "example.com/hold"}]}
 """For a pod that is planned with its set, and bound only when the test lifts the gate."""
 
 
@@ -148,7 +149,7 @@ def test_4_one_that_is_allowed_counts_and_its_failure_is_told_on_the_pod(workloa
 
 
 def test_5_a_conflict_on_the_switch_is_tried_again(workload: Workload, interception: Interception) -> None:
-    conflicts = []
+    conflicts: list[int] = []
 
     async def meddle(exchange: Exchange) -> web.StreamResponse:
         """Have somebody else change the trigger just before it is switched."""

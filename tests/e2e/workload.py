@@ -21,7 +21,7 @@ TRIGGERS = "/apis/planner.ciena.io/v1alpha1/namespaces/{}/scheduletriggers"
 PLANS = "/apis/planner.ciena.io/v1alpha1/namespaces/{}/scheduleplans"
 
 
-def eventually(what: str, look: Callable[[], T], patience: float = PATIENCE) -> T:
+def eventually(what: str, look: Callable[[], T | None], patience: float = PATIENCE) -> T:
     """What `look` returns as soon as it is true; fails after a while, showing what it was last."""
     deadline = time.monotonic() + patience
     while not (found := look()):

@@ -1,11 +1,13 @@
 """What an evaluator remembers against what a new one finds out afresh, whatever happened before."""
 
+import dataclasses
 from collections.abc import Mapping
 from random import Random
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from msgspec.structs import replace
 
 from pallet.api.labels import Labels
 from pallet.api.node import Node, Taint
@@ -21,9 +23,11 @@ from pallet.api.selectors import LabelSelector, NodeSelector, NodeSelectorRequir
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.evaluator import Choice, Evaluator
+from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import INFEASIBLE
 from pallet.planner.judge import Judge
+from pallet.plugins.names import IMAGE_LOCALITY
 from tests.builders import ZONE, make_node, make_pod, pod_affinity, pod_term
 from tests.profiles import default_profile
 
@@ -87,7 +91,8 @@ nodes = st.builds(
     offers=st.sampled_from(({}, {GPU: "2"}, {"memory": "1Gi"})),
     images=st.sampled_from(({}, {"big:1": 900_000_000}, {"image:latest": 300_000_000})),
 )
-templates = st.sampled_from(sorted(TEMPLATES))
+a_few = st.lists(st.sampled_from(sorted(TEMPLATES)), min_size=2, max_size=3, unique=True)
+one_of_them = st.integers(0, 5)
 
 
 class Remembering(RuleBasedStateMachine):
@@ -96,15 +101,24 @@ class Remembering(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.cache = Cache()
-        self.profile = default_profile(self.cache)
+        self.profile = self.new_profile()
         self.evaluator = Judge(self.profile, self.cache.snapshot, Random(0))  # noqa: S311 - breaks ties
+        self.templates: list[Pod] = []
         self.placed: dict[str, Pod] = {}
         self.number = 0
 
-    @rule(first=st.lists(nodes, max_size=4))
-    def put_nodes(self, first: list[Node]) -> None:
+    def new_profile(self) -> Profile:
+        return default_profile(self.cache)
+
+    @initialize(first=st.lists(nodes, min_size=3, max_size=6), names=a_few)
+    def begin(self, first: list[Node], names: list[str]) -> None:
+        self.templates = [TEMPLATES[name] for name in names]
         for node in first:
             self.cache.put_node(node)
+
+    @rule(node=nodes)
+    def put_node(self, node: Node) -> None:
+        self.cache.put_node(node)
 
     @rule(name=st.sampled_from(NODES))
     def drop_node(self, name: str) -> None:
@@ -114,10 +128,10 @@ class Remembering(RuleBasedStateMachine):
     def label_namespace(self, labels: dict[str, str]) -> None:
         self.cache.set_namespace("default", Labels(labels))
 
-    @rule(name=templates, node=st.sampled_from(NODES))
-    def bind_elsewhere(self, name: str, node: str) -> None:
+    @rule(which=one_of_them, node=st.sampled_from(NODES))
+    def bind_elsewhere(self, which: int, node: str) -> None:
         """Another scheduler's pod, feasible or not."""
-        pod = self.instance(name, node)
+        pod = self.instance(which, node)
         self.cache.put_pod(pod)
         self.placed[pod.metadata.uid] = pod
 
@@ -135,38 +149,30 @@ class Remembering(RuleBasedStateMachine):
             self.cache.put_pod(make_pod("stray", uid=f"{self.number}-{number}", node=f"unknown-{number}"))
         self.number += 1
 
-    @rule(name=templates, count=st.integers(1, 3))
-    def place(self, name: str, count: int) -> None:
+    @rule(which=one_of_them, count=st.integers(1, 3))
+    def place(self, which: int, count: int) -> None:
         """What the scheduling loop does."""
         for _ in range(count):
-            pod = self.instance(name)
+            pod = self.instance(which)
             choice = self.evaluator.choose(CycleState(), PodInfo(pod))
             if choice.node is not None:
                 self.cache.assume(PodInfo(pod), choice.node)
                 self.placed[pod.metadata.uid] = pod
 
-    @rule(name=templates)
-    def compare(self, name: str) -> None:
-        self.compare_with_a_new_one(PodInfo(TEMPLATES[name]))
+    @rule(which=one_of_them)
+    def compare(self, which: int) -> None:
+        self.compare_with_a_new_one(PodInfo(self.instance(which)))
 
     def teardown(self) -> None:
-        for pod in TEMPLATES.values():
-            self.compare_with_a_new_one(PodInfo(pod))
+        for which, _ in enumerate(self.templates):
+            self.compare(which)
 
-    def instance(self, template: str, node: str = "") -> Pod:
+    def instance(self, which: int, node: str = "") -> Pod:
+        """A new pod of one of the templates."""
         self.number += 1
-        pod = make_pod(f"{template}-{self.number}", node=node)
-        like = TEMPLATES[template]
-        return Pod(
-            type(pod.metadata)(pod.metadata.name, "default", pod.metadata.uid, labels=like.metadata.labels),
-            type(pod.spec)(
-                node_name=node,
-                containers=like.spec.containers,
-                affinity=like.spec.affinity,
-                tolerations=like.spec.tolerations,
-                node_selector=like.spec.node_selector,
-            ),
-        )
+        template = self.templates[which % len(self.templates)]
+        metadata = replace(template.metadata, uid=f"uid-{self.number}")
+        return replace(template, metadata=metadata, spec=replace(template.spec, node_name=node))
 
     def compare_with_a_new_one(self, info: PodInfo) -> None:
         new = Judge(self.profile, self.cache.snapshot, Random(0))  # noqa: S311 - breaks ties
@@ -198,5 +204,16 @@ class Remembering(RuleBasedStateMachine):
         }
 
 
+class RememberingNodeByNode(Remembering):
+    """Without ImageLocality a change of one node does not concern the others."""
+
+    def new_profile(self) -> Profile:
+        profile = super().new_profile()
+        scores = tuple((plugin, weight) for plugin, weight in profile.score if plugin.name != IMAGE_LOCALITY)
+        return dataclasses.replace(profile, score=scores)
+
+
 TestRemembering = Remembering.TestCase
-TestRemembering.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestRemembering.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestRememberingNodeByNode = RememberingNodeByNode.TestCase
+TestRememberingNodeByNode.settings = TestRemembering.settings

@@ -204,6 +204,15 @@ class TestBinding:
         assert world.queue.pop() is None
         assert world.held() == ["a"]
 
+    async def test_one_that_has_a_place_is_not_given_another(self, world: World) -> None:
+        pod = world.add_pod("a")
+        await world.until(lambda: world.api.bound == ["a n1"] and not world.queue.is_in_flight("uid-a"))
+        world.queue.add(pod)
+        await anyio.sleep(5)
+        assert world.held() == ["a"]
+        assert world.queue.pop() is None
+        assert world.metrics.schedule_attempts_total["error", SCHEDULER].value == 0
+
     async def test_a_binding_seen_before_its_answer_counts_once(self, world: World) -> None:
         pod = world.add_pod("a")
         await world.until(lambda: bool(world.api.bound))
@@ -224,6 +233,7 @@ class TestBinding:
         assert held_back is not None
         held_back.allow("Probe")
         await world.until(lambda: world.api.bound == ["small n1"])
+        assert anyio.current_time() < 60
 
 
 class TestPlugins:

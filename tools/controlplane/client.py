@@ -48,7 +48,7 @@ class Client:
             return self._exchange(self._connect(), method, path, data)
         try:
             return self._exchange(connection, method, path, data)
-        except (ConnectionError, http.client.HTTPException):
+        except (ConnectionError, ssl.SSLEOFError, http.client.HTTPException):
             # The server has closed the idle connection, or was restarted: once more on a new one.
             return self._exchange(self._connect(), method, path, data)
 

@@ -1,0 +1,80 @@
+"""Two processes and one Lease: only the leader schedules, and what it began the next one finishes."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.history import recording
+from tests.e2e.workload import Workload, eventually
+from tests.running import SCHEDULER, Pallet, configuration
+from tools.controlplane import ControlPlane
+
+pytestmark = pytest.mark.e2e
+
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/planner-system/leases/{SCHEDULER}"
+
+
+@pytest.fixture
+def two(control_plane: ControlPlane, service_account: Path) -> Iterator[list[Pallet]]:
+    """Two processes, of which one leads."""
+    election = {
+        "leaderElect": True,
+        "resourceNamespace": "planner-system",
+        "resourceName": SCHEDULER,
+        "leaseDuration": "3s",
+        "renewDeadline": "2s",
+        "retryPeriod": "500ms",
+    }
+    config = configuration(leaderElection=election)
+    processes = [Pallet(control_plane, config, kubeconfig=service_account) for _ in range(2)]
+    with ExitStack() as stack:
+        for process in processes:
+            process.start(ready=False)
+            stack.callback(process.stop)
+        eventually("both to be ready", lambda: all(process.is_ready() for process in processes))
+        yield processes
+
+
+def leads(process: Pallet) -> bool:
+    return "Scheduling" in process.log
+
+
+def bound_by(process: Pallet, workload: Workload) -> set[str]:
+    """The pods that a process says it has bound."""
+    marker = f"pod={workload.namespace}/"
+    lines = (line for line in process.log.splitlines() if '"Bound pod"' in line and marker in line)
+    return {line.partition(marker)[2].partition(" ")[0] for line in lines}
+
+
+def test_only_the_leader_binds_and_when_it_is_killed_the_other_goes_on(
+    workload: Workload, two: list[Pallet]
+) -> None:
+    workload.pool.add(2)
+    eventually("a leader", lambda: any(map(leads, two)))
+    leader, follower = sorted(two, key=leads, reverse=True)
+    with recording(workload) as history:
+        workload.add_trigger("first", "Schedule", name="first")
+        workload.add_pods("a b", "first")
+        workload.await_plan_as_bound("first", "a b")
+        eventually("the leader to say so", lambda: bound_by(leader, workload) == {"a", "b"})
+        assert not leads(follower)
+
+        workload.add_trigger("second", "Planning", name="second")
+        workload.add_pods("c d", "second")
+        workload.await_reason("c d", "AwaitingTrigger")
+        leader.kill()
+        workload.switch("Schedule", "second")
+        workload.await_plan_as_bound("second", "c d")
+        assert bound_by(follower, workload) == {"c", "d"}
+        history.check()
+
+
+def test_a_leader_that_is_told_to_end_hands_over(workload: Workload, two: list[Pallet]) -> None:
+    eventually("a leader", lambda: any(map(leads, two)))
+    leader, follower = sorted(two, key=leads, reverse=True)
+    holder = workload.request("GET", LEASE)["spec"]["holderIdentity"]
+    assert leader.stop() == 0
+    eventually("the other to lead", lambda: leads(follower))
+    assert workload.request("GET", LEASE)["spec"]["holderIdentity"] != holder

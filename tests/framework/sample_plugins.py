@@ -1,0 +1,43 @@
+"""Plugins that a configuration names by module path, or that an installed package would bring."""
+
+from typing import Any
+
+import msgspec
+
+from pallet.api.pod import Pod
+from pallet.cache.snapshot import NodeInfo
+from pallet.framework.handle import Handle
+from pallet.framework.state import CycleState
+from pallet.framework.status import SUCCESS, Status
+
+
+class LimitArgs(msgspec.Struct, frozen=True, rename="camel"):
+    """How many pods a node may have."""
+
+    most_pods: int = 3
+
+
+class Limit:
+    """A plain filter with arguments."""
+
+    name = "tests.framework.sample_plugins:Limit"
+    args_type = LimitArgs
+
+    def __init__(self, args: LimitArgs, handle: Handle) -> None:
+        self.args = args
+        self.handle = handle
+
+    def filter(self, state: CycleState, pod: Pod, node: NodeInfo) -> Status:
+        return SUCCESS
+
+
+class Flat:
+    """A plain score without arguments."""
+
+    name = "Flat"
+
+    def __init__(self, args: Any, handle: Handle) -> None:
+        """Take nothing."""
+
+    def score(self, state: CycleState, pod: Pod, node: NodeInfo) -> int:
+        return 50

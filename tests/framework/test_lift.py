@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from pallet.api.pod import Pod
+from pallet.cache.pod_info import PodInfo
+from pallet.cache.snapshot import NodeInfo, Snapshot
+from pallet.framework import lift as module
+from pallet.framework.interface import ALL_ROWS, Scores
+from pallet.framework.lift import LiftedFilter, LiftedScore
+from pallet.framework.state import CycleState
+from pallet.framework.status import SUCCESS, Status, unresolvable, unschedulable
+from tests.builders import make_node, make_pod
+
+POD = PodInfo(make_pod("p"))
+
+
+def snapshot_of(count: int) -> Snapshot:
+    snapshot = Snapshot()
+    for number in range(count):
+        snapshot.put_node(make_node(f"n{number}", cpu=str(number + 1)))
+    snapshot.table.row("unknown")
+    return snapshot
+
+
+class Choosy:
+    """Refuses all nodes but n0, each with reasons of its own."""
+
+    name = "Choosy"
+
+    def filter(self, state: CycleState, pod: Pod, node: NodeInfo) -> Status:
+        if node.name == "n0":
+            return SUCCESS
+        refuse = unresolvable if node.name == "n1" else unschedulable
+        return refuse(f"{node.name} has {node.allocatable['cpu']}", "and more")
+
+
+class Cores:
+    """Scores a node by its cores."""
+
+    name = "Cores"
+
+    def score(self, state: CycleState, pod: Pod, node: NodeInfo) -> int:
+        return node.allocatable["cpu"] // 1000
+
+
+def test_a_plain_filter_answers_for_all_rows_and_explains_each() -> None:
+    snapshot, lifted = snapshot_of(3), LiftedFilter(Choosy())
+    codes = lifted.filter_rows(CycleState(), POD, snapshot, ALL_ROWS)
+    assert codes.tolist()[:4] == [0, 1, 2, 0]
+    assert not codes[3:].any()
+    assert lifted.explain(POD, 1) == unresolvable("n1 has 2000", "and more")
+    assert lifted.explain(POD, 2) == unschedulable("n2 has 3000", "and more")
+    again = lifted.filter_rows(CycleState(), POD, snapshot, np.array([2, 0]))
+    assert again.tolist() == [2, 0]
+
+
+def test_reasons_that_never_repeat_do_not_pile_up_and_are_never_mixed_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_MAX_STATUSES", 3)
+    lifted = LiftedFilter(Choosy())
+    for count in (7, 9):
+        snapshot = snapshot_of(count)
+        codes = lifted.filter_rows(CycleState(), POD, snapshot, ALL_ROWS).tolist()
+        for number in range(1, count):
+            assert lifted.explain(POD, codes[number]).reasons[0] == f"n{number} has {number + 1}000"
+        assert len(lifted._statuses) == count - 1
+
+
+def test_a_plain_score_answers_for_all_rows() -> None:
+    snapshot, lifted = snapshot_of(3), LiftedScore(Cores())
+    assert lifted.score_rows(CycleState(), POD, snapshot, ALL_ROWS).tolist()[:4] == [1, 2, 3, 0]
+    assert lifted.score_rows(CycleState(), POD, snapshot, np.array([2, 1])).tolist() == [3, 2]
+    assert lifted.normalize is None
+
+
+def test_a_plain_score_keeps_its_normalising() -> None:
+    class Scaled(Cores):
+        def normalize(self, scores: Scores, low: int, high: int) -> Scores:
+            return scores * 100 // high
+
+    lifted = LiftedScore(Scaled())
+    assert lifted.normalize is not None
+    assert lifted.normalize(np.array([1, 2, 4]), 1, 4).tolist() == [25, 50, 100]

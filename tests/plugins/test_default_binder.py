@@ -1,0 +1,96 @@
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from pallet.api.meta import Status as ApiStatus
+from pallet.api.pod import Pod
+from pallet.client.errors import AnswerLost, ApiError, Unreachable
+from pallet.framework.state import CycleState
+from pallet.framework.status import SUCCESS, Code, Status
+from pallet.plugins import default_binder as module
+from pallet.plugins.default_binder import DefaultBinder
+from tests.builders import make_pod
+from tests.profiles import make_handle
+
+pytestmark = pytest.mark.anyio
+
+POD = make_pod("p")
+LOST = AnswerLost("create", "pods/binding", "connection reset")
+AWAY = Unreachable("https://api", "connection refused")
+
+
+def refused(code: int, reason: str = "", message: str = "no") -> ApiError:
+    return ApiError(ApiStatus(code=code, reason=reason, message=message), "create", "pods/binding")
+
+
+@dataclass
+class ScriptedClient:
+    """Answers a binding, and then each question about the pod, as a test says."""
+
+    binding: Exception | None = None
+    pods: list[Pod | Exception] = field(default_factory=list)
+    bound: list[tuple[str, ...]] = field(default_factory=list)
+
+    async def create_binding(self, *target: str) -> None:
+        self.bound.append(target)
+        if self.binding is not None:
+            raise self.binding
+
+    async def get(self, resource: object, name: str, namespace: str) -> Pod:
+        assert (namespace, name) == ("default", "p")
+        answer = self.pods.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def bind(client: Any) -> Status:
+    handle = make_handle()
+    object.__setattr__(handle, "client", client)
+    return await DefaultBinder(None, handle).bind(CycleState(), POD, "a")
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ASK_AGAIN_SECONDS", 0.0)
+
+
+async def test_a_binding_carries_the_uid() -> None:
+    client = ScriptedClient()
+    assert await bind(client) == SUCCESS
+    assert client.bound == [("default", "p", "uid-p", "a")]
+
+
+@pytest.mark.parametrize(
+    "error", [refused(404, "NotFound"), refused(403, "Forbidden"), refused(422, "Invalid")]
+)
+async def test_a_refused_binding_is_an_error_in_the_apis_words(error: ApiError) -> None:
+    status = await bind(ScriptedClient(error))
+    assert (status.code, status.message) == (Code.ERROR, "no")
+
+
+@pytest.mark.parametrize("cause", [LOST, AWAY, refused(409, "Conflict")])
+@pytest.mark.parametrize(
+    ("answers", "ok"),
+    [
+        pytest.param([make_pod("p", node="a")], True, id="it was bound"),
+        pytest.param([make_pod("p")], False, id="it was not"),
+        pytest.param([make_pod("p", node="b")], False, id="somebody else bound it elsewhere"),
+        pytest.param([make_pod("p", uid="another", node="a")], False, id="a namesake was bound"),
+        pytest.param([refused(404, "NotFound")], False, id="it is gone"),
+        pytest.param(
+            [AWAY, refused(500), make_pod("p", node="a")], True, id="asked until there is an answer"
+        ),
+    ],
+)
+async def test_where_the_outcome_is_unknown_the_api_is_asked(
+    cause: Exception,
+    answers: list[Pod | Exception],
+    ok: bool,  # noqa: FBT001 - a table
+) -> None:
+    client = ScriptedClient(cause, list(answers))
+    status = await bind(client)
+    assert status.code is (Code.SUCCESS if ok else Code.ERROR)
+    assert client.pods == []
+    assert len(client.bound) == 1
