@@ -1,5 +1,6 @@
 """The object graph: every long-lived object, and who knows whom."""
 
+import socket
 import time
 from collections.abc import Iterable
 from random import Random
@@ -31,7 +32,7 @@ class Graph:
     `events` is a client of its own, so that bindings never wait behind events. Raises ConfigError.
     """
 
-    def __init__(self, settings: Settings, client: Client, events: Client, identity: str) -> None:
+    def __init__(self, settings: Settings, client: Client, events: Client) -> None:
         configuration = settings.configuration
         configured = [with_whole_plugin(profile) for profile in configuration.profiles]
         rng = Random()  # noqa: S311  # it breaks ties, it guards nothing
@@ -40,7 +41,7 @@ class Graph:
         self.metrics = Metrics(self.instruments)
         self.cache = Cache()
         self.informers = InformerFactory(client)
-        self.recorder = EventRecorder(events, identity, rng)
+        self.recorder = EventRecorder(events, socket.gethostname(), rng)
         self.conditions = ConditionWriter(client)
         self.profiles: dict[str, Profile] = {}
 

@@ -59,14 +59,13 @@ async def run(settings: Settings) -> int:
 
 
 async def _live(settings: Settings) -> None:
-    identity = new_identity()
     async with _clients(settings) as (client, events, leases):
-        graph = Graph(settings, client, events, identity)
+        graph = Graph(settings, client, events)
         election = settings.configuration.leader_election
         elector = None
         if election.leader_elect:
             lock = LeaseLock(leases, election.resource_namespace, election.resource_name)
-            elector = LeaderElector(lock, election, identity)
+            elector = LeaderElector(lock, election, new_identity())
             client.fence = events.fence = elector.fence.remaining
         try:
             async with _serving(settings, graph, elector, client), anyio.create_task_group() as tasks:

@@ -13,6 +13,7 @@ import anyio.lowlevel
 import numpy as np
 
 from pallet.api.pod import Pod
+from pallet.api.podset import POD_SET_LABEL
 from pallet.cache.cache import Cache, Hold
 from pallet.framework.diagnosis import Refused, fit_message
 from pallet.framework.evaluator import Choice, Evaluator
@@ -133,7 +134,7 @@ class Scheduler:
             self._fail(queued, str(failure))
             return None
         except Exception as failure:
-            log.exception("A plugin failed", pod=pod.key)
+            log.exception("A plugin failed", **_named(pod))
             self._fail(queued, repr(failure))
             return None
         if assumed is None:
@@ -144,7 +145,7 @@ class Scheduler:
         if not status.ok and status.code is not Code.WAIT:
             self._give_up(assumed, status)
             return None
-        log.v(4, "Assumed pod", pod=pod.key, node=assumed.node)
+        log.v(4, "Assumed pod", **_named(pod), node=assumed.node)
         return assumed
 
     def _has_place(self, uid: str) -> bool:
@@ -226,7 +227,7 @@ class Scheduler:
         if queued.flushed:
             metrics.pod_scheduled_after_flush_total.inc()
         self._binding.post_bind(assumed)
-        log.v(2, "Bound pod", pod=pod.key, node=assumed.node, attempts=queued.attempts)
+        log.v(2, "Bound pod", **_named(pod), node=assumed.node, attempts=queued.attempts)
 
     def _refuse(self, queued: QueuedPod, state: CycleState, profile: Profile, choice: Choice) -> None:
         """No node is feasible: ask the post-filter plugins, say why, and wait for something to help."""
@@ -255,7 +256,7 @@ class Scheduler:
 
     def _fail(self, queued: QueuedPod, message: str) -> None:
         """Something went wrong that is no fault of the pod: try again after a back-off."""
-        log.error("Could not schedule pod", pod=queued.pod.key, error=message)
+        log.error("Could not schedule pod", **_named(queued.pod), error=message)
         self._report(queued, "error", SCHEDULER_ERROR, message)
         self._queue.retry(queued)
 
@@ -266,7 +267,7 @@ class Scheduler:
         """
         pod = queued.pod
         self._count(queued, result)
-        log.v(2, "Unable to schedule pod", pod=pod.key, reason=message)
+        log.v(2, "Unable to schedule pod", **_named(pod), reason=message)
         if self._queue.is_in_flight(queued.uid):
             self._say(pod, "Warning", "FailedScheduling", "Scheduling", message)
             self._conditions.set(pod, reason, message)
@@ -281,3 +282,9 @@ class Scheduler:
         key = result, queued.pod.spec.scheduler_name
         self._metrics.schedule_attempts_total[key].inc()
         self._metrics.scheduling_attempt_duration_seconds[key].observe(self._clock() - queued.popped_at)
+
+
+def _named(pod: Pod) -> dict[str, str]:
+    """The fields of a log line about a pod: the pod, and its set if it is of one."""
+    pod_set = pod.metadata.labels.get(POD_SET_LABEL)
+    return {"pod": pod.key, "pod_set": pod_set} if pod_set else {"pod": pod.key}

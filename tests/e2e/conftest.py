@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.interception import Interception, intercepting
 from tests.e2e.workload import Workload
 from tests.running import SCHEDULER, Pallet, configuration, install, running
 from tools.controlplane import ControlPlane
@@ -19,6 +20,13 @@ def service_account(control_plane: ControlPlane) -> Path:
     """The kubeconfig of the installed ServiceAccount."""
     install(control_plane)
     return control_plane.kubeconfig_for_service_account("planner-system", SCHEDULER)
+
+
+@pytest.fixture(scope="module")
+def interception(service_account: Path) -> Iterator[Interception]:
+    """A proxy for the tests of a module, for processes that are started with its address."""
+    with intercepting(service_account) as interception:
+        yield interception
 
 
 @pytest.fixture(scope="module")

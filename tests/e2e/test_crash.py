@@ -8,14 +8,13 @@ import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import anyio
 import pytest
 from aiohttp import web
 
 from tests.e2e.history import recording
-from tests.e2e.interception import Interception, intercepting
+from tests.e2e.interception import Interception
 from tests.e2e.workload import Workload, eventually
 from tests.faults.proxy import Exchange, Fault, answer, cut, hold, lose_answer, pass_on
 from tests.running import Pallet, configuration, running
@@ -28,12 +27,6 @@ PODS = "a b c d"
 ROOM = {"cpu": "4"}
 ASKED = "1500m"
 """Two pods fill a node of that size, so that a place given away twice would show."""
-
-
-@pytest.fixture(scope="module")
-def interception(service_account: Path) -> Iterator[Interception]:
-    with intercepting(service_account) as interception:
-        yield interception
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,6 @@ fault shown in
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
@@ -27,7 +26,7 @@ import pytest
 from aiohttp import web
 
 from pallet.api.podset import LAST_JOINED
-from tests.e2e.interception import Interception, intercepting
+from tests.e2e.interception import Interception
 from tests.e2e.workload import Workload, eventually
 from tests.faults.proxy import Exchange, pass_on
 from tests.running import Pallet, configuration, running
@@ -37,12 +36,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("pallet")]
 
 HOLD: dict[str, Any] = {"schedulingGates": [{"name": "example.com/hold"}]}
 """For a pod that is planned with its set, and bound only when the test lifts the gate."""
-
-
-@pytest.fixture(scope="module")
-def interception(service_account: Path) -> Iterator[Interception]:
-    with intercepting(service_account) as interception:
-        yield interception
 
 
 @pytest.fixture(scope="module")
