@@ -5,7 +5,10 @@ from typing import Final, Literal
 from pallet.api.core import ObjectReference
 from pallet.api.podset import SCHEDULE_TRIGGERS, ScheduleTrigger
 from pallet.framework.handle import Recorder
+from pallet.logs import get_logger
 from pallet.podset.model import PodSet
+
+log = get_logger(__name__)
 
 _CONTROLLER: Final = "planner.ciena.io/podset"
 
@@ -13,7 +16,8 @@ Reason = Literal["Switched", "Planned", "Replanned", "PlannerFailed"]
 
 
 def tell(recorder: Recorder, pod_set: PodSet, reason: Reason, note: str) -> None:
-    """Record an event on the trigger of a set, if it has one."""
+    """Record an event on the trigger of a set, if it has one, and log it in the same words."""
+    (log.warning if reason == "PlannerFailed" else log.info)(reason, pod_set=pod_set.key, note=note)
     if pod_set.trigger is not None:
         recorder.event(
             _reference(pod_set.trigger),

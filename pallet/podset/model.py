@@ -75,7 +75,7 @@ class Attempt:
 
 
 class Lost(NamedTuple):
-    """Why a pod cannot go to its planned node: the plug-in that says so (or NodeGone), and its words."""
+    """Why a pod cannot go to its planned node: the plugin that says so (or NodeGone), and its words."""
 
     cause: str
     reason: str

@@ -88,7 +88,6 @@ class Planning:
         pod_set.replan_at = self._later(self._replans, pod_set.key)
         lost = next(lost for uid, lost in pod_set.lost.items() if uid in uids)
         self._metrics.replans_total[lost.cause].inc()
-        log.info("Planning anew", pod_set=pod_set.key, cause=lost.cause, reason=lost.reason, pods=len(uids))
         tell(self._recorder, pod_set, "Replanned", f"{lost.reason}; {len(uids)} pods are planned anew")
 
     def _problem(self, pod_set: PodSet, uids: Iterable[str]) -> Problem:
@@ -119,7 +118,6 @@ class Planning:
             self._tries.pop(pod_set.key, None)
 
     def _fail(self, pod_set: PodSet, error: str) -> None:
-        log.warning("No plan", pod_set=pod_set.key, error=error)
         if pod_set.attempt is None or pod_set.attempt.error != error:
             tell(self._recorder, pod_set, "PlannerFailed", error)
         pod_set.attempt = Attempt(self._now(), self._later(self._tries, pod_set.key), error)
