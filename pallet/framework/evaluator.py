@@ -90,7 +90,7 @@ class Evaluator:
     def _pre_filter(
         self, state: CycleState, info: PodInfo
     ) -> tuple[frozenset[str] | None, tuple[str, ...], Status | None]:
-        """The only nodes to look at (None for all), who said so, and the refusal if there is one."""
+        """The only nodes to look at (None for all), or else a refusal; and between them, who said so."""
         nodes: frozenset[str] | None = None
         narrowed_by: tuple[str, ...] = ()
         for plugin in self.profile.pre_filter:
@@ -118,20 +118,16 @@ class Evaluator:
         """A total for every row, INFEASIBLE where the pod cannot go; mostly from memory."""
         kind = self._kind(state, info)
         kind.refresh(state, info, self._snapshot)
-        totals = kind.totals
         filters = [each for each in self._fleeting_filters if each.asked(state, info)]
-        if filters:
-            rows = self._sift(state, info, kind.feasible.nonzero()[0], filters)
-            feasible = np.zeros_like(kind.feasible)
-            feasible[rows] = True
-            totals = np.where(feasible, kind.totals_over(feasible), INFEASIBLE)
         scorers = [each for each in self._fleeting_scores if each.asked(state, info)]
-        if scorers:
-            rows = (totals != INFEASIBLE).nonzero()[0]
-            added = self._weigh(state, info, rows, scorers)
-            if added is not None:
-                totals = totals.copy()
-                totals[rows] += added
+        if not filters and not scorers:
+            return kind.totals
+        rows = self._sift(state, info, kind.feasible.nonzero()[0], filters)
+        added = self._weigh(state, info, rows, scorers) if scorers else None
+        if not filters and added is None:
+            return kind.totals
+        totals = np.full_like(kind.totals, INFEASIBLE)
+        totals[rows] = kind.totals_over(rows) + (0 if added is None else added)
         return totals
 
     def _totals_over(self, state: CycleState, info: PodInfo, rows: Rows) -> tuple[Rows, Scores]:

@@ -114,16 +114,16 @@ class ScoreColumn:
         self.weighted[rows] = self._weigh(self.scores.values[rows], self._low, self._high)
         return False
 
-    def correction(self, feasible: Mask) -> Scores | None:
-        """What to add to `weighted` when fewer nodes are feasible than the column was built for."""
+    def correction(self, rows: Rows) -> Scores | None:
+        """What to add to `weighted` when of the nodes the column was built for only some are left."""
         if self._low == self._high:  # as with all columns that are not normalised
             return None
-        low, high = self._extremes(feasible)
+        low, high = self._extremes(rows)
         if (low, high) == (self._low, self._high):
             return None
-        return self._weigh(self.scores.values, low, high) - self.weighted
+        return self._weigh(self.scores.values[rows], low, high) - self.weighted[rows]
 
-    def _extremes(self, feasible: Mask) -> tuple[int, int]:
+    def _extremes(self, feasible: Mask | Rows) -> tuple[int, int]:
         if self._normalize is None:
             return 0, 0
         scores = self.scores.values[feasible]
@@ -169,13 +169,13 @@ class PodKind:
         self._node_stamp = table.node_changes.stamp
         self._stamps.catch_up(table)
 
-    def totals_over(self, feasible: Mask) -> Scores:
-        """The totals when only some of the feasible rows are left; meaningless outside of them."""
-        totals = self.totals
+    def totals_over(self, rows: Rows) -> Scores:
+        """The totals of some of the feasible rows, as they are when no others are left: int64, (rows,)."""
+        totals: Scores = self.totals[rows]
         for column in self._columns:
-            correction = column.correction(feasible)
+            correction = column.correction(rows)
             if correction is not None:
-                totals = totals + correction
+                totals += correction
         return totals
 
     def _rebuild(self, table: NodeTable) -> None:

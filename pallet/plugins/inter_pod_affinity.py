@@ -132,7 +132,7 @@ class InterPodAffinity:
             anywhere |= bool(found.any())
         if not anywhere and snapshot.counters.selects(selectors, info.pod):
             return labelled
-        return near & labelled
+        return near
 
     def _weighted_counts(self, info: PodInfo, snapshot: Snapshot) -> Iterable[tuple[str, int, Counts]]:
         """What makes up the score: topology key, weight, and the counter to be summed by its domains."""

@@ -31,7 +31,7 @@ def start(form: str, *words: str, cwd: Path, **variables: str) -> subprocess.Com
     environment = os.environ | variables
     if form == "python -m pallet":
         environment["PYTHONPATH"] = str(ROOT)
-    return subprocess.run(  # noqa: S603 - the command under test
+    return subprocess.run(
         [*FORMS[form], *words],
         capture_output=True,
         text=True,

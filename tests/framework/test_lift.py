@@ -59,7 +59,7 @@ def test_reasons_that_never_repeat_do_not_pile_up_and_are_never_mixed_up(
 ) -> None:
     monkeypatch.setattr(module, "_MAX_STATUSES", 3)
     lifted = LiftedFilter(Choosy())
-    for count in (7, 9):
+    for count in (9, 7):
         snapshot = snapshot_of(count)
         codes = lifted.filter_rows(CycleState(), POD, snapshot, ALL_ROWS).tolist()
         for number in range(1, count):

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from pallet.api.pod import Pod, Toleration
+from pallet.api.pod import ContainerPort, Pod, Toleration
 from pallet.cache.cache import Cache
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
@@ -13,6 +13,7 @@ from pallet.framework.evaluator import Evaluator
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import Stamps
 from pallet.planner.judge import Judge
+from pallet.plugins.node_ports import NodePorts
 from pallet.plugins.node_resources_fit import NodeResourcesFit, NodeResourcesFitArgs
 from tests.builders import make_node, make_pod
 from tests.framework.test_evaluator import VectorRank
@@ -114,6 +115,17 @@ def test_the_scale_moves_when_a_node_goes_or_comes() -> None:
     assert scene.best() == ("b", 0)
     scene.cache.put_node(make_node("a", cpu="1"))
     assert scene.best() == ("a", 100)
+
+
+def test_a_pod_seen_before_its_node_does_not_make_it_a_place_to_go() -> None:
+    cache = Cache()
+    cache.put_node(make_node("a"))
+    profile = profile_of(NodePorts(None, make_handle()))
+    evaluator = Evaluator(profile, cache.snapshot, Random(0))  # noqa: S311 - breaks ties
+    pod = PodInfo(make_pod("p", ports=[ContainerPort(80)]))
+    for number in range(2):
+        assert evaluator.choose(CycleState(), pod).feasible == 1
+        cache.put_pod(make_pod(f"early-{number}", node="unknown"))
 
 
 @pytest.mark.parametrize(

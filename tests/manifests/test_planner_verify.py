@@ -88,9 +88,7 @@ def run(control_plane: ControlPlane, namespace: str) -> "subprocess.CompletedPro
         "KUBERC": "off",
     }
     command = [sys.executable, str(SCRIPT), "-n", namespace]
-    return subprocess.run(  # noqa: S603 - fixed words
-        command, env=environment, capture_output=True, text=True, check=False
-    )
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.e2e

@@ -228,6 +228,13 @@ def test_a_node_that_changes_its_zone_takes_its_pods_along() -> None:
             id="rather away",
         ),
         pytest.param(
+            pod("web", affinity=pod_affinity(rather_near={pod_term("db", ZONE): 5})),
+            [pod("db", "bare")],
+            {},
+            (0, 0, 0, 0),
+            id="nodes without a zone are near to nothing, not even to themselves",
+        ),
+        pytest.param(
             pod(
                 "web",
                 affinity=pod_affinity(rather_near={pod_term("db", ZONE): 4}, rather_away={pod_term("db"): 2}),

@@ -35,7 +35,7 @@ def await_end(pids: list[int]) -> None:
 
 def python(*arguments: str) -> subprocess.Popen[str]:
     """Another Python, with pipes to it."""
-    return subprocess.Popen(  # noqa: S603 - our own words
+    return subprocess.Popen(
         [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
 
