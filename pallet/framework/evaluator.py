@@ -87,6 +87,20 @@ class Evaluator:
             evaluated=self._snapshot.table.node_count if names is None else len(names),
         )
 
+    def totals(self, state: CycleState, info: PodInfo) -> Scores:
+        """The total of every row, INFEASIBLE where the pod cannot go; not to be changed by the caller.
+
+        Raises PluginError when a plugin answers with an error.
+        """
+        names, _, refusal = self._pre_filter(state, info)
+        if refusal is None and names is None:
+            return self._totals_over_all(state, info)
+        totals = np.full(self._snapshot.table.capacity, INFEASIBLE, np.int64)
+        if refusal is None and names is not None:
+            rows, found = self._totals_over(state, info, self._rows(names))
+            totals[rows] = found
+        return totals
+
     def _pre_filter(
         self, state: CycleState, info: PodInfo
     ) -> tuple[frozenset[str] | None, tuple[str, ...], Status | None]:

@@ -11,11 +11,11 @@ import numpy as np
 from pallet.cache.columns import Mask
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
+from pallet.framework.evaluator import Evaluator
 from pallet.framework.lift import PluginError
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import INFEASIBLE
 from pallet.planner.interface import HYPOTHESIS, Problem
-from pallet.planner.judge import Judge
 
 SLICE = 0.02
 """Seconds of work after which others have their turn on the event loop."""
@@ -100,36 +100,36 @@ def _dependence(info: PodInfo, snapshot: Snapshot) -> int:
 
 
 class _Trial:
-    """The judges of a problem, one for each scheduler name, all on its snapshot."""
+    """The evaluators of a problem, one for each scheduler name, all on its snapshot."""
 
     def __init__(self, problem: Problem) -> None:
         rng = Random(problem.seed)  # noqa: S311  # breaks ties
         self._nodes = problem.nodes
         self._table = problem.snapshot.table
-        self._judges = {
-            name: Judge(profile, problem.snapshot, rng) for name, profile in problem.profiles.items()
+        self._evaluators = {
+            name: Evaluator(profile, problem.snapshot, rng) for name, profile in problem.profiles.items()
         }
 
     def choose(self, info: PodInfo, planned: str | None) -> tuple[str | None, int, str]:
         """The planned or else the best node, and its total; or None, and why the pod cannot go there."""
-        judge = self._judges[info.pod.spec.scheduler_name]
+        evaluator = self._evaluators[info.pod.spec.scheduler_name]
         only = self._nodes
         try:
             if planned is not None:
                 only = frozenset((planned,)) if only is None else only & {planned}
-                total = int(judge.totals(_state(), info)[self._table.row_of[planned]])
+                total = int(evaluator.totals(_state(), info)[self._table.row_of[planned]])
                 if only and total != INFEASIBLE:
                     return planned, total, ""
-            choice = judge.choose(_state(), info, only)
+            choice = evaluator.choose(_state(), info, only)
         except PluginError as error:
             return None, 0, str(error)
         return choice.node, choice.score, choice.message
 
     def feasible(self, info: PodInfo) -> Mask:
         """The rows that a pod can go to."""
-        judge = self._judges[info.pod.spec.scheduler_name]
+        evaluator = self._evaluators[info.pod.spec.scheduler_name]
         try:
-            mask: Mask = judge.totals(_state(), info) != INFEASIBLE
+            mask: Mask = evaluator.totals(_state(), info) != INFEASIBLE
         except PluginError:
             mask = np.zeros(self._table.capacity, np.bool_)
         return mask

@@ -26,7 +26,6 @@ from pallet.framework.evaluator import Choice, Evaluator
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import INFEASIBLE
-from pallet.planner.judge import Judge
 from pallet.plugins.names import IMAGE_LOCALITY
 from tests.builders import ZONE, make_node, make_pod, pod_affinity, pod_term
 from tests.profiles import default_profile
@@ -102,7 +101,7 @@ class Remembering(RuleBasedStateMachine):
         super().__init__()
         self.cache = Cache()
         self.profile = self.new_profile()
-        self.evaluator = Judge(self.profile, self.cache.snapshot, Random(0))  # noqa: S311 - breaks ties
+        self.evaluator = Evaluator(self.profile, self.cache.snapshot, Random(0))  # noqa: S311 - breaks ties
         self.templates: list[Pod] = []
         self.placed: dict[str, Pod] = {}
         self.number = 0
@@ -175,7 +174,7 @@ class Remembering(RuleBasedStateMachine):
         return replace(template, metadata=metadata, spec=replace(template.spec, node_name=node))
 
     def compare_with_a_new_one(self, info: PodInfo) -> None:
-        new = Judge(self.profile, self.cache.snapshot, Random(0))  # noqa: S311 - breaks ties
+        new = Evaluator(self.profile, self.cache.snapshot, Random(0))  # noqa: S311 - breaks ties
         totals = new.totals(CycleState(), info).tolist()
         assert self.evaluator.totals(CycleState(), info).tolist() == totals
         table = self.cache.snapshot.table

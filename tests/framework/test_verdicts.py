@@ -12,7 +12,6 @@ from pallet.cache.pod_info import PodInfo
 from pallet.framework.evaluator import Evaluator
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import Stamps
-from pallet.planner.judge import Judge
 from pallet.plugins.node_ports import NodePorts
 from pallet.plugins.node_resources_fit import NodeResourcesFit, NodeResourcesFitArgs
 from tests.builders import make_node, make_pod
@@ -144,14 +143,14 @@ def test_kinds_that_share_a_verdict_each_catch_up_by_themselves(change: Callable
     cache = Cache()
     for name in ("a", "b"):
         cache.put_node(make_node(name, cpu="8" if name == "a" else "7", images={"image:latest": 10**9}))
-    judge = Judge(default_profile(cache), cache.snapshot, Random(0))  # noqa: S311 - breaks ties
+    evaluator = Evaluator(default_profile(cache), cache.snapshot, Random(0))  # noqa: S311 - breaks ties
     one, other = (
         PodInfo(make_pod(name, tolerations=[Toleration("x", "Exists", "", name)]))
         for name in ("one", "other")
     )
-    before = judge.totals(CycleState(), one).tolist()
-    assert judge.totals(CycleState(), other).tolist() == before
+    before = evaluator.totals(CycleState(), one).tolist()
+    assert evaluator.totals(CycleState(), other).tolist() == before
     change(cache)
-    after = judge.totals(CycleState(), one).tolist()
+    after = evaluator.totals(CycleState(), one).tolist()
     assert after != before
-    assert judge.totals(CycleState(), other).tolist() == after
+    assert evaluator.totals(CycleState(), other).tolist() == after
