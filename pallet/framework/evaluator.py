@@ -19,6 +19,7 @@ from pallet.framework.memory import FilterMemory, ScoreMemory
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, Status, unresolvable
+from pallet.framework.stopwatch import Timed, untimed
 from pallet.framework.verdicts import INFEASIBLE, NO_ROWS, PodKind, ScoreColumn
 
 NO_NODES = "no nodes available to schedule pods"
@@ -45,12 +46,12 @@ class Choice:
 class Evaluator:
     """Decides for the pods of one profile on one snapshot, and remembers what helps with the next pod."""
 
-    def __init__(self, profile: Profile, snapshot: Snapshot, rng: Random) -> None:
+    def __init__(self, profile: Profile, snapshot: Snapshot, rng: Random, timed: Timed = untimed) -> None:
         self.profile = profile
         self._snapshot = snapshot
         self._rng = rng
-        self._filters = [FilterMemory(plugin) for plugin in profile.filter]
-        self._scores = [ScoreMemory(plugin, weight) for plugin, weight in profile.score]
+        self._filters = [FilterMemory(plugin, timed) for plugin in profile.filter]
+        self._scores = [ScoreMemory(plugin, weight, timed) for plugin, weight in profile.score]
         self._kept_filters = [each for each in self._filters if not each.fleeting]
         self._kept_scores = [each for each in self._scores if not each.fleeting]
         self._fleeting_filters = [each for each in self._filters if each.fleeting]
@@ -153,7 +154,7 @@ class Evaluator:
 
     def _sift(self, state: CycleState, info: PodInfo, rows: Rows, filters: list[FilterMemory]) -> Rows:
         for each in filters:
-            rows = rows[each.plugin.filter_rows(state, info, self._snapshot, rows) == 0]
+            rows = rows[each.filter_rows(state, info, self._snapshot, rows) == 0]
         return rows
 
     def _weigh(

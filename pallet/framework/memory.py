@@ -20,6 +20,7 @@ from pallet.framework.interface import (
 )
 from pallet.framework.lift import PluginError
 from pallet.framework.state import CycleState
+from pallet.framework.stopwatch import FILTER, SCORE, Timed, untimed
 from pallet.framework.verdicts import Remembered
 
 _MAX_REMEMBERED = 256
@@ -29,8 +30,9 @@ _MAX_REMEMBERED = 256
 class FilterMemory:
     """A filter plugin with the verdicts it gave, by signature."""
 
-    def __init__(self, plugin: VectorFilterPlugin) -> None:
+    def __init__(self, plugin: VectorFilterPlugin, timed: Timed = untimed) -> None:
         self.plugin = plugin
+        self.filter_rows = timed(FILTER, plugin.name, plugin.filter_rows)
         self.fleeting = plugin.reads is Reads.CLUSTER
         self._remembered: LRUCache[Hashable, Remembered] = LRUCache(_MAX_REMEMBERED)
 
@@ -44,12 +46,12 @@ class FilterMemory:
 
     def remembered(self, signature: Hashable) -> Remembered:
         """The verdicts for a signature, not necessarily fresh."""
-        return _recall(self._remembered, signature, self.plugin.reads, self.plugin.filter_rows)
+        return _recall(self._remembered, signature, self.plugin.reads, self.filter_rows)
 
     def codes(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> Codes:
         """Fresh codes for some rows, from memory where there is one."""
         if self.fleeting or rows.size < 2:
-            return self.plugin.filter_rows(state, info, snapshot, rows)
+            return self.filter_rows(state, info, snapshot, rows)
         remembered = self.remembered(self.plugin.filter_signature(info))
         remembered.refresh(state, info, snapshot)
         codes: Codes = remembered.values[rows]
@@ -59,8 +61,9 @@ class FilterMemory:
 class ScoreMemory:
     """A score plugin with the scores it gave, by signature."""
 
-    def __init__(self, plugin: VectorScorePlugin, weight: int) -> None:
+    def __init__(self, plugin: VectorScorePlugin, weight: int, timed: Timed = untimed) -> None:
         self.plugin = plugin
+        self.score_rows = timed(SCORE, plugin.name, plugin.score_rows)
         self.weight = weight
         self.normalize: Normalize | None = getattr(plugin, "normalize", None)
         self.fleeting = plugin.reads is Reads.CLUSTER
@@ -76,7 +79,7 @@ class ScoreMemory:
 
     def scores(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> Scores:
         """Fresh scores for the feasible rows, normalised over them."""
-        scores = self.plugin.score_rows(state, info, snapshot, rows)
+        scores = self.score_rows(state, info, snapshot, rows)
         if self.normalize is not None:
             scores = self.normalize(scores, int(scores.min()), int(scores.max()))
         low, high = int(scores.min()), int(scores.max())
@@ -87,7 +90,7 @@ class ScoreMemory:
 
     def remembered(self, signature: Hashable) -> Remembered:
         """The scores for a signature, not necessarily fresh."""
-        return _recall(self._remembered, signature, self.plugin.reads, self.plugin.score_rows)
+        return _recall(self._remembered, signature, self.plugin.reads, self.score_rows)
 
 
 def _recall(

@@ -24,6 +24,7 @@ from pallet.framework.metrics import Metrics
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status
+from pallet.framework.stopwatch import Stopwatch
 from pallet.framework.waiting import WaitingPods
 from pallet.logs import get_logger
 from pallet.scheduler.binding import Assumed, BindingCycle
@@ -64,8 +65,10 @@ class Scheduler:
         self._conditions = conditions
         self._metrics = metrics
         self._clock = clock
+        self._watches = {name: Stopwatch(metrics, name) for name in profiles}
         self._evaluators = {
-            name: Evaluator(profile, cache.snapshot, rng) for name, profile in profiles.items()
+            name: Evaluator(profile, cache.snapshot, rng, self._watches[name].timed)
+            for name, profile in profiles.items()
         }
         self._binding = BindingCycle(waiting, metrics, clock)
         self._slots = anyio.Semaphore(MAX_BINDINGS, fast_acquire=True)
@@ -182,6 +185,8 @@ class Scheduler:
         started = self._clock()
         choice = evaluator.choose(state, queued.info)
         self._metrics.scheduling_algorithm_duration_seconds.observe(self._clock() - started)
+        code = Code.UNSCHEDULABLE if choice.node is None else Code.SUCCESS
+        self._watches[evaluator.profile.scheduler_name].end_cycle(code.label)
         return choice
 
     async def _bind(self, assumed: Assumed) -> None:
