@@ -1,6 +1,7 @@
 """The entry point: `pallet`, `python -m pallet` and `python pallet.py` all come here."""
 
 import importlib.util
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -57,6 +58,7 @@ def settings_of(arguments: Namespace) -> Settings:
 
 def _run(settings: Settings) -> int:
     """Run the scheduler until it ends, on uvloop where there is one."""
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # its core writes to stderr by itself, past the log
     from pallet.app import run  # noqa: PLC0415 - it loads the whole scheduler, which `version` does without
 
     use_uvloop = importlib.util.find_spec("uvloop") is not None

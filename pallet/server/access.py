@@ -20,6 +20,8 @@ from pallet.client import AnswerLost, ApiError, Client, Unreachable
 KEPT_SECONDS: Final = 10.0
 KEPT_ANSWERS: Final = 1024
 REVIEW_SECONDS: Final = 10.0
+REVIEW_TRIES: Final = 3
+"""Whoever scrapes comes back soon: better a quick error than a late answer."""
 """How long a caller waits for the API server's answers."""
 
 _WHOSE: Final = "/apis/authentication.k8s.io/v1/tokenreviews"
@@ -152,6 +154,7 @@ class Access:
             path,
             body=encode({"apiVersion": group_version, "kind": kind, "spec": spec}),
             safe=True,  # a review stores nothing
+            tries=REVIEW_TRIES,
             verb="create",
             subject=f"{path.rpartition('/')[2]}.{group_version.partition('/')[0]}",
         )
