@@ -17,6 +17,7 @@ from pallet.framework.interface import Scores
 from pallet.framework.lift import PluginError
 from pallet.framework.memory import FilterMemory, ScoreMemory
 from pallet.framework.profile import Profile
+from pallet.framework.sampling import Sampler
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, Status, unresolvable
 from pallet.framework.stopwatch import Timed, untimed
@@ -57,6 +58,8 @@ class Evaluator:
         self._fleeting_filters = [each for each in self._filters if each.fleeting]
         self._fleeting_scores = [each for each in self._scores if each.fleeting]
         self._kinds: LRUCache[object, PodKind] = LRUCache(_MAX_KINDS)
+        percentage = profile.percentage_of_nodes_to_score
+        self._sampler = None if percentage is None else Sampler(percentage)
 
     def choose(self, state: CycleState, info: PodInfo, only: frozenset[str] | None = None) -> Choice:
         """Pick a node with the highest total among the feasible ones, at random where several have it.
@@ -73,6 +76,8 @@ class Evaluator:
             names = only if names is None else names & only
         if names is None:
             rows, totals = None, self._totals_over_all(state, info)
+            if self._sampler is not None:
+                totals = self._sampler.sample(totals, self._snapshot.table.node_count)
         else:
             rows, totals = self._totals_over(state, info, self._rows(names))
         best = int(totals.max(initial=INFEASIBLE))

@@ -35,6 +35,8 @@ class Profile:
     scheduler_name: str
     plugins: Mapping[str, Plugin]
     queue_sort: QueueSortPlugin
+    percentage_of_nodes_to_score: int | None = None
+    """None for all nodes."""
     pre_enqueue: tuple[PreEnqueuePlugin, ...] = ()
     pre_filter: tuple[PreFilterPlugin, ...] = ()
     filter: tuple[VectorFilterPlugin, ...] = ()
@@ -70,6 +72,7 @@ def build_profile(
         scheduler_name=configuration.scheduler_name,
         plugins=built,
         queue_sort=at(ExtensionPoint.QUEUE_SORT)[0],
+        percentage_of_nodes_to_score=configuration.percentage_of_nodes_to_score,
         pre_enqueue=at(ExtensionPoint.PRE_ENQUEUE),
         pre_filter=at(ExtensionPoint.PRE_FILTER),
         filter=tuple(_vector_filter(plugin) for plugin in at(ExtensionPoint.FILTER)),
