@@ -121,6 +121,7 @@ class Requester:
             seconds = min(seconds, self.fence())
             if seconds <= 0:
                 raise NotLeading(self.address, "")
+        sent = self.server_clock.mark()
         try:
             answer = await self._transport.send(call.method, call.path, call.body, call.content_type, seconds)
         except NotSentError as error:
@@ -129,7 +130,7 @@ class Requester:
             if call.safe:
                 raise Unreachable(self.address, str(error)) from error
             raise AnswerLost(call.verb, call.subject, str(error)) from error
-        self.server_clock.observe(answer.headers.get("date", ""))
+        self.server_clock.observe(answer.headers.get("date", ""), sent)
         if answer.status < 300:
             return answer.body
         refusal = _refusal(answer.status, answer.headers, answer.body, call.verb, call.subject)

@@ -11,64 +11,85 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class Clocks:
-    """A steady clock, and the server's beside it."""
+    """A local clock, and the server's, which is ahead of it by some seconds."""
 
-    def __init__(self) -> None:
-        self.steady = 1000.0
-        self.server = NOON
-        self.clock = ServerClock(lambda: self.steady, lambda: 0.0)
+    def __init__(self, ahead: float = 0.0) -> None:
+        self.local = NOON
+        self.ahead = ahead
+        self.clock = ServerClock(self.seconds)
 
-    def turn(self, seconds: float) -> None:
-        self.steady += seconds
-        self.server += timedelta(seconds=seconds)
-
-    def answer(self, delay: float = 0.0) -> None:
-        date = format_datetime(self.server.replace(microsecond=0), usegmt=True)
-        self.turn(delay)
-        self.clock.observe(date)
+    def seconds(self) -> float:
+        return self.local.timestamp()
 
     @property
-    def behind(self) -> float:
-        return (self.server - self.clock.now()).total_seconds()
+    def server(self) -> datetime:
+        return self.local + timedelta(seconds=self.ahead)
+
+    @property
+    def error(self) -> float:
+        """By how much the learnt time is ahead of the server's."""
+        return (self.clock.now() - self.server).total_seconds()
+
+    def turn(self, seconds: float) -> None:
+        self.local += timedelta(seconds=seconds)
+
+    def ask(self, there: float = 0.01, back: float = 0.01) -> None:
+        """Send a request that is answered after some time."""
+        sent = self.clock.mark()
+        self.turn(there)
+        date = format_datetime(self.server.replace(microsecond=0), usegmt=True)
+        self.turn(back)
+        self.clock.observe(date, sent)
 
 
-@pytest.fixture
-def clocks() -> Clocks:
-    return Clocks()
+def test_before_the_first_answer_it_is_the_local_time() -> None:
+    assert Clocks(5.0).error == -5.0
 
 
-def test_before_the_first_answer_it_is_the_local_time(clocks: Clocks) -> None:
-    assert clocks.clock.now() == datetime.fromtimestamp(0, UTC)
+@pytest.mark.parametrize("delay", [0.0, 0.3, 2.5])
+def test_a_local_clock_that_may_be_right_is_never_corrected(delay: float) -> None:
+    clocks = Clocks(0.0)
+    for _ in range(50):
+        clocks.turn(0.37)
+        clocks.ask(delay, delay)
+        assert clocks.error == 0.0
 
 
-def test_it_follows_the_server_and_not_the_local_clock(clocks: Clocks) -> None:
-    clocks.answer()
-    clocks.turn(90.0)
-    assert clocks.behind == 0.0
+@pytest.mark.parametrize("ahead", [-3600.0, -2.2, 2.2, 7.9, 3600.0])
+def test_a_wrong_one_is_corrected_and_spans_are_never_cut_short(ahead: float) -> None:
+    clocks = Clocks(ahead)
+    errors = []
+    for _ in range(100):
+        clocks.turn(0.137)
+        clocks.ask()
+        errors.append(clocks.error)
+    assert all(-0.001 <= error <= 1.03 for error in errors)
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.1
 
 
-def test_it_is_never_ahead_and_gets_better_with_each_answer(clocks: Clocks) -> None:
-    behind = []
-    for _ in range(20):
-        clocks.turn(0.73)
-        clocks.answer(delay=0.01)
-        behind.append(clocks.behind)
-    assert all(0.0 <= each <= 1.01 for each in behind)
-    assert behind == sorted(behind, reverse=True)
-    assert behind[-1] < 0.1
+@pytest.mark.parametrize("step", [-30.0, 30.0])
+def test_a_clock_that_was_set_is_noticed_with_the_next_answer(step: float) -> None:
+    clocks = Clocks()
+    clocks.ask()
+    clocks.turn(1.5)
+    clocks.ahead += step
+    clocks.ask()
+    assert 0.0 <= clocks.error <= 1.03
 
 
-def test_what_was_learnt_long_ago_does_not_count_any_more(clocks: Clocks) -> None:
-    clocks.answer()
-    clocks.server -= timedelta(seconds=30)  # it was set back
-    for _ in range(3):
-        clocks.turn(WINDOW_SECONDS + 1)
-        clocks.answer()
-    assert 0.0 <= clocks.behind <= 1.0
+def test_drift_is_followed() -> None:
+    clocks = Clocks(10.0)
+    for _ in range(100):
+        clocks.turn(WINDOW_SECONDS / 5)
+        clocks.ahead += 0.01
+        clocks.ask()
+    assert abs(clocks.error) < 1.03
 
 
 @pytest.mark.parametrize("date", ["", "yesterday"])
-def test_a_header_that_is_no_date_changes_nothing(clocks: Clocks, date: str) -> None:
-    clocks.answer()
-    clocks.clock.observe(date)
-    assert clocks.behind == 0.0
+def test_a_header_that_is_no_date_changes_nothing(date: str) -> None:
+    clocks = Clocks()
+    clocks.ask()
+    clocks.clock.observe(date, clocks.clock.mark())
+    assert clocks.error == 0.0
