@@ -21,38 +21,7 @@ from pallet.config.schema import (
     PluginRef,
     Section,
 )
-from tests.config.documents import V1, configuration
-
-ORIGINAL = """\
-apiVersion: kubescheduler.config.k8s.io/v1beta2
-kind: KubeSchedulerConfiguration
-leaderElection:
-  leaderElect: false
-profiles:
-- schedulerName: podset-planner-scheduler
-  plugins:
-    preFilter:
-      enabled:
-      - name: PodSetPlanner
-    preScore:
-      enabled:
-      - name: PodSetPlanner
-    score:
-      enabled:
-      - name: PodSetPlanner
-    reserve:
-      enabled:
-      - name: PodSetPlanner
-    postFilter:
-      enabled:
-      - name: PodSetPlanner
-  pluginConfig:
-  - name: PodSetPlanner
-    args:
-      debug: true
-      callTimeout: 15s
-      updatePeriod: 30s
-"""
+from tests.config.documents import ORIGINAL, V1, configuration
 
 
 def test_no_file_is_one_profile_with_defaults() -> None:

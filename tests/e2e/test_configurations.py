@@ -6,44 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.config.documents import ORIGINAL
 from tests.e2e.workload import Workload
 from tests.running import configuration, running
 
 pytestmark = pytest.mark.e2e
-
-ORIGINAL = """\
-apiVersion: kubescheduler.config.k8s.io/v1beta2
-kind: KubeSchedulerConfiguration
-leaderElection:
-  leaderElect: false
-profiles:
-  - schedulerName: podset-planner-scheduler
-    plugins:
-      preFilter:
-        enabled:
-          - name: PodSetPlanner
-      preScore:
-        enabled:
-          - name: PodSetPlanner
-      score:
-        enabled:
-          - name: PodSetPlanner
-      reserve:
-        enabled:
-          - name: PodSetPlanner
-      postFilter:
-        enabled:
-          - name: PodSetPlanner
-    pluginConfig:
-      - name: PodSetPlanner
-        args:
-          debug: true
-          callTimeout: 15s
-          updatePeriod: 5s
-          # Not in the original; without it the planner would take a port of this machine.
-          planner:
-            address: ""
-"""
 
 
 def test_the_configuration_of_the_original_starts_and_gates(
@@ -51,6 +18,8 @@ def test_the_configuration_of_the_original_starts_and_gates(
 ) -> None:
     workload.pool.add(1)
     config: dict[str, Any] = yaml.safe_load(ORIGINAL)
+    # Not in the original; without it the planner would take a port of this machine.
+    config["profiles"][0]["pluginConfig"][0]["args"]["planner"] = {"address": ""}
     with running(workload.control_plane, config, kubeconfig=service_account):
         workload.add_trigger("web", "Planning")
         workload.add_pods("a b", "web")
