@@ -39,7 +39,6 @@ MAX_BINDINGS = 256
 SLICE_SECONDS = 0.005
 """How long decisions go on before the event loop's other work has its turn."""
 
-NO_NODES = "no nodes available to schedule pods"
 
 _ONE_ROW = np.zeros(1, np.intp)
 
@@ -161,10 +160,6 @@ class Scheduler:
 
         The room that is kept for the pod itself is free to it, and kept on if it fails.
         """
-        if not self._cache.snapshot.table.node_count:
-            self._report(queued, "unschedulable", UNSCHEDULABLE, NO_NODES)
-            self._queue.refuse(queued, frozenset())
-            return None
         evaluator = self._evaluators[queued.pod.spec.scheduler_name]
         state = CycleState()
         kept = self._cache.unreserve(queued.uid)
@@ -237,7 +232,8 @@ class Scheduler:
     def _refuse(self, queued: QueuedPod, state: CycleState, profile: Profile, choice: Choice) -> None:
         """No node is feasible: ask the post-filter plugins, say why, and wait for something to help."""
         details: list[str] = []
-        for plugin in profile.post_filter:
+        # Without any nodes nobody refused, and so there is nothing to be done about it.
+        for plugin in profile.post_filter if choice.refusals else ():
             _, status = plugin.post_filter(state, queued.info, choice.refusals)
             details += [reason for reason in status.reasons if reason]
         message = " ".join(filter(None, (choice.message, ", ".join(details))))
