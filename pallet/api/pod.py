@@ -105,6 +105,108 @@ class SchedulingGate(msgspec.Struct, frozen=True, gc=False):
     name: str
 
 
+class TopologySpreadConstraint(msgspec.Struct, frozen=True, gc=False, rename="camel", cache_hash=True):
+    """How evenly pods are to be spread over the domains of a topology key."""
+
+    max_skew: int
+    topology_key: str
+    when_unsatisfiable: str = "DoNotSchedule"
+    label_selector: LabelSelector | None = None
+    min_domains: int | None = None
+    node_affinity_policy: str = "Honor"
+    node_taints_policy: str = "Ignore"
+    match_label_keys: tuple[str, ...] = ()
+
+
+class ClaimVolume(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """A volume that a PersistentVolumeClaim of the pod's namespace stands for."""
+
+    claim_name: str
+    read_only: bool = False
+
+
+class EphemeralVolume(msgspec.Struct, frozen=True, gc=False):
+    """A volume with a claim of its own, made for the pod and named `<pod>-<volume>`."""
+
+
+class GCEDisk(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """A disk of GCE."""
+
+    pd_name: str
+    read_only: bool = False
+
+
+class AWSDisk(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """A disk of AWS."""
+
+    volume_id: str = msgspec.field(name="volumeID")
+    read_only: bool = False
+
+
+class AzureDisk(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """A disk of Azure."""
+
+    disk_name: str
+
+
+class CinderDisk(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """A disk of OpenStack."""
+
+    volume_id: str = msgspec.field(name="volumeID")
+
+
+class ISCSIVolume(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """A disk reached over iSCSI."""
+
+    iqn: str
+    lun: int = 0
+    target_portal: str = ""
+    read_only: bool = False
+
+
+class RBDVolume(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """An image of Ceph."""
+
+    monitors: tuple[str, ...]
+    image: str
+    pool: str = "rbd"
+    read_only: bool = False
+
+
+class InlineCSIVolume(msgspec.Struct, frozen=True, gc=False):
+    """A volume that a CSI driver makes for the pod, without a claim."""
+
+    driver: str
+
+
+class ImageVolume(msgspec.Struct, frozen=True, gc=False):
+    """An image, mounted as a volume."""
+
+    reference: str = ""
+
+
+class Volume(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """A volume, as far as its kind matters to placement; all are None for other kinds."""
+
+    name: str = ""
+    persistent_volume_claim: ClaimVolume | None = None
+    ephemeral: EphemeralVolume | None = None
+    gce_persistent_disk: GCEDisk | None = None
+    aws_elastic_block_store: AWSDisk | None = None
+    azure_disk: AzureDisk | None = None
+    cinder: CinderDisk | None = None
+    iscsi: ISCSIVolume | None = None
+    rbd: RBDVolume | None = None
+    csi: InlineCSIVolume | None = None
+    image: ImageVolume | None = None
+
+
+class PodResourceClaim(msgspec.Struct, frozen=True, gc=False):
+    """A claim on devices (dynamic resource allocation)."""
+
+    name: str
+
+
 class PodSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """The fields of core/v1 PodSpec that placement depends on."""
 
@@ -121,6 +223,9 @@ class PodSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     tolerations: tuple[Toleration, ...] = ()
     scheduling_gates: tuple[SchedulingGate, ...] = ()
     host_network: bool = False
+    topology_spread_constraints: tuple[TopologySpreadConstraint, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    resource_claims: tuple[PodResourceClaim, ...] = ()
 
 
 class PodCondition(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -140,6 +245,7 @@ class PodStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     phase: str = ""
     conditions: tuple[PodCondition, ...] = ()
     nominated_node_name: str = ""
+    start_time: datetime | None = None
 
 
 class Pod(msgspec.Struct, frozen=True, gc=False):

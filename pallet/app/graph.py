@@ -89,7 +89,7 @@ class Graph:
             self.pod_sets.listen_to_sets()
         ClusterHandlers(
             self.cache, self.queue, waiting, self.conditions, self.metrics, self.profiles
-        ).register(self.informers)
+        ).register(self.informers, self.queue.asks_for())
         if self.pod_sets:
             self.pod_sets.listen_to_nodes()
         self.started = False

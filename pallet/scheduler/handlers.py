@@ -1,12 +1,22 @@
 """What the informers tell, brought to the cache and to the queue."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from time import perf_counter
 from typing import Any
 
 from pallet.api.core import NAMESPACES, Namespace
 from pallet.api.node import NODES, Node
 from pallet.api.pod import PODS, Pod
+from pallet.api.resource import Resource
+from pallet.api.storage import (
+    CSI_DRIVERS,
+    CSI_NODES,
+    CSI_STORAGE_CAPACITIES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    STORAGE_CLASSES,
+    VOLUME_ATTACHMENTS,
+)
 from pallet.cache.cache import Cache, Hold
 from pallet.framework.events import (
     ASSIGNED_POD_ADD,
@@ -31,6 +41,17 @@ from pallet.scheduler.queue import SchedulingQueue
 
 NAMESPACE_CHANGE = ClusterEvent(EventResource.NAMESPACE, Action.ALL, "NamespaceUpdate")
 
+WATCHED_FOR_HINTS: Mapping[EventResource, Resource[Any]] = {
+    EventResource.PERSISTENT_VOLUME: PERSISTENT_VOLUMES,
+    EventResource.PERSISTENT_VOLUME_CLAIM: PERSISTENT_VOLUME_CLAIMS,
+    EventResource.STORAGE_CLASS: STORAGE_CLASSES,
+    EventResource.CSI_NODE: CSI_NODES,
+    EventResource.CSI_DRIVER: CSI_DRIVERS,
+    EventResource.CSI_STORAGE_CAPACITY: CSI_STORAGE_CAPACITIES,
+    EventResource.VOLUME_ATTACHMENT: VOLUME_ATTACHMENTS,
+}
+"""Collections that the cache does not hold: the queue hears of them where a plugin asks for it."""
+
 
 class ClusterHandlers:
     """Keeps cache and queue in step with the API: the cache hears of everything before the queue does.
@@ -54,8 +75,11 @@ class ClusterHandlers:
         self._durations = metrics.event_handling_duration_seconds
         self._scheduler_names = frozenset(scheduler_names)
 
-    def register(self, informers: InformerFactory) -> None:
-        """Listen to pods, nodes and namespaces."""
+    def register(self, informers: InformerFactory, asked_for: Collection[EventResource] = ()) -> None:
+        """Listen to pods, nodes and namespaces, and to those of the other resources that are asked for."""
+        for resource, collection in WATCHED_FOR_HINTS.items():
+            if resource in asked_for:
+                informers.informer(collection).add_handler(self._mover(resource))
         informers.informer(NODES).add_handler(
             Handler(
                 on_add=self._timed(self.add_node),
@@ -167,6 +191,23 @@ class ClusterHandlers:
 
     def _is_ours(self, pod: Pod) -> bool:
         return pod.spec.scheduler_name in self._scheduler_names
+
+    def _mover(self, resource: EventResource) -> Handler[Any]:
+        """Handlers that tell the queue of what happens to the objects of one resource."""
+        name = resource.value
+        added = ClusterEvent(resource, Action.ADD, f"{name}Add")
+        updated = ClusterEvent(resource, Action.UPDATE, f"{name}Update")
+        deleted = ClusterEvent(resource, Action.DELETE, f"{name}Delete")
+
+        def move(event: ClusterEvent, old: object, new: object) -> ClusterEvent:
+            self._queue.move(event, old, new)
+            return event
+
+        return Handler(
+            on_add=self._timed(lambda new: move(added, None, new)),
+            on_update=self._timed(lambda old, new: move(updated, old, new)),
+            on_delete=self._timed(lambda old: move(deleted, old, None)),
+        )
 
     def _timed(self, handle: Callable[..., ClusterEvent | None]) -> Callable[..., None]:
         def timed(*objects: Any) -> None:

@@ -22,6 +22,15 @@ class Hints:
         self._durations = metrics.queueing_hint_execution_duration_seconds
         self._clock = clock
 
+    def resources(self) -> frozenset[EventResource]:
+        """All resources that some plugin wants to hear of."""
+        return frozenset(
+            interest.event.resource
+            for by_plugin in self._interests.values()
+            for interests in by_plugin.values()
+            for interest in interests
+        )
+
     def matching(self, scheduler_name: str, plugin: str, event: ClusterEvent) -> Sequence[EventInterest]:
         """The interests of a plugin that cover an event."""
         interests = self._interests[scheduler_name].get(plugin, _ANYTHING)

@@ -29,6 +29,7 @@ from pallet.framework.events import (
     SCHEDULE_ATTEMPT_FAILURE,
     UNSCHEDULABLE_TIMEOUT,
     ClusterEvent,
+    EventResource,
     pod_update,
 )
 from pallet.framework.metrics import Metrics
@@ -120,6 +121,10 @@ class SchedulingQueue:
         if queued is not None:
             self._blame(queued, frozenset())
         self._in_flight.end(uid)
+
+    def asks_for(self) -> frozenset[EventResource]:
+        """The resources whose events can help pods of some profile."""
+        return self._hints.resources()
 
     def pop(self) -> QueuedPod | None:
         """Take the next pod, whose cycle begins with this; None when nothing waits.

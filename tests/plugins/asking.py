@@ -16,7 +16,7 @@ from pallet.framework.interface import ALL_ROWS
 from pallet.framework.registry import PluginFactory
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, Status
-from tests.profiles import make_handle
+from tests.profiles import Objects, make_handle
 
 
 class Asked:
@@ -30,6 +30,7 @@ class Asked:
         *,
         namespaces: Mapping[str, Mapping[str, str]] | None = None,
         args: Mapping[str, Any] | None = None,
+        objects: Objects | None = None,
     ) -> None:
         self.cache = Cache()
         for node in nodes:
@@ -38,7 +39,8 @@ class Asked:
             self.cache.put_pod(pod)
         for name, labels in (namespaces or {}).items():
             self.cache.set_namespace(name, Labels(labels))
-        self.plugin = PluginFactory.of(kind).build(dict(args or {}), FieldPath(), make_handle(self.cache))
+        handle = make_handle(self.cache, objects)
+        self.plugin = PluginFactory.of(kind).build(dict(args or {}), FieldPath(), handle)
 
     def statuses(self, pod: Pod) -> dict[str, Status | None]:
         """What the filter says about each node; None where the pod passes."""
