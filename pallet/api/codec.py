@@ -7,15 +7,18 @@ from typing import Any, TypeVar
 import msgspec
 
 from pallet.api.labels import Labels
-from pallet.api.meta import ObjectList, WatchEvent
+from pallet.api.meta import ObjectList, ObjectMeta, WatchEvent
+from pallet.api.whole import WholeObject
 
 T = TypeVar("T")
 
 
 def decode_hook(kind: type, value: Any) -> Any:
-    """Build the types that msgspec does not know: Labels from a JSON object."""
+    """Build the types that msgspec does not know: Labels, and objects that are kept whole."""
     if kind is Labels:
         return Labels(value)
+    if issubclass(kind, WholeObject):
+        return kind(msgspec.convert(value["metadata"], ObjectMeta, dec_hook=decode_hook), value)
     raise NotImplementedError(f"cannot decode {kind.__name__}")
 
 

@@ -8,10 +8,18 @@ from msgspec.structs import fields, replace
 from pallet.config.decode import decode
 from pallet.config.errors import ConfigError, FieldPath, fail, refuse
 from pallet.config.reader import read
-from pallet.config.schema import KIND, VERSIONS, KubeSchedulerConfiguration, Profile, Section
+from pallet.config.schema import (
+    KIND,
+    VERSIONS,
+    KubeSchedulerConfiguration,
+    PluginConfig,
+    Profile,
+    Section,
+)
 from pallet.config.validate import mistakes_in
 
 DEFAULT_SCHEDULER_NAME = "default-scheduler"
+NODE_RESOURCES_FIT = "NodeResourcesFit"
 
 AnySection = TypeVar("AnySection", bound=Section)
 
@@ -80,7 +88,28 @@ def _complete(
         extenders=tuple(map(_zero_is_default, configuration.extenders)),
     )
     refuse(mistakes_in(configuration))
-    return configuration
+    ignored = [
+        resource.name
+        for extender in configuration.extenders
+        for resource in extender.managed_resources
+        if resource.ignored_by_scheduler
+    ]
+    profiles = tuple(_ignoring(profile, ignored) for profile in configuration.profiles)
+    return replace(configuration, profiles=profiles) if ignored else configuration
+
+
+def _ignoring(profile: Profile, resources: list[str]) -> Profile:
+    """Have a profile leave to the extenders what they manage and want to be ignored."""
+    configs = {config.name: config for config in profile.plugin_config}
+    fit = configs.get(NODE_RESOURCES_FIT) or PluginConfig(
+        name=NODE_RESOURCES_FIT, path=profile.path.field("pluginConfig")
+    )
+    given = fit.args.get("ignoredResources", [])
+    if isinstance(given, list):  # otherwise whoever reads the arguments says what is wrong
+        configs[NODE_RESOURCES_FIT] = replace(
+            fit, args={**fit.args, "ignoredResources": [*given, *resources]}
+        )
+    return replace(profile, plugin_config=tuple(configs.values()))
 
 
 def _profiles(configuration: KubeSchedulerConfiguration) -> tuple[Profile, ...]:

@@ -300,3 +300,34 @@ def test_any_configuration_is_valid_or_refused(body: dict[str, object], profiles
 def test_any_text_is_valid_or_refused(text: str) -> None:
     is_valid_or_refused(text)
     is_valid_or_refused(V1 + text)
+
+
+EXTENDERS = """\
+extenders:
+- urlPrefix: http://x
+  managedResources:
+  - {name: example.com/seen}
+  - {name: example.com/gpu, ignoredByScheduler: true}
+"""
+
+
+@pytest.mark.parametrize(
+    ("profiles", "args"),
+    [
+        ("", {"ignoredResources": ["example.com/gpu"]}),
+        (
+            "profiles: [{pluginConfig: [{name: NodeResourcesFit, args: {ignoredResources: [a.com/b]}}]}]",
+            {"ignoredResources": ["a.com/b", "example.com/gpu"]},
+        ),
+        (
+            "profiles: [{pluginConfig: [{name: NodeResourcesFit, args: {ignoredResources: 1}}]}]",
+            {"ignoredResources": 1},
+        ),
+    ],
+    ids=["no arguments", "others are ignored too", "wrong arguments are left to the plugin"],
+)
+def test_what_an_extender_manages_and_wants_ignored_is_ignored_by_the_fit(
+    profiles: str, args: dict[str, object]
+) -> None:
+    [profile] = configuration(EXTENDERS + profiles).profiles
+    assert profile.args_of("NodeResourcesFit")[0] == args

@@ -8,7 +8,7 @@ from pallet.api.pod import Pod
 from pallet.client.errors import AnswerLost, ApiError, Unreachable
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status
-from pallet.plugins import default_binder as module
+from pallet.plugins import binding_outcome as module
 from pallet.plugins.default_binder import DefaultBinder
 from tests.builders import make_pod
 from tests.profiles import make_handle

@@ -1,0 +1,45 @@
+"""An extender as somebody else would write one: a small web service, in a real server on loopback."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+
+class Service:
+    """Answers each verb with what it was given, and keeps what it was asked."""
+
+    def __init__(self, answers: Mapping[str, Any]) -> None:
+        self.answers = dict(answers)
+        self.asked: list[tuple[str, Any]] = []
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request; a number stands for a status without a body, bytes for a raw body."""
+        verb = request.match_info["verb"]
+        self.asked.append((verb, await request.json()))
+        answer = self.answers[verb]
+        if isinstance(answer, int):
+            return web.Response(status=answer)
+        if isinstance(answer, bytes):
+            return web.Response(body=answer)
+        return web.json_response(answer)
+
+
+@asynccontextmanager
+async def serving(answers: Mapping[str, Any]) -> AsyncIterator[Service]:
+    """A service that is up until the block is left."""
+    service = Service(answers)
+    application = web.Application()
+    application.router.add_post("/scheduler/{verb}", service.handle)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        service.url = f"http://{host}:{port}/scheduler"
+        yield service
+    finally:
+        await runner.cleanup()
