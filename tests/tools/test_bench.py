@@ -1,25 +1,32 @@
-"""The benchmark's parts that need no cluster."""
+"""The benchmark's figures and tables, from what was seen."""
 
 import json
 import platform
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
+from dataclasses import asdict, replace
 
 import pytest
 
-from tools.bench import machine, report
+from tools.bench import machine, plot, report, switch
 from tools.bench.contenders import CONTENDERS
+from tools.bench.measures import Measures, Round, measure
+from tools.bench.memory import Start
+from tools.bench.memory import table as memory_table
 from tools.bench.observer import Binding, Event, Observation
-from tools.bench.podsets import Latencies
-from tools.bench.report import Spread
-from tools.bench.throughput import Measures, Round, measure
-from tools.bench.usage import Meter, cpu_seconds, peak_bytes
-from tools.bench.workload import faults
+from tools.bench.report import METRICS
+from tools.bench.rules import Quality
+from tools.bench.switch import Latencies
+from tools.bench.tables import Spread, aligned, markdown
+from tools.bench.usage import Meter, cpu_seconds, peak_bytes, resident_bytes
 
+SPEED = METRICS[0]
 MEASURES = Measures(
     pods_per_second=100.0,
     pods_per_second_with_events=80.0,
-    last_event_seconds=3.0,
+    latency_p50_seconds=2.0,
+    latency_p99_seconds=4.0,
     cpu_ms_per_pod=0.5,
     peak_mib=64.0,
     start_seconds=1.5,
@@ -28,13 +35,14 @@ MEASURES = Measures(
     etcd_cpu_ms_per_pod=0.4,
     events=300,
     nodes_used=300,
-    most_pods_on_a_node=1,
+    cpu_deviation=1.5,
+    zone_skew=None,
+    evicted=None,
 )
 
 
-def a_round(number: int, contender: str, pods_per_second: float) -> Round:
-    measures = {field: getattr(MEASURES, field) for field in MEASURES.__slots__}
-    return Round(number, contender, Measures(**{**measures, "pods_per_second": pods_per_second}), [])
+def a_round(number: int, contender: str, speed: float, workload: str = "plain", nodes: int = 500) -> Round:
+    return Round(workload, nodes, 300, number, contender, replace(MEASURES, pods_per_second=speed), [])
 
 
 ROUNDS = [
@@ -45,6 +53,12 @@ ROUNDS = [
     a_round(3, "kube-scheduler", 300.0),
     a_round(3, "pallet", 1500.0),
 ]
+NO_FIGURES = Round("plain", 500, 300, 1, "pallet", None, ["3 of 3 pods were not bound"])
+
+
+def cells(line: str) -> list[str]:
+    """The cells of a line of a markdown table."""
+    return [cell.strip() for cell in line.strip("|").split("|")]
 
 
 @pytest.mark.parametrize(
@@ -77,9 +91,10 @@ def test_the_meter_counts_children_and_outlives_the_process() -> None:
     with Meter({"child": child.pid}) as meter:
         assert child.stdout is not None
         child.stdout.readline()
+        resident = resident_bytes(child.pid)
     child.communicate(b"\n")
     assert meter.cpu_seconds("child", 0.0, float("inf")) >= 0.25
-    assert meter.peak_bytes["child"] > 1024**2
+    assert meter.peak_bytes["child"] >= resident > 1024**2
 
 
 @pytest.mark.parametrize(
@@ -93,50 +108,96 @@ def test_the_meter_counts_children_and_outlives_the_process() -> None:
 def test_a_spread_is_the_median_the_lowest_and_the_highest(
     values: list[float], decimals: int, text: str
 ) -> None:
-    spread = Spread.of(values)
-    assert spread is not None
-    assert spread.text(decimals) == text
+    assert Spread.of(values).text(decimals) == text
+
+
+def test_columns_are_as_wide_as_their_widest_cell() -> None:
+    lines = [["head", "n"], ["a", "100"]]
+    assert aligned(lines) == "head    n\na     100"
+    assert markdown(lines).splitlines() == ["| head |   n |", "| ---- | --: |", "| a    | 100 |"]
 
 
 def test_ratios_are_formed_round_by_round() -> None:
-    ratios = report.ratios(ROUNDS)
     # The ratio of the medians would be 1.5.
-    assert ratios["pallet / kube-scheduler"]["pods_per_second"] == Spread(3.0, 1.0, 5.0)
-    assert list(ratios) == ["pallet / kube-scheduler"]
+    assert report.ratio(ROUNDS, "pallet", "kube-scheduler", SPEED) == Spread(3.0, 1.0, 5.0)
 
 
 def test_a_round_without_figures_is_left_out() -> None:
-    rounds = [*ROUNDS[2:], Round(1, "pallet", None, ["3 of 3 pods were not bound"])]
-    assert report.figures(rounds)["pallet"]["pods_per_second"] == Spread(850.0, 200.0, 1500.0)
-    assert report.ratios(rounds)["pallet / kube-scheduler"]["pods_per_second"] == Spread(3.0, 1.0, 5.0)
+    rounds = [*ROUNDS[2:], NO_FIGURES]
+    assert report.spread(rounds, "pallet", SPEED) == Spread(850.0, 200.0, 1500.0)
+    assert report.ratio(rounds, "pallet", "kube-scheduler", SPEED) == Spread(3.0, 1.0, 5.0)
 
 
-def test_the_table_has_a_column_for_each_contender() -> None:
-    lines = report.table("3 rounds", report.figures(ROUNDS)).splitlines()
-    assert lines[0].split() == ["3", "rounds", "kube-scheduler", "pallet"]
-    assert lines[1].split("  ")[0] == "pods/s, first to last binding"
-    assert lines[1].endswith("200 (100-300)  300 (200-1,500)")
-    assert len({len(line) for line in lines}) == 1
+def test_a_turn_in_a_line_says_what_was_wrong() -> None:
+    assert report.line(ROUNDS[1]) == "plain, 500 nodes, 300 pods, round 1, pallet: 300 pods/s"
+    assert report.line(NO_FIGURES).endswith("pallet: nothing; 3 of 3 pods were not bound")
 
 
-def test_a_table_without_any_figure_is_its_head() -> None:
-    rounds = [Round(1, "pallet", None, ["3 of 3 pods were not bound"])]
-    assert report.table("", report.figures(rounds)).split() == ["pallet"]
+def test_a_table_has_a_line_for_each_workload_and_a_column_for_each_contender_and_ratio() -> None:
+    rounds = [*ROUNDS, a_round(1, "pallet", 50.0, "affinity")]
+    speeds, *_ = report.tables(rounds).split("\n\n")
+    head, _, plain, affinity = map(cells, speeds.splitlines())
+    assert head[1:] == ["kube-scheduler", "pallet", "pallet / kube-scheduler"]
+    assert plain == ["plain (300 pods)", "200 (100-300)", "300 (200-1,500)", "3.00 (1.00-5.00)"]
+    assert affinity == ["affinity (300 pods)", "-", "50", "-"]
+
+
+def test_what_nobody_has_a_figure_for_has_no_table() -> None:
+    assert report.tables([NO_FIGURES]).strip() == ""
+    assert "skew" not in report.tables(ROUNDS)
+
+
+def test_each_number_of_nodes_has_tables_of_its_own() -> None:
+    text = report.tables([*ROUNDS, a_round(1, "pallet", 50.0, nodes=1000)])
+    assert text.count("pods/s, to the last binding") == 2
+
+
+def test_sets_are_said_to_be_compared_with_pods_without() -> None:
+    assert report.SETS_NOTE in report.tables([a_round(1, "pallet", 1.0, "podsets")])
+    assert report.SETS_NOTE not in report.tables(ROUNDS)
+
+
+def test_figures_are_json() -> None:
+    written = json.loads(json.dumps({"rounds": [asdict(each) for each in ROUNDS], **_by_name(ROUNDS)}))
+    assert written["rounds"][1]["measures"]["pods_per_second"] == 300.0
+    assert written["pallet"]["pods_per_second"] == {"median": 300.0, "lowest": 200.0, "highest": 1500.0}
+    assert written["pallet / kube-scheduler"]["pods_per_second"]["median"] == 3.0
+    assert "nodes_used" not in written["pallet / kube-scheduler"]
+
+
+def _by_name(rounds: list[Round]) -> dict[str, dict[str, object]]:
+    return {figure["of"]: figure for figure in report.figures(rounds)}
+
+
+def test_the_plot_has_bars_for_each_number_of_nodes_and_a_line_for_each_workload() -> None:
+    rounds = [*ROUNDS, a_round(1, "pallet", 50.0, "affinity"), a_round(1, "pallet", 10.0, nodes=100)]
+    svg = plot.plot(rounds)
+    names = [element.tag.rpartition("}")[2] for element in ET.fromstring(svg).iter()]  # noqa: S314  # our own
+    background, of_100_nodes, of_500_nodes, lines = 1, 1 + 1, 2 + 4, 2
+    assert names.count("rect") == background + of_100_nodes + of_500_nodes + lines
+    assert names.count("polyline") == 2
+    assert names.count("circle") == 3
+
+
+def test_nothing_can_be_plotted() -> None:
+    ET.fromstring(plot.plot([]))  # noqa: S314  # our own
 
 
 def test_latencies_become_a_table() -> None:
     two, none = Latencies("two pods", [30.0, 10.0, 20.4]), Latencies("many pods", [], ["wrong"])
-    lines = report.latency_table([two, none]).splitlines()
-    assert lines[1].split() == ["two", "pods", "20", "(10-30)", "3"]
-    assert lines[2].split() == ["many", "pods", "-", "0"]
+    lines = switch.table([two, none]).splitlines()
+    assert cells(lines[2]) == ["two pods", "20 (10-30)", "3"]
+    assert cells(lines[3]) == ["many pods", "-", "0"]
 
 
-def test_the_document_is_json() -> None:
-    document = report.document({"cores": "2"}, {"pods": 300}, ROUNDS, [Latencies("two pods", [30.0])])
-    written = json.loads(json.dumps(document))
-    assert written["rounds"][1]["measures"]["pods_per_second"] == 300.0
-    assert written["figures"]["pallet"]["pods_per_second"]["median"] == 300.0
-    assert written["podsets"] == [{"title": "two pods", "milliseconds": [30.0], "faults": []}]
+def test_starts_become_a_table() -> None:
+    starts = [
+        Start("kube-scheduler", 1, 5.0, 6.0, 4.0, 900.0, 800.0),
+        Start("pallet", 1, 2.0, 3.0, 1.0, 90.0, 80.0),
+    ]
+    lines = memory_table("beside pods", starts).splitlines()
+    assert cells(lines[0]) == ["beside pods", "kube-scheduler", "pallet"]
+    assert cells(lines[2]) == ["start to /readyz ok, s", "5.0", "2.0"]
 
 
 def observation(*nodes: str) -> Observation:
@@ -156,38 +217,34 @@ class SteadyMeter(Meter):
         return 2 * (until - since)
 
 
+QUALITY = Quality(nodes_used=2, cpu_deviation=0.5, zone_skew=1)
+
+
 def test_measures_are_derived_from_what_was_seen() -> None:
-    seen = observation("a", "b", "a")
-    measures = measure(7.0, seen, {"p0": "a", "p1": "b", "p2": "a"}, SteadyMeter())
+    measures = measure(7.0, observation("a", "b", "a"), 4, SteadyMeter(), QUALITY)
     assert measures is not None
     assert measures.pods_per_second == 1.0
     assert measures.pods_per_second_with_events == pytest.approx(0.8)
-    assert measures.cpu_ms_per_pod == pytest.approx(2 * 2500 / 3)
+    assert measures.latency_p50_seconds == 4.0
+    assert measures.latency_p99_seconds == pytest.approx(4.98)
+    assert measures.cpu_ms_per_pod == pytest.approx(2 * 2500 / 4)
     assert (measures.start_seconds, measures.start_cpu_seconds) == (3.0, 6.0)
-    assert (measures.events, measures.nodes_used, measures.most_pods_on_a_node) == (3, 2, 2)
+    assert (measures.events, measures.nodes_used, measures.zone_skew) == (3, 2, 1)
     assert measures.peak_mib == 3.0
 
 
+def test_work_begins_with_the_first_event_where_that_comes_first() -> None:
+    seen = observation("a", "b", "a")
+    measures = measure(
+        7.0, replace(seen, events=(Event(8.0, "FailedScheduling"), *seen.events)), 3, SteadyMeter(), QUALITY
+    )
+    assert measures is not None
+    assert measures.pods_per_second == 0.5
+    assert measures.start_seconds == 1.0
+
+
 def test_one_binding_makes_no_rate() -> None:
-    assert measure(7.0, observation("a"), {"p0": "a"}, SteadyMeter()) is None
-
-
-@pytest.mark.parametrize(
-    ("nodes", "seen", "found"),
-    [
-        ({"p0": "a", "p1": "b"}, observation("a", "b"), []),
-        ({"p0": "a", "p1": ""}, observation("a"), ["1 of 2 pods were not bound"]),
-        ({"p0": "a", "p1": "a"}, observation("a", "a"), ["1 nodes have more pods than fit"]),
-        (
-            {"p0": "a", "p1": "b"},
-            Observation((Binding(1, "p0", "c"), Binding(2, "p0", "a"), Binding(3, "p1", "b")), ()),
-            ["1 pods were seen on more than one node"],
-        ),
-    ],
-    ids=["right", "not bound", "overcommitted", "moved"],
-)
-def test_a_wrong_result_is_seen(nodes: dict[str, str], seen: Observation, found: list[str]) -> None:
-    assert faults(2, nodes, seen, pods_per_node=1) == found
+    assert measure(7.0, observation("a"), 1, SteadyMeter(), QUALITY) is None
 
 
 @pytest.mark.parametrize(

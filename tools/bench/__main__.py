@@ -1,89 +1,76 @@
 """`python -m tools.bench`: measure, print tables, and with --out write everything as JSON.
 
-Ends with status 1 where a result is wrong: a pod that is not bound, a node with more than fits.
+Ends with status 1 where a result is wrong: a pod that is not bound, a rule that is broken.
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from tools.bench import machine, report
+from tools.bench import decide, drain, machine, memory, switch
 from tools.bench.contenders import CONTENDERS
 from tools.bench.observer import ObserverError
-from tools.bench.podsets import Latencies, measure_sets
-from tools.bench.throughput import Round, run_rounds
-from tools.bench.usage import wait_until_quiet
-from tools.controlplane import ApiError, ControlPlane, numbered
+from tools.bench.workloads import WORKLOADS
+from tools.controlplane import ApiError
 from tools.controlplane.binaries import MissingBinaryError
 from tools.controlplane.build import BuildError
 from tools.controlplane.processes import StartError
 
-DELETE_WORKERS = "--delete-collection-workers=16"  # for the cleaning between rounds
+Outcome = tuple[dict[str, Any], list[str]]
+"""What a part found, for the JSON file, and what was wrong, which it has printed."""
 
 
 def main() -> int:
-    """Run the benchmark and return its exit status."""
+    """Run the parts asked for and return the exit status."""
     arguments = _parser().parse_args()
     described = machine.describe()
-    print("\n".join(f"{name}: {value}" for name, value in described.items()), end="\n\n")
+    print("\n".join(f"{name}: {value}" for name, value in described.items()), end="\n\n", flush=True)
+    document: dict[str, Any] = {"machine": described}
+    faults: list[str] = []
     try:
-        rounds = [] if arguments.podsets else _throughput(arguments)
-        latencies = [] if arguments.throughput else _podsets()
+        for part in _parts(arguments):
+            found, wrong = part(arguments)
+            document.update(found)
+            faults += wrong
     except (ApiError, StartError, ObserverError, TimeoutError, MissingBinaryError, BuildError) as error:
         print(f"benchmark failed: {error}", file=sys.stderr)
-        return 1
+        faults.append(str(error))
     if arguments.out:
-        settings = {name: getattr(arguments, name) for name in ("rounds", "nodes", "pods")}
-        written = report.document(described, settings, rounds, latencies)
-        arguments.out.write_text(json.dumps(written, indent=2) + "\n")
-    return 1 if any(each.faults for each in rounds) or any(each.faults for each in latencies) else 0
+        arguments.out.write_text(json.dumps({**document, "faults": faults}, indent=2) + "\n")
+    return 1 if faults else 0
 
 
-def _throughput(arguments: argparse.Namespace) -> list[Round]:
-    contenders = [CONTENDERS[name] for name in arguments.only]
-    rounds = []
-    with ControlPlane(kwok=False, apiserver_args=[DELETE_WORKERS]) as control_plane:
-        control_plane.add_nodes(numbered("node", arguments.nodes))
-        wait_until_quiet(control_plane.pids)
-        for each in run_rounds(control_plane, contenders, arguments.rounds, arguments.pods):
-            rounds.append(each)
-            speed = f"{each.measures.pods_per_second:,.0f} pods/s" if each.measures else "nothing"
-            print("; ".join((f"round {each.number}, {each.contender}: {speed}", *each.faults)), flush=True)
-    title = f"{arguments.nodes:,} nodes, {arguments.pods:,} plain pods"
-    print(f"\n{report.table(title, report.figures(rounds))}")
-    if ratios := report.ratios(rounds):
-        print(f"\n{report.table('ratio by round', ratios, decimals=2)}")
-    print()
-    return rounds
-
-
-def _podsets() -> list[Latencies]:
-    latencies = []
-    for each in measure_sets():
-        latencies.append(each)
-        print("; ".join((f"{each.title}: measured", *each.faults)), flush=True)
-    print(f"\n{report.latency_table(latencies)}")
-    return latencies
+def _parts(arguments: argparse.Namespace) -> list[Callable[[argparse.Namespace], Outcome]]:
+    only = {"throughput": drain.run, "podsets": switch.run, "decide": decide.run, "memory": memory.run}
+    asked = [part for name, part in only.items() if getattr(arguments, name)]
+    return asked or [drain.run, switch.run]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
     part = parser.add_mutually_exclusive_group()
-    part.add_argument("--throughput", action="store_true", help="only the throughput with a backlog")
-    part.add_argument("--podsets", action="store_true", help="only the latency of PodSets")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of the throughput part (default 3)")
-    parser.add_argument("--nodes", type=int, default=5000, help="its nodes (default 5000)")
-    parser.add_argument("--pods", type=int, default=3000, help="its pods (default 3000)")
+    part.add_argument("--throughput", action="store_true", help="only the backlogs")
+    part.add_argument("--podsets", action="store_true", help="only the latency of a pod set's switch")
+    part.add_argument("--decide", action="store_true", help="only the decision alone, in this process")
+    part.add_argument("--memory", action="store_true", help="only memory and start, with many bound pods")
+    parser.add_argument(
+        "--workloads", nargs="+", choices=WORKLOADS, metavar="NAME", help=f"of {' '.join(WORKLOADS)}"
+    )
+    parser.add_argument("--nodes", nargs="+", type=int, help="one number or several (default 5000)")
+    parser.add_argument("--pods", type=int, help="the size of each backlog (default: each workload's own)")
+    parser.add_argument("--rounds", type=int, help="how often each is repeated (default 1, decisions 3)")
     parser.add_argument(
         "--only",
         nargs="+",
         choices=CONTENDERS,
-        default=list(CONTENDERS),
         metavar="NAME",
-        help=f"its contenders (default {' '.join(CONTENDERS)})",
+        help=f"contenders of {' '.join(CONTENDERS)} (default all)",
     )
     parser.add_argument("--out", type=Path, help="a JSON file to write")
+    parser.add_argument("--plot", type=Path, help="an SVG file to write, of the backlogs")
     return parser
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tools.bench.manifests import SCHEDULER_NAME
+from tools.bench.stage import ROOT, Turn
 from tools.controlplane import ControlPlane
 from tools.controlplane.processes import Process
 
-ROOT = Path(__file__).parents[2]
 USER = "system:kube-scheduler"
 QPS = 5000.0
 BURST = 5000
@@ -27,36 +28,59 @@ CONFIGURATION: dict[str, Any] = {
     "clientConnection": {"qps": QPS, "burst": BURST},
 }
 
+SETS = {"multiPoint": {"enabled": [{"name": "PodSetPlanner"}]}}
+WITH_SETS = {"profiles": [{"schedulerName": SCHEDULER_NAME, "plugins": SETS}]}
+
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One of those measured; `start` starts it as the user of a kubeconfig, to bind a namespace's pods."""
+    """One of those measured; `start` starts it as the user of a kubeconfig, for a turn."""
 
     name: str
-    start: Callable[[ControlPlane, Path, str], Process]
+    start: Callable[[ControlPlane, Path, Turn], Process]
+    decides: bool = True
+    """Whether it decides, and so can be held to rules."""
+    knows_sets: bool = False
 
 
 def start_pallet(
-    control_plane: ControlPlane, kubeconfig: Path, configuration: Path, name: str = "pallet"
+    control_plane: ControlPlane, kubeconfig: Path, configuration: Path, name: str = "pallet", port: int = 0
 ) -> Process:
-    """Start pallet, without ports; its log is `<name>.log` in the control plane's folder."""
-    arguments = [f"--config={configuration}", f"--kubeconfig={kubeconfig}", "--secure-port=0"]
+    """Start pallet; its log is `<name>.log` in the control plane's folder. Port 0 serves nothing."""
+    serving = f"--secure-port={port}", "--bind-address=127.0.0.1"
+    arguments = [f"--config={configuration}", f"--kubeconfig={kubeconfig}", *serving]
     return _python(control_plane, name, "pallet", *arguments)
 
 
-def _blind_binder(control_plane: ControlPlane, kubeconfig: Path, namespace: str) -> Process:
-    name = f"blind-binder-{namespace}"
-    return _python(control_plane, name, "tools.bench.blind_binder", str(kubeconfig), namespace)
+def start_provisioner(control_plane: ControlPlane, kubeconfig: Path, namespace: str) -> Process:
+    """Start what makes volumes for the claims of a namespace."""
+    name = f"provisioner-{namespace}"
+    return _python(control_plane, name, "tools.bench.provisioner", str(kubeconfig), namespace)
 
 
-def _kube_scheduler(control_plane: ControlPlane, kubeconfig: Path, _: str) -> Process:
+def start_with_port(control_plane: ControlPlane, name: str, kubeconfig: Path, port: int) -> Process:
+    """Start pallet or kube-scheduler with metrics and health on a loopback port."""
+    if name == KUBE_SCHEDULER.name:
+        serving = f"--secure-port={port}", "--bind-address=127.0.0.1"
+        return control_plane.start_kube_scheduler(CONFIGURATION, kubeconfig=kubeconfig, args=serving)
+    configuration = control_plane.directory / "pallet.yaml"
+    configuration.write_text(json.dumps(CONFIGURATION))
+    return start_pallet(control_plane, kubeconfig, configuration, port=port)
+
+
+def _blind_binder(control_plane: ControlPlane, kubeconfig: Path, turn: Turn) -> Process:
+    arguments = (str(kubeconfig), turn.namespace, turn.standing_namespace)
+    return _python(control_plane, f"blind-binder-{turn.namespace}", "tools.bench.blind_binder", *arguments)
+
+
+def _kube_scheduler(control_plane: ControlPlane, kubeconfig: Path, _: Turn) -> Process:
     return control_plane.start_kube_scheduler(CONFIGURATION, kubeconfig=kubeconfig)
 
 
-def _pallet(control_plane: ControlPlane, kubeconfig: Path, namespace: str) -> Process:
-    configuration = control_plane.directory / "pallet.yaml"
-    configuration.write_text(json.dumps(CONFIGURATION))
-    return start_pallet(control_plane, kubeconfig, configuration, f"pallet-{namespace}")
+def _pallet(control_plane: ControlPlane, kubeconfig: Path, turn: Turn) -> Process:
+    configuration = control_plane.directory / f"pallet-{turn.namespace}.yaml"
+    configuration.write_text(json.dumps({**CONFIGURATION, **(WITH_SETS if turn.in_sets else {})}))
+    return start_pallet(control_plane, kubeconfig, configuration, f"pallet-{turn.namespace}")
 
 
 def _python(control_plane: ControlPlane, name: str, module: str, *arguments: str) -> Process:
@@ -69,9 +93,9 @@ def _python(control_plane: ControlPlane, name: str, module: str, *arguments: str
     )
 
 
-BLIND = Contender("blind binder", _blind_binder)
+BLIND = Contender("blind binder", _blind_binder, decides=False)
 KUBE_SCHEDULER = Contender("kube-scheduler", _kube_scheduler)
-PALLET = Contender("pallet", _pallet)
+PALLET = Contender("pallet", _pallet, knows_sets=True)
 
 CONTENDERS = {"blind": BLIND, "kube-scheduler": KUBE_SCHEDULER, "pallet": PALLET}
 """By the name they have on the command line."""

@@ -10,6 +10,7 @@ import numpy as np
 
 PROC = Path("/proc")
 INTERVAL_SECONDS = 0.1
+MIB = 1024**2
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 QUIET_CORES = 0.1
@@ -87,6 +88,12 @@ def peak_bytes(status: str) -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def resident_bytes(pid: int) -> int:
+    """The memory that a process and its children hold now."""
+    pages = (int(_text(each, "statm").split()[1]) for each in _family(pid))
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _total(pids: Mapping[str, int]) -> float:

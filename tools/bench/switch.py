@@ -4,24 +4,37 @@ The clock starts before the request that switches the trigger is sent, and stops
 observer receives the last binding. pallet runs as `config/` installs it, as its ServiceAccount.
 """
 
+import argparse
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tools.bench.contenders import ROOT, start_pallet
+from tools.bench.contenders import start_pallet
+from tools.bench.manifests import pod
 from tools.bench.observer import Observer
+from tools.bench.rules import node_of, unbound
+from tools.bench.stage import (
+    POD_SET_API,
+    POD_SET_LABEL,
+    ROOT,
+    clear,
+    create_pods,
+    planned,
+    pods_of,
+    trigger,
+)
+from tools.bench.tables import Spread, markdown
 from tools.bench.usage import wait_until_quiet
-from tools.bench.workload import PODS_PER_NODE, clear, create_pods, faults, nodes_of, plain_pod
 from tools.controlplane import ControlPlane, numbered
 from tools.controlplane.cluster import ADMIN_GROUP
 from tools.controlplane.processes import Process
 
 SCHEDULER_NAME = "podset-planner-scheduler"
 SYSTEM_NAMESPACE = "planner-system"
-LABELS = {"planner.ciena.io/pod-set": "bench"}
-API = "/apis/planner.ciena.io/v1alpha1/namespaces"
+POD_SET = "bench"
 GATED_SECONDS = 60.0
 BOUND_SECONDS = 120.0
 
@@ -49,6 +62,27 @@ class Latencies:
     title: str
     milliseconds: list[float] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+
+
+def run(_: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """The part of the command line: print a table, and return what the JSON file gets and the faults."""
+    latencies = []
+    for each in measure_sets():
+        latencies.append(each)
+        print("; ".join((f"{each.title}: measured", *each.faults)), file=sys.stderr, flush=True)
+    print(table(latencies))
+    return {"podsets": [asdict(each) for each in latencies]}, [
+        fault for each in latencies for fault in each.faults
+    ]
+
+
+def table(latencies: Sequence[Latencies]) -> str:
+    """A line for each kind of set: milliseconds from the trigger's switch to the last binding."""
+    lines = [["switch to last binding, ms", "median (lowest-highest)", "repetitions"]]
+    for each in latencies:
+        text = Spread.of(each.milliseconds).text(0) if each.milliseconds else "-"
+        lines.append([each.title, text, str(len(each.milliseconds))])
+    return markdown(lines)
 
 
 def measure_sets(sizes: Sequence[SetSize] = SIZES) -> Iterator[Latencies]:
@@ -89,10 +123,13 @@ def _pallet(control_plane: ControlPlane) -> Iterator[Process]:
 def _run(control_plane: ControlPlane, pallet: Process, namespace: str, pods: int) -> tuple[float, list[str]]:
     """Hold a set back and let it go; return the milliseconds until it was bound, and what was wrong."""
     control_plane.create_namespace(namespace)
-    triggers = f"{API}/{namespace}/scheduletriggers"
-    control_plane.client.request("POST", triggers, _trigger())
+    triggers = f"{POD_SET_API}/{namespace}/scheduletriggers"
+    control_plane.client.request("POST", triggers, trigger(POD_SET, "Planning"))
+    labels = {POD_SET_LABEL: POD_SET}
     create_pods(
-        control_plane, namespace, (plain_pod(f"pod-{each}", SCHEDULER_NAME, LABELS) for each in range(pods))
+        control_plane,
+        namespace,
+        (pod(f"pod-{each}", labels=labels, scheduler_name=SCHEDULER_NAME) for each in range(pods)),
     )
     pallet.wait_until(
         lambda: _gated(control_plane, namespace) == pods, "holding back the pods of a set", GATED_SECONDS
@@ -101,41 +138,21 @@ def _run(control_plane: ControlPlane, pallet: Process, namespace: str, pods: int
     observer = Observer(control_plane.kubeconfig_for("observer", [ADMIN_GROUP]), namespace, pods)
     with observer:
         switched = time.monotonic()
-        control_plane.client.request("PATCH", f"{triggers}/bench", {"spec": {"state": "Schedule"}})
+        control_plane.client.request("PATCH", f"{triggers}/{POD_SET}", {"spec": {"state": "Schedule"}})
         pallet.wait_until(observer.done, "binding a set", BOUND_SECONDS)
         observation = observer.result()
-    nodes = nodes_of(control_plane, namespace)
-    found = faults(pods, nodes, observation, PODS_PER_NODE)
-    if _plan(control_plane, namespace) != nodes:
+    placed = pods_of(control_plane, namespace)
+    found = unbound(pods, placed, observation)
+    if planned(control_plane, namespace) != {each["metadata"]["name"]: node_of(each) for each in placed}:
         found.append("the plan differs from the bindings")
     clear(control_plane, namespace)
     last = max((binding.at for binding in observation.bindings), default=switched)
     return (last - switched) * 1000, found
 
 
-def _trigger() -> dict[str, Any]:
-    """A trigger without a quiet time: it is switched by hand only."""
-    return {
-        "apiVersion": "planner.ciena.io/v1alpha1",
-        "kind": "ScheduleTrigger",
-        "metadata": {"name": "bench", "labels": LABELS},
-        "spec": {"state": "Planning"},
-    }
-
-
 def _gated(control_plane: ControlPlane, namespace: str) -> int:
     """How many pods say that they wait for their trigger."""
     return sum(
         any(condition.get("reason") == "AwaitingTrigger" for condition in pod["status"].get("conditions", ()))
-        for pod in _items(control_plane, f"/api/v1/namespaces/{namespace}/pods")
+        for pod in pods_of(control_plane, namespace)
     )
-
-
-def _plan(control_plane: ControlPlane, namespace: str) -> dict[str, str]:
-    plans = _items(control_plane, f"{API}/{namespace}/scheduleplans")
-    return {place["pod"]: place["node"] for plan in plans for place in plan["spec"]["plan"]}
-
-
-def _items(control_plane: ControlPlane, path: str) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = control_plane.client.request("GET", path)["items"]
-    return items
