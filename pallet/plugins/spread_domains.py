@@ -1,0 +1,148 @@
+"""Counting pods by topology domain, over the nodes that a constraint counts on."""
+
+import msgspec
+import numpy as np
+from cachetools import LRUCache
+
+from pallet.api.labels import NO_LABELS, Labels
+from pallet.api.pod import Pod, Toleration
+from pallet.api.selectors import NodeSelector
+from pallet.cache.columns import ABSENT, Codes, Mask
+from pallet.cache.node_table import NodeTable
+from pallet.cache.snapshot import Snapshot
+from pallet.cache.tally import Counts
+from pallet.framework.interface import ALL_ROWS
+from pallet.framework.verdicts import FEW_ROWS
+from pallet.plugins.node_selection import match_required
+from pallet.plugins.spread_constraints import Constraint
+from pallet.plugins.tolerations import NO_EXECUTE, NO_SCHEDULE, tolerated
+
+_MAX_REMEMBERED = 256
+"""Constraints whose counts are kept up to date; one takes up to 24 bytes a node."""
+
+
+class Ground(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
+    """The nodes that a constraint counts on: those with all topology labels, and as its policies say."""
+
+    keys: tuple[str, ...]
+    node_selector: Labels = NO_LABELS
+    required: NodeSelector | None = None
+    tolerations: tuple[Toleration, ...] | None = None
+    """None where taints do not matter."""
+
+    def mask(self, table: NodeTable) -> Mask:
+        """Which rows these are: bool, (capacity,)."""
+        mask = table.live & match_required(self.node_selector, self.required, table, ALL_ROWS)
+        for key in self.keys:
+            mask &= table.labels[key].codes != ABSENT
+        if self.tolerations is not None:
+            unwelcome = [
+                index
+                for index, taint in enumerate(table.taints.taints)
+                if taint.effect in (NO_SCHEDULE, NO_EXECUTE) and not tolerated(self.tolerations, taint)
+            ]
+            mask &= ~table.taints.present[unwelcome].any(axis=0)
+        return mask
+
+
+def ground_of(constraint: Constraint, keys: tuple[str, ...], pod: Pod) -> Ground:
+    """Where a constraint of a pod counts, among the nodes with the labels `keys`."""
+    tolerations = pod.spec.tolerations if constraint.honors_taints else None
+    if not constraint.honors_affinity:
+        return Ground(keys, tolerations=tolerations)
+    affinity = pod.spec.affinity
+    wanted = affinity.node_affinity if affinity else None
+    return Ground(keys, pod.spec.node_selector, wanted.required if wanted else None, tolerations)
+
+
+def count_pods(constraint: Constraint, snapshot: Snapshot) -> Counts:
+    """The pods on each row that a constraint counts: int64, (capacity,), not to be changed by the caller."""
+    if not constraint.counts:
+        return np.zeros(snapshot.table.capacity, np.int64)
+    return snapshot.counters.count(constraint.selectors)
+
+
+class Domains:
+    """The domains of one constraint, with the number of pods in each; `refresh` before reading.
+
+    sums: int64 by code of the topology key's label column (ABSENT gathers what is not counted)
+    """
+
+    __slots__ = (
+        "_codes", "_constraint", "_ground", "_load_stamp", "_lowest", "_node_stamp", "_present", "_seen",
+        "sums",
+    )  # fmt: skip
+
+    def __init__(self, constraint: Constraint, ground: Ground) -> None:
+        self.sums: Counts = np.zeros(1, np.int64)
+        self._constraint = constraint
+        self._ground = ground
+        self._codes: Codes = np.zeros(0, np.intp)
+        self._present: Codes = np.zeros(0, np.intp)
+        self._seen: Counts = np.zeros(0, np.int64)
+        self._node_stamp = self._load_stamp = -1
+        self._lowest: int | None = None
+
+    def refresh(self, snapshot: Snapshot) -> None:
+        """Catch up with the snapshot: of the pods only where their number changed."""
+        table = snapshot.table
+        nodes, loads = table.node_changes.stamp, table.load_changes.stamp
+        if self._node_stamp != nodes or len(self._codes) != table.capacity:
+            self._lay_out(table)
+            self._recount(snapshot)
+        elif self._load_stamp != loads:
+            rows = table.load_changes.rows_since(self._load_stamp)
+            if rows is None or len(rows) > FEW_ROWS:
+                self._recount(snapshot)
+            else:
+                self._follow(rows, count_pods(self._constraint, snapshot))
+        self._node_stamp, self._load_stamp = nodes, loads
+
+    @property
+    def lowest(self) -> int:
+        """The fewest pods that a domain has; 0 while there are fewer domains than the constraint wants."""
+        if self._lowest is None:
+            few = self._present.size < max(self._constraint.min_domains, 1)
+            self._lowest = 0 if few else int(self.sums[self._present].min())
+        return self._lowest
+
+    def _lay_out(self, table: NodeTable) -> None:
+        """Find out which domain each row counts for."""
+        column = table.labels[self._constraint.topology_key]
+        mask = self._ground.mask(table)
+        codes = np.where(mask, column.codes, ABSENT)
+        unnamed = column.code_of.get("", ABSENT)
+        if unnamed != ABSENT:  # a node without the label is in one domain with those that leave it empty
+            codes[mask & (column.codes == ABSENT)] = unnamed
+        found = np.bincount(codes, minlength=len(column.values))
+        found[ABSENT] = 0
+        self._codes, self._present = codes, found.nonzero()[0]
+
+    def _follow(self, rows: list[int], counts: Counts) -> None:
+        for row in rows:
+            moved = counts.item(row) - self._seen.item(row)
+            if moved:
+                self._seen[row] += moved
+                self.sums[self._codes.item(row)] += moved
+                self._lowest = None
+
+    def _recount(self, snapshot: Snapshot) -> None:
+        size = len(snapshot.table.labels[self._constraint.topology_key].values)
+        self._seen = count_pods(self._constraint, snapshot).copy()
+        self.sums = np.bincount(self._codes, weights=self._seen, minlength=size).astype(np.int64)
+        self._lowest = None
+
+
+class DomainMemory:
+    """The domains that were counted on one table."""
+
+    def __init__(self) -> None:
+        self._domains: LRUCache[tuple[Constraint, Ground], Domains] = LRUCache(_MAX_REMEMBERED)
+
+    def domains(self, constraint: Constraint, ground: Ground, snapshot: Snapshot) -> Domains:
+        """The up-to-date domains of a constraint."""
+        found = self._domains.get((constraint, ground))
+        if found is None:
+            found = self._domains[constraint, ground] = Domains(constraint, ground)
+        found.refresh(snapshot)
+        return found
