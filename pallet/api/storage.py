@@ -4,7 +4,7 @@ import msgspec
 
 from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.meta import ObjectMeta
-from pallet.api.pod import AWSDisk, AzureDisk, CinderDisk, GCEDisk
+from pallet.api.pod import AWSDisk, AzureDisk, CinderDisk, GCEDisk, PortworxVolume
 from pallet.api.resource import Resource
 from pallet.api.selectors import LabelSelector, NodeSelector
 
@@ -81,6 +81,7 @@ class PersistentVolumeSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"
     aws_elastic_block_store: AWSDisk | None = None
     azure_disk: AzureDisk | None = None
     cinder: CinderDisk | None = None
+    portworx_volume: PortworxVolume | None = None
 
 
 class PersistentVolumeStatus(msgspec.Struct, frozen=True, gc=False):
@@ -130,14 +131,14 @@ class CSINodeDriver(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
     name: str
     node_id: str = msgspec.field(default="", name="nodeID")
-    topology_keys: tuple[str, ...] = ()
+    topology_keys: tuple[str, ...] | None = None
     allocatable: VolumeNodeResources | None = None
 
 
 class CSINodeSpec(msgspec.Struct, frozen=True, gc=False):
-    """The drivers of a node."""
+    """The drivers of a node; the API server writes null where there are none."""
 
-    drivers: tuple[CSINodeDriver, ...] = ()
+    drivers: tuple[CSINodeDriver, ...] | None = None
 
 
 class CSINode(msgspec.Struct, frozen=True, gc=False):

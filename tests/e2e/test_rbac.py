@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.interception import intercepting
+from tests.e2e.storage import Storage, provision, using
 from tests.e2e.workload import Workload, eventually
 from tests.faults.proxy import answer, lose_answer
 from tests.manifests.documents import Document, find, rendered
@@ -88,8 +89,8 @@ def test_the_roles_are_enough_and_all_of_them_is_used(audited: ControlPlane, aud
     service_account = audited.kubeconfig_for_service_account("planner-system", SCHEDULER)
     election = configuration()["leaderElection"] | {"leaderElect": True, "retryPeriod": "500ms"}
     with intercepting(service_account) as interception:
-        # Half of the informers have to do without streaming lists, so that there are lists and watches.
-        for resource in ("pods", "nodes", "namespaces", "services", "scheduletriggers", "scheduleplans"):
+        # The informers have to do without streaming lists at first, so that there are lists and watches.
+        for resource in {each for _, each, verb in granted() if verb == "list"}:
             interception.on("GET", f"/{resource}$", answer(422), times=1)
         interception.on("POST", "/pods/a/binding", lose_answer)  # which has the pod read
         for path in ("scheduletriggers/trigger$", "scheduleplans/"):  # which has them read again
@@ -97,6 +98,9 @@ def test_the_roles_are_enough_and_all_of_them_is_used(audited: ControlPlane, aud
         config = configuration(leaderElection=election)
         with running(audited, config, kubeconfig=None, master=interception.url) as process:
             place_and_remove(workload)
+            use_volumes(Storage(workload, "volumes"))
+            workload.add_pods("urgent", cpu="4", priorityClassName="system-cluster-critical")
+            workload.await_bound("urgent")  # in place of all others
             token = audited.client.request(
                 "POST", "/api/v1/namespaces/team/serviceaccounts/default/token", {"spec": {}}
             )["status"]["token"]
@@ -122,6 +126,19 @@ def place_and_remove(workload: Workload) -> None:
     workload.await_bound("big")
     workload.delete_pod("a")
     eventually("the plan to go", lambda: workload.plan_object("web") is None)
+
+
+def use_volumes(storage: Storage) -> None:
+    """Volumes that are there, and volumes that are made."""
+    storage.add_class("stub.example.com")
+    storage.add_claim("made")
+    storage.workload.add_pods("made", **using("made"))
+    node = provision(storage, "made")
+    storage.add_volume("v", node)
+    storage.await_phase("Available", "volumes-v")
+    storage.add_claim("kept")
+    storage.workload.add_pods("kept", **using("kept"))
+    storage.workload.await_bound("made kept")
 
 
 def repeats(workload: Workload) -> bool:

@@ -1,0 +1,199 @@
+"""VolumeBinding: sends pods where their volumes can be reached or made, and has late claims bound."""
+
+from collections.abc import Hashable
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+
+from pallet.api.pod import Pod
+from pallet.api.storage import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
+from pallet.cache.changes import Rows
+from pallet.cache.pod_info import PodInfo
+from pallet.cache.snapshot import Snapshot
+from pallet.config.errors import FieldPath, fail
+from pallet.framework.events import EventInterest
+from pallet.framework.handle import Handle
+from pallet.framework.interface import Codes, Reads, RowChoice, Scores
+from pallet.framework.lift import PluginError
+from pallet.framework.state import CycleState
+from pallet.framework.status import SKIP, SUCCESS, Status, error, unresolvable
+from pallet.plugins import names
+from pallet.plugins.volumes import hints
+from pallet.plugins.volumes.assumed import AssumeCache, OutOfSyncError
+from pallet.plugins.volumes.binder import VolumeBinder
+from pallet.plugins.volumes.choice import Binding, VolumeChoice
+from pallet.plugins.volumes.free import FreeVolumes
+from pallet.plugins.volumes.matching import Matching
+from pallet.plugins.volumes.migration import Migration, UntranslatableError
+from pallet.plugins.volumes.pod_claims import ClaimReader, PodClaims, UnusableClaimError
+from pallet.plugins.volumes.provisioning import Provisioning
+from pallet.plugins.volumes.verdicts import (
+    NO_VOLUME,
+    NOTHING_TO_BIND,
+    OUT_OF_REACH,
+    TOO_LITTLE_STORAGE,
+    Topic,
+    Verdicts,
+)
+
+_REASONS = {
+    OUT_OF_REACH: "node(s) didn't match PersistentVolume's node affinity",
+    NOTHING_TO_BIND: "node(s) didn't find available persistent volumes to bind",
+    TOO_LITTLE_STORAGE: "node(s) did not have enough free storage",
+    NO_VOLUME: "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)",
+}
+"""By bit of a code, in the order in which they are told."""
+
+_CLAIMS = f"{names.VOLUME_BINDING}/claims"
+_CHOICE = f"{names.VOLUME_BINDING}/choice"
+
+
+class VolumeBindingArgs(msgspec.Struct, frozen=True, rename="camel"):
+    """`bindTimeoutSeconds`: how long a pod waits for its claims to be bound.
+
+    `shape` belongs to scoring by capacity, which kube-scheduler leaves out too unless the feature gate
+    StorageCapacityScoring (alpha in 1.36) is on; it then refuses the field as well.
+    """
+
+    path: FieldPath = FieldPath()
+    bind_timeout_seconds: Annotated[int, msgspec.Meta(ge=0)] = 600
+    shape: Any = None
+
+
+class VolumeBinding:
+    """A code of the filter has a bit for each reason to refuse a node."""
+
+    name = names.VOLUME_BINDING
+    reads = Reads.CLUSTER
+    args_type = VolumeBindingArgs
+
+    def __init__(self, args: VolumeBindingArgs, handle: Handle) -> None:
+        """Take the time-out, and listen to claims and volumes before the queue does. Raise ConfigError."""
+        if args.shape is not None:
+            fail(args.path.field("shape"), "is not served: scoring by storage capacity is off; remove it")
+        informers = handle.informers
+        self._snapshot = handle.cache.snapshot
+        free = FreeVolumes()
+        volumes = AssumeCache(informers.informer(PERSISTENT_VOLUMES), free.put)
+        claims = AssumeCache(informers.informer(PERSISTENT_VOLUME_CLAIMS))
+        self._reader = ClaimReader(informers, claims)
+        self._matching = Matching(free)
+        migration = Migration(informers)
+        self._verdicts = Verdicts(volumes, free, self._matching, Provisioning(informers), migration)
+        self._binder = VolumeBinder(handle, volumes, claims, migration, args.bind_timeout_seconds)
+        self._topic: tuple[Pod | None, Topic | None] = (None, None)
+        """Of the pod that was read last; topics are asked for without the cycle's state."""
+
+    def pre_filter(
+        self, state: CycleState, info: PodInfo, snapshot: Snapshot
+    ) -> tuple[frozenset[str] | None, Status]:
+        """Read the pod's claims. Refuse it while one is not in order; skip the filter if any node will do."""
+        if self.filter_signature(info) is None:
+            return None, SKIP
+        try:
+            claims = self._reader.read(info.pod)
+        except UnusableClaimError as unusable:
+            return None, unresolvable(str(unusable))
+        state.write(_CLAIMS, claims)
+        if self._verdicts.all_nodes_will_do(claims):
+            return None, SKIP
+        self._topic = info.pod, self._verdicts.topic(claims)
+        return None, SUCCESS
+
+    def filter_signature(self, info: PodInfo) -> Hashable | None:
+        """Asked about every pod with claims, unless left out above."""
+        return self.name if info.volumes.claims or info.volumes.ephemeral else None
+
+    def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
+        """All that stands against each row. Raise PluginError for a volume without the CSI form it needs."""
+        try:
+            return self._verdicts.codes(state.read(_CLAIMS), snapshot.table, rows)
+        except UntranslatableError as mistake:
+            raise PluginError(self.name, str(mistake)) from mistake
+
+    def filter_row(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:
+        """All that stands against one row. Raise PluginError as above."""
+        try:
+            return self._verdicts.code(state.read(_CLAIMS), snapshot.table, row)
+        except UntranslatableError as mistake:
+            raise PluginError(self.name, str(mistake)) from mistake
+
+    def filter_topic(self, info: PodInfo, snapshot: Snapshot) -> Hashable | None:
+        """What the pod's claims want; their name for a verdict that is not worth keeping."""
+        if self.filter_signature(info) is None:
+            return None
+        pod, topic = self._topic
+        return self.name if topic is None or pod is not info.pod else topic
+
+    def filter_changes(self, topic: Any, snapshot: Snapshot, stamp: Any) -> tuple[Any, list[int] | None]:
+        """The nodes that changed, and those that reach volumes that came or went."""
+        return (
+            self._verdicts.changes(topic, snapshot.table, stamp) if isinstance(topic, Topic) else (None, None)
+        )
+
+    def explain(self, info: PodInfo, code: int) -> Status:
+        """All reasons. None goes away by taking pods away."""
+        return _refusal(code)
+
+    def pre_score(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> Status:
+        """Nothing to rank, as in kube-scheduler (see VolumeBindingArgs)."""
+        return SKIP
+
+    def score_signature(self, info: PodInfo) -> Hashable | None:
+        """All nodes are alike."""
+        return None
+
+    def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
+        """Never asked."""
+        return np.zeros(snapshot.table.live[rows].shape, np.int64)
+
+    def reserve(self, state: CycleState, pod: Pod, node_name: str) -> Status:
+        """Choose volumes for the claims that need them, and assume them kept.
+
+        Only now: a planner, which reserves nothing, may send two pods after the same local volume, and the
+        second one is then refused when it is scheduled.
+        """
+        claims: PodClaims | None = state.read(_CLAIMS)
+        if claims is None or not (claims.started or claims.wishes):
+            return SUCCESS
+        table = self._snapshot.table
+        row = table.row_of.get(node_name)
+        node = None if row is None else table.nodes[row]
+        if row is None or node is None:
+            return error(f'node "{node_name}" not found')
+        choice = VolumeChoice(provisions=list(claims.started))
+        found = self._matching.choose(claims.wishes, node.metadata.labels)
+        for wish, volume in zip(claims.wishes, found, strict=True):
+            if volume is None:
+                choice.provisions.append(wish.claim)
+            else:
+                choice.bindings.append(Binding(volume, wish.claim))
+        try:
+            if choice.provisions:  # the cluster may have gone on since the filter, while extenders were asked
+                code = self._verdicts.code(claims, table, row)
+                if code:
+                    return _refusal(code)
+            state.write(_CHOICE, self._binder.assume(choice, node_name))
+        except (OutOfSyncError, UntranslatableError) as moved_on:
+            return error(str(moved_on))
+        return SUCCESS
+
+    def unreserve(self, state: CycleState, pod: Pod, node_name: str) -> None:
+        """Take back what was assumed and not written."""
+        choice: VolumeChoice | None = state.read(_CHOICE)
+        if choice is not None:
+            self._binder.restore(choice)
+
+    async def pre_bind(self, state: CycleState, pod: Pod, node_name: str) -> Status:
+        """Write the choice, and wait until all claims are bound."""
+        choice: VolumeChoice | None = state.read(_CHOICE)
+        return SUCCESS if choice is None else await self._binder.bind(pod, node_name, choice)
+
+    def events_to_register(self) -> list[EventInterest]:
+        """Volumes, claims, classes, nodes, drivers and capacities."""
+        return hints.interests()
+
+
+def _refusal(code: int) -> Status:
+    return unresolvable(*(reason for bit, reason in _REASONS.items() if code & bit))

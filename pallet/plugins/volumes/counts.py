@@ -1,0 +1,81 @@
+"""How many free volumes meet a demand on each row of a node table, kept up to date."""
+
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+from cachetools import LRUCache
+
+from pallet.cache.changes import Rows
+from pallet.cache.node_table import NodeTable
+from pallet.framework.interface import ALL_ROWS
+from pallet.plugins.volumes.free import Demand, FreeVolumes, Pool
+from pallet.plugins.volumes.reach import reach_of, reached_rows, reaching
+
+Counts = npt.NDArray[np.int64]
+
+_MAX_DEMANDS = 64
+"""Columns kept for each table; one takes eight bytes a node."""
+
+
+class FreeCounts:
+    """The columns of the demands that were asked about lately, for the live table and for copies of it."""
+
+    def __init__(self, free: FreeVolumes) -> None:
+        self._free = free
+        self._columns: WeakKeyDictionary[NodeTable, LRUCache[Demand, _Column]] = WeakKeyDictionary()
+
+    def of(self, demand: Demand, table: NodeTable) -> Counts:
+        """The volumes that meet a demand, by row: int64, (capacity,)."""
+        columns = self._columns.get(table)
+        if columns is None:
+            columns = self._columns[table] = LRUCache(_MAX_DEMANDS)
+        column = columns.get(demand)
+        if column is None:
+            column = columns[demand] = _Column(demand, self._free.pool(demand.storage_class))
+        return column.fresh(table)
+
+
+class _Column:
+    """One demand on one table."""
+
+    __slots__ = ("_counts", "_demand", "_nodes_seen", "_pool", "_volumes_seen")
+
+    def __init__(self, demand: Demand, pool: Pool) -> None:
+        self._demand = demand
+        self._pool = pool
+        self._counts: Counts = np.zeros(0, np.int64)
+        self._volumes_seen = self._nodes_seen = -1
+
+    def fresh(self, table: NodeTable) -> Counts:
+        """Catch up with the volumes and with the nodes."""
+        rows = table.node_changes.since(self._nodes_seen)
+        changes = self._pool.since(self._volumes_seen)
+        if rows is None or changes is None or len(self._counts) != table.capacity:
+            self._count_all(table)
+        else:
+            for by, volume in changes:
+                if self._demand.fits(volume):
+                    self._counts[reached_rows(reach_of(volume), table)] += by
+            self._count(table, rows)
+        self._volumes_seen, self._nodes_seen = self._pool.stamp, table.node_changes.stamp
+        return self._counts
+
+    def _count(self, table: NodeTable, rows: Rows) -> None:
+        """Count anew on rows whose node changed."""
+        for row in rows.tolist():
+            node = table.nodes[row]
+            self._counts[row] = self._pool.count(self._demand, node.metadata.labels) if node else 0
+
+    def _count_all(self, table: NodeTable) -> None:
+        self._counts = np.zeros(table.capacity, np.int64)
+        for reach, group in self._pool.others.items():
+            self._counts[reaching(reach, table, ALL_ROWS)] += group.count(self._demand)
+        for key, by_value in self._pool.by_label.items():
+            column = table.labels[key]
+            by_code = np.zeros(len(column.values), np.int64)
+            for value, groups in by_value.items():
+                code = column.code_of.get(value)
+                if code is not None:
+                    by_code[code] = sum(group.count(self._demand) for group in groups)
+            self._counts += by_code[column.codes]

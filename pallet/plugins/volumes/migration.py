@@ -1,0 +1,108 @@
+"""In-tree volumes on nodes whose CSINode says that their plugin is migrated: there their CSI form counts.
+
+kube-scheduler looks at it for volumes that are bound, or waited for, and not where it finds a free volume
+for a claim; nor does it translate the topologies that a class allows.
+"""
+
+from collections.abc import Mapping
+from weakref import WeakKeyDictionary
+
+import msgspec
+import numpy as np
+
+from pallet.api.in_tree import plugin_of
+from pallet.api.storage import CSI_NODES, CSINode, PersistentVolume
+from pallet.cache.columns import Mask
+from pallet.cache.node_table import NodeTable
+from pallet.framework.interface import RowChoice
+from pallet.informers.factory import InformerFactory
+from pallet.informers.informer import Handler
+from pallet.plugins.volumes.reach import Reach, reach_of, reaches, reaching
+from pallet.plugins.volumes.topology import csi_reach, mistake_of
+
+MIGRATED_PLUGINS = "storage.alpha.kubernetes.io/migrated-plugins"
+"""On a CSINode: names of in-tree plugins, with commas between."""
+
+
+class UntranslatableError(Exception):
+    """An in-tree volume has no CSI form where one is needed; the text is kube-scheduler's."""
+
+
+class InTreeReach(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
+    """From where an in-tree volume can be reached: `csi` where its plugin is migrated, else as written.
+
+    `mistake` says why it has no CSI form; empty for one that has.
+    """
+
+    plugin: str
+    written: Reach
+    csi: Reach
+    mistake: str = ""
+
+
+def bound_reach(volume: PersistentVolume) -> Reach | InTreeReach:
+    """From where a volume that is bound can be reached; a plain reach where migration changes nothing."""
+    written, plugin = reach_of(volume), plugin_of(volume.spec)
+    if plugin is None:
+        return written
+    csi, mistake = csi_reach(volume, plugin), mistake_of(volume, plugin)
+    return InTreeReach(plugin, written, csi, mistake) if mistake or csi != written else written
+
+
+class Migration:
+    """The nodes on which each in-tree plugin is migrated."""
+
+    def __init__(self, informers: InformerFactory) -> None:
+        self.stamp = 0
+        """Grows whenever it changes."""
+        self._plugins: dict[str, frozenset[str]] = {}
+        self._masks: WeakKeyDictionary[NodeTable, dict[str, tuple[tuple[int, ...], Mask]]]
+        self._masks = WeakKeyDictionary()
+        nodes = informers.informer(CSI_NODES)
+        nodes.add_handler(Handler(self._put, lambda _, new: self._put(new), self._drop))
+
+    def reaches(self, reach: Reach | InTreeReach, node_name: str, labels: Mapping[str, str]) -> bool:
+        """Whether a volume can be reached from a node with these labels. Raise UntranslatableError."""
+        if not isinstance(reach, InTreeReach):
+            return reaches(reach, labels)
+        if reach.plugin not in self._plugins.get(node_name, ()):
+            return reaches(reach.written, labels)
+        _check(reach)
+        return reaches(reach.csi, labels)
+
+    def reaching(self, reach: Reach | InTreeReach, table: NodeTable, rows: RowChoice) -> Mask:
+        """From which of the rows a volume can be reached: bool, (rows,). Raise UntranslatableError."""
+        if not isinstance(reach, InTreeReach):
+            return reaching(reach, table, rows)
+        migrated = self._migrated(reach.plugin, table)[rows]
+        if reach.mistake and (migrated & table.live[rows]).any():
+            _check(reach)
+        return np.where(migrated, reaching(reach.csi, table, rows), reaching(reach.written, table, rows))
+
+    def _migrated(self, plugin: str, table: NodeTable) -> Mask:
+        """The rows where a plugin is migrated; remembered until CSINodes or nodes change."""
+        masks = self._masks.setdefault(table, {})
+        now = self.stamp, table.capacity, table.node_changes.stamp
+        made_at, mask = masks.get(plugin, ((), table.live))
+        if made_at != now:
+            mask = np.zeros_like(table.live)
+            names = (name for name, plugins in self._plugins.items() if plugin in plugins)
+            mask[[table.row_of[name] for name in names if name in table.row_of]] = True
+            masks[plugin] = now, mask
+        return mask
+
+    def _put(self, node: CSINode) -> None:
+        name, listed = node.metadata.name, node.metadata.annotations.get(MIGRATED_PLUGINS, "")
+        plugins = frozenset(listed.split(","))
+        if plugins != self._plugins.get(name):
+            self._plugins[name] = plugins
+            self.stamp += 1
+
+    def _drop(self, node: CSINode) -> None:
+        self._plugins.pop(node.metadata.name, None)
+        self.stamp += 1
+
+
+def _check(reach: InTreeReach) -> None:
+    if reach.mistake:
+        raise UntranslatableError(f"could not translate pv: {reach.mistake}")

@@ -1,0 +1,75 @@
+"""The nodes from which a volume can be reached.
+
+kube-scheduler looks at the labels of a node only, so a term about its name is one about the empty name.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+import numpy as np
+
+from pallet.api.selectors import NodeSelector, NodeSelectorTerm, matches_name
+from pallet.api.storage import PersistentVolume
+from pallet.cache.changes import Rows
+from pallet.cache.columns import Mask
+from pallet.cache.node_table import NodeTable
+from pallet.framework.interface import ALL_ROWS, RowChoice
+from pallet.plugins.node_selection import match_any
+
+_NO_CODE = -1
+"""Of a value that no node has."""
+
+Reach = NodeSelector | None
+"""A selector by labels; None for everywhere."""
+
+
+def reach_of(volume: PersistentVolume) -> Reach:
+    """From where a volume can be reached, as it is written."""
+    affinity = volume.spec.node_affinity
+    return None if affinity is None or affinity.required is None else by_labels(affinity.required)
+
+
+def reaches(reach: Reach, labels: Mapping[str, str]) -> bool:
+    """Whether a node with these labels is one of them."""
+    return reach is None or reach.matches("", labels)
+
+
+def reaching(reach: Reach, table: NodeTable, rows: RowChoice) -> Mask:
+    """Which of the rows are of them: bool, (rows,)."""
+    if reach is None:
+        return np.ones_like(table.live[rows])
+    return match_any(reach.node_selector_terms, table, rows)
+
+
+def reached_rows(reach: Reach, table: NodeTable) -> Rows:
+    """The rows that reach it: mostly those with one value of one label."""
+    label = single_label(reach)
+    if label is None or len(label[1]) != 1:
+        return reaching(reach, table, ALL_ROWS).nonzero()[0]
+    column = table.labels[label[0]]
+    code = column.code_of.get(label[1][0], _NO_CODE)
+    rows: Rows = (column.codes == code).nonzero()[0]
+    return rows
+
+
+@lru_cache(maxsize=4096)
+def single_label(reach: Reach) -> tuple[str, tuple[str, ...]] | None:
+    """The label and its values, where nothing else decides: a hostname or a zone, as it mostly is."""
+    if reach is None or len(reach.node_selector_terms) != 1:
+        return None
+    [term] = reach.node_selector_terms
+    if not term.valid or len(term.match_expressions) != 1 or term.match_expressions[0].operator != "In":
+        return None
+    return term.match_expressions[0].key, term.match_expressions[0].values
+
+
+@lru_cache(maxsize=4096)
+def by_labels(selector: NodeSelector) -> Reach:
+    """The same selector without fields, which are those of a node without a name."""
+    terms = []
+    for term in selector.node_selector_terms:
+        if term.valid and all(matches_name(field, "") for field in term.match_fields):
+            if not term.match_expressions:
+                return None
+            terms.append(NodeSelectorTerm(term.match_expressions))
+    return NodeSelector(tuple(terms))

@@ -1,0 +1,151 @@
+"""What stands against a pod's claims on each node, and for how long such a verdict holds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from pallet.api.storage import PersistentVolume, PersistentVolumeClaim
+from pallet.cache.node_table import NodeTable
+from pallet.framework.interface import Codes, RowChoice
+from pallet.plugins.volumes.assumed import AssumeCache
+from pallet.plugins.volumes.claims import STORAGE, selected_node
+from pallet.plugins.volumes.free import Demand, FreeVolumes
+from pallet.plugins.volumes.matching import Matching, are_countable
+from pallet.plugins.volumes.migration import InTreeReach, Migration, bound_reach
+from pallet.plugins.volumes.pod_claims import PodClaims
+from pallet.plugins.volumes.provisioning import Provisioning
+from pallet.plugins.volumes.reach import Reach, reach_of, reached_rows
+
+OUT_OF_REACH, NOTHING_TO_BIND, TOO_LITTLE_STORAGE, NO_VOLUME = 1, 2, 4, 8
+"""The bits of a code."""
+
+
+class Topic(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
+    """What a verdict depends on: where the bound volumes are, and what is wanted (with a size or without)."""
+
+    reaches: tuple[Reach | InTreeReach, ...] = ()
+    demands: tuple[tuple[Demand, bool], ...] = ()
+
+
+class Verdicts:
+    """Judges a pod's claims on all nodes, or on one."""
+
+    def __init__(
+        self,
+        volumes: AssumeCache[PersistentVolume],
+        free: FreeVolumes,
+        matching: Matching,
+        provisioning: Provisioning,
+        migration: Migration,
+    ) -> None:
+        self._volumes = volumes
+        self._free = free
+        self._matching = matching
+        self._provisioning = provisioning
+        self._migration = migration
+
+    def all_nodes_will_do(self, claims: PodClaims) -> bool:
+        """Whether nothing stands against any node, as can be told without a look at them."""
+        bound = (self._volumes.get(claim.spec.volume_name) for claim in claims.bound)
+        return (
+            not claims.started
+            and all(volume is not None and bound_reach(volume) is None for volume in bound)
+            and all(self._provisioning.is_possible_everywhere(wish.claim) for wish in claims.wishes)
+        )
+
+    def topic(self, claims: PodClaims) -> Topic | None:
+        """What the verdict depends on; None for a verdict on these claims alone."""
+        volumes = [self._volumes.get(claim.spec.volume_name) for claim in claims.bound]
+        found = [volume for volume in volumes if volume is not None]
+        alone = claims.started or any(self._free.kept(wish.claim, wish.demand) for wish in claims.wishes)
+        if alone or len(found) < len(volumes) or not are_countable(claims.wishes):
+            return None
+        demands = ((wish.demand, STORAGE in wish.claim.spec.resources.requests) for wish in claims.wishes)
+        return Topic(tuple(map(bound_reach, found)), tuple(demands))
+
+    def changes(self, topic: Topic, table: NodeTable, stamp: Any) -> tuple[Any, list[int] | None]:
+        """A new stamp, and the rows whose verdict may have changed since the old one; None for all."""
+        pools = [self._free.pool(demand.storage_class) for demand, _ in topic.demands]
+        migrates = any(isinstance(reach, InTreeReach) for reach in topic.reaches)
+        everywhere = self._provisioning.stamp, self._migration.stamp if migrates else 0
+        now = (everywhere, table.node_changes.stamp, *(pool.stamp for pool in pools))
+        if stamp == now:
+            return now, []
+        if stamp is None or stamp[0] != now[0]:
+            return now, None
+        changed = table.node_changes.rows_since(stamp[1])
+        if changed is None:
+            return now, None
+        rows = set(changed)
+        for pool, seen in zip(pools, stamp[2:], strict=True):
+            volumes = pool.since(seen)
+            if volumes is None:
+                return now, None
+            for _, volume in volumes:
+                rows.update(reached_rows(reach_of(volume), table).tolist())
+        return now, sorted(rows)
+
+    def codes(self, claims: PodClaims, table: NodeTable, rows: RowChoice) -> Codes:
+        """All that stands against each of the rows. Raise UntranslatableError."""
+        codes = np.zeros(table.live[rows].shape, np.uint32)
+        if claims.bound:
+            codes |= self._judge_bound(claims.bound, table, rows)
+        if claims.started or claims.wishes:
+            codes |= self._judge_unbound(claims, table, rows)
+        return codes
+
+    def code(self, claims: PodClaims, table: NodeTable, row: int) -> int:
+        """All that stands against one row. Raise UntranslatableError."""
+        node = table.nodes[row]
+        labels = node.metadata.labels if node is not None else {}
+        code = 0
+        for claim in claims.bound:
+            volume = self._volumes.get(claim.spec.volume_name)
+            if volume is None or not self._migration.reaches(bound_reach(volume), table.name(row), labels):
+                code = NO_VOLUME if volume is None else OUT_OF_REACH
+                break
+        if any(selected_node(claim) != table.name(row) for claim in claims.started):
+            return code | NOTHING_TO_BIND
+        chosen = self._matching.choose(claims.wishes, labels)
+        missing = [wish.claim for wish, volume in zip(claims.wishes, chosen, strict=True) if volume is None]
+        for claim in (*claims.started, *missing):
+            forbidden, too_little = self._provisioning.obstacles(claim, table, slice(row, row + 1))
+            if forbidden.any():
+                return code | NOTHING_TO_BIND
+            if too_little.any():
+                return code | TOO_LITTLE_STORAGE
+        return code
+
+    def _judge_bound(
+        self, bound: Sequence[PersistentVolumeClaim], table: NodeTable, rows: RowChoice
+    ) -> Codes:
+        """The first of the bound claims whose volume cannot be used decides."""
+        left = np.ones(table.live[rows].shape, np.bool_)
+        codes = left * np.uint32(0)
+        for claim in bound:
+            volume = self._volumes.get(claim.spec.volume_name)
+            if volume is None:
+                codes |= left * np.uint32(NO_VOLUME)
+                break
+            within = self._migration.reaching(bound_reach(volume), table, rows)
+            codes |= (left & ~within) * np.uint32(OUT_OF_REACH)
+            left &= within
+        return codes
+
+    def _judge_unbound(self, claims: PodClaims, table: NodeTable, rows: RowChoice) -> Codes:
+        """Of the claims for which a volume must be made, the first for which it cannot be made decides."""
+        left = np.ones(table.live[rows].shape, np.bool_)
+        for claim in claims.started:
+            left &= np.arange(table.capacity)[rows] == table.row_of.get(selected_node(claim) or "", -1)
+        codes: Codes = ~left * np.uint32(NOTHING_TO_BIND)
+        found = self._matching.found(claims.wishes, table, rows)
+        missing = [(claim, np.ones_like(left)) for claim in claims.started]
+        missing += [(wish.claim, ~mask) for wish, mask in zip(claims.wishes, found, strict=True)]
+        for claim, needed in missing:
+            forbidden, too_little = self._provisioning.obstacles(claim, table, rows)
+            codes |= (left & needed & forbidden) * np.uint32(NOTHING_TO_BIND)
+            codes |= (left & needed & ~forbidden & too_little) * np.uint32(TOO_LITTLE_STORAGE)
+            left = codes == 0
+        return codes
