@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pallet.api.labels import Labels
-from pallet.api.meta import ObjectMeta
+from pallet.api.meta import ObjectMeta, OwnerReference
 from pallet.api.node import ContainerImage, Node, NodeSpec, NodeStatus, Taint
 from pallet.api.plan_name import plan_name
 from pallet.api.pod import (
@@ -21,6 +21,8 @@ from pallet.api.pod import (
     ResourceRequirements,
     SchedulingGate,
     Toleration,
+    TopologySpreadConstraint,
+    Volume,
     WeightedPodAffinityTerm,
 )
 from pallet.api.podset import (
@@ -95,8 +97,15 @@ def make_pod(
     node_selector: Mapping[str, str] | None = None,
     ports: Iterable[ContainerPort] = (),
     images: Iterable[str] = ("image",),
+    volumes: Iterable[Volume] = (),
+    spread: Iterable[TopologySpreadConstraint] = (),
+    owner: OwnerReference | None = None,
+    nominated: str = "",
+    started: float | None = None,
+    preempts: bool = True,
 ) -> Pod:
-    """A pod of a set (of none for an empty name). `created` and `deleted` are seconds after the beginning.
+    """A pod of a set (of none for an empty name). `created`, `deleted` and `started` are seconds after the
+    beginning.
 
     `requests` stands in for `cpu`; there is a container for each image, the first has the requests and ports.
     """
@@ -112,6 +121,7 @@ def make_pod(
             creation_timestamp=at(created).replace(microsecond=0),
             deletion_timestamp=None if deleted is None else at(deleted),
             labels=Labels(own | dict(labels or {})),
+            owner_references=(owner,) if owner else (),
         ),
         PodSpec(
             scheduler_name=scheduler,
@@ -125,14 +135,38 @@ def make_pod(
             tolerations=tuple(tolerations),
             node_selector=Labels(node_selector or {}),
             scheduling_gates=tuple(map(SchedulingGate, gates)),
+            volumes=tuple(volumes),
+            topology_spread_constraints=tuple(spread),
+            preemption_policy="PreemptLowerPriority" if preempts else "Never",
         ),
-        PodStatus(phase=phase, conditions=tuple(conditions)),
+        PodStatus(phase, tuple(conditions), nominated, None if started is None else at(started)),
     )
 
 
 def pod_term(app: str, topology: str = HOSTNAME, **term: Any) -> PodAffinityTerm:
     """A term about the pods with the label `app`, in their own namespace unless `term` says more."""
     return PodAffinityTerm(topology, LabelSelector(Labels({"app": app})), **term)
+
+
+def even(
+    topology: str = ZONE,
+    app: str | None = "web",
+    *,
+    skew: int = 1,
+    selector: LabelSelector | None = None,
+    **constraint: Any,
+) -> TopologySpreadConstraint:
+    """A constraint that must hold on the pods with the label `app`, or on those of the selector for None."""
+    if app is not None:
+        selector = LabelSelector(Labels({"app": app}))
+    return TopologySpreadConstraint(skew, topology, label_selector=selector, **constraint)
+
+
+def rather_even(
+    topology: str = ZONE, app: str | None = "web", *, skew: int = 1, **constraint: Any
+) -> TopologySpreadConstraint:
+    """The same as a constraint that should hold."""
+    return even(topology, app, skew=skew, when_unsatisfiable="ScheduleAnyway", **constraint)
 
 
 def pod_affinity(

@@ -30,10 +30,11 @@ class ContainerImage(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class NodeStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """What the node offers: quantities by resource name, and images."""
+    """What the node offers: quantities by resource name, images, and features that some pods need."""
 
     allocatable: Labels = NO_LABELS
     images: tuple[ContainerImage, ...] = ()
+    declared_features: tuple[str, ...] = ()
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import force_setattr, replace
 
 from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.meta import ObjectMeta
@@ -25,6 +26,12 @@ class ResourceRequirements(msgspec.Struct, frozen=True, gc=False):
     limits: Labels = NO_LABELS
 
 
+class ContainerRestartRule(msgspec.Struct, frozen=True, gc=False):
+    """What happens when a container exits in some way."""
+
+    action: str = ""
+
+
 class Container(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """A container; an init container with restart policy Always is a sidecar."""
 
@@ -33,6 +40,7 @@ class Container(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     resources: ResourceRequirements = ResourceRequirements()
     ports: tuple[ContainerPort, ...] = ()
     restart_policy: str = ""
+    restart_policy_rules: tuple[ContainerRestartRule, ...] = ()
 
 
 class Toleration(msgspec.Struct, frozen=True, gc=False):
@@ -144,13 +152,21 @@ class AWSDisk(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class AzureDisk(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """A disk of Azure."""
+    """A disk of Azure; of the kinds only Managed is known to its CSI driver."""
 
     disk_name: str
+    disk_uri: str = msgspec.field(default="", name="diskURI")
+    kind: str | None = None
 
 
 class CinderDisk(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """A disk of OpenStack."""
+
+    volume_id: str = msgspec.field(name="volumeID")
+
+
+class PortworxVolume(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """A volume of Portworx."""
 
     volume_id: str = msgspec.field(name="volumeID")
 
@@ -195,6 +211,7 @@ class Volume(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     aws_elastic_block_store: AWSDisk | None = None
     azure_disk: AzureDisk | None = None
     cinder: CinderDisk | None = None
+    portworx_volume: PortworxVolume | None = None
     iscsi: ISCSIVolume | None = None
     rbd: RBDVolume | None = None
     csi: InlineCSIVolume | None = None
@@ -223,6 +240,7 @@ class PodSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     tolerations: tuple[Toleration, ...] = ()
     scheduling_gates: tuple[SchedulingGate, ...] = ()
     host_network: bool = False
+    host_users: bool | None = None
     topology_spread_constraints: tuple[TopologySpreadConstraint, ...] = ()
     volumes: tuple[Volume, ...] = ()
     resource_claims: tuple[PodResourceClaim, ...] = ()
@@ -239,13 +257,31 @@ class PodCondition(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     observed_generation: int = 0
 
 
+class ActuatedResources(msgspec.Struct, frozen=True, gc=False):
+    """What a running container, or pod, has got of its requests."""
+
+    requests: Labels = NO_LABELS
+
+
+class ContainerStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """What the kubelet has given to a container, and what it has admitted (in-place resize)."""
+
+    name: str
+    allocated_resources: Labels = NO_LABELS
+    resources: ActuatedResources | None = None
+
+
 class PodStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """How far the pod has come."""
+    """How far the pod has come. Of container statuses only those are kept that differ from the spec."""
 
     phase: str = ""
     conditions: tuple[PodCondition, ...] = ()
     nominated_node_name: str = ""
     start_time: datetime | None = None
+    container_statuses: tuple[ContainerStatus, ...] = ()
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
+    allocated_resources: Labels = NO_LABELS
+    resources: ActuatedResources | None = None
 
 
 class Pod(msgspec.Struct, frozen=True, gc=False):
@@ -254,6 +290,17 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
     metadata: ObjectMeta = ObjectMeta()
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
+
+    def __post_init__(self) -> None:
+        """Drop the statuses of containers that have just what they ask for: of many pods, all."""
+        status = self.status
+        if status.container_statuses or status.init_container_statuses:
+            kept = replace(
+                status,
+                container_statuses=_resizing(self.spec.containers, status.container_statuses),
+                init_container_statuses=_resizing(self.spec.init_containers, status.init_container_statuses),
+            )
+            force_setattr(self, "status", kept)
 
     @property
     def key(self) -> str:
@@ -269,6 +316,24 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
     def terminating(self) -> bool:
         """Whether its deletion has been asked for."""
         return self.metadata.deletion_timestamp is not None
+
+
+def _resizing(
+    containers: tuple[Container, ...], statuses: tuple[ContainerStatus, ...]
+) -> tuple[ContainerStatus, ...]:
+    """The statuses that say something else than the spec. Equal quantities are the same object."""
+    asked = {container.name: container.resources.requests for container in containers}
+    return tuple(
+        [
+            status
+            for status in statuses
+            if status.resources is not None
+            and (
+                status.resources.requests is not asked.get(status.name)
+                or status.allocated_resources not in (NO_LABELS, status.resources.requests)
+            )
+        ]
+    )
 
 
 PODS = Resource("", "v1", "pods", Pod)

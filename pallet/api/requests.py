@@ -12,8 +12,8 @@ from functools import lru_cache
 import msgspec
 
 from pallet.api.labels import Labels
-from pallet.api.pod import Container, Pod
-from pallet.api.quantity import milli, whole
+from pallet.api.pod import ActuatedResources, Container, Pod
+from pallet.api.quantity import milli, parse_quantity, whole
 
 CPU = "cpu"
 MEMORY = "memory"
@@ -28,12 +28,16 @@ SCORED_MEMORY = 200 * 1024 * 1024
 class Requests(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """A pod's requests: (resource, amount) sorted by name, cpu in millicores, all else in whole units.
 
-    `scored_cpu` and `scored_memory` count a minimum for every container that asks for none.
+    `scored_cpu` and `scored_memory` count a minimum for every container that asks for none: this is how much
+    the pod weighs on its node in scores. `ranked_cpu` and `ranked_memory` are the same of the containers
+    alone: kube-scheduler's NodeResourcesFit leaves pod-level requests out when it ranks nodes for the pod.
     """
 
     amounts: tuple[tuple[str, int], ...] = ()
     scored_cpu: int = 0
     scored_memory: int = 0
+    ranked_cpu: int = 0
+    ranked_memory: int = 0
 
 
 def amount(resource: str, quantity: str) -> int:
@@ -43,13 +47,60 @@ def amount(resource: str, quantity: str) -> int:
 
 def requests_of(pod: Pod) -> Requests:
     """A pod's requests. Pods of one template share the answer."""
-    spec = pod.spec
+    spec, status = pod.spec, pod.status
+    if status.container_statuses or status.init_container_statuses or status.resources is not None:
+        return _resized_requests(pod)
     return _requests(
         tuple(container.resources.requests for container in spec.containers),
         tuple((container.resources.requests, _is_sidecar(container)) for container in spec.init_containers),
         spec.resources.requests if spec.resources else None,
         spec.overhead,
     )
+
+
+def _resized_requests(pod: Pod) -> Requests:
+    """A pod that is being resized weighs the largest of what it asks for, was admitted with, and has got.
+
+    Where the node can never grant what it asks for, that does not count.
+    """
+    spec, status = pod.spec, pod.status
+    pending = [condition for condition in status.conditions if condition.type == "PodResizePending"]
+    infeasible = bool(pending) and pending[0].reason == "Infeasible"
+
+    def effective(asked: Labels, admitted: Labels, got: ActuatedResources | None) -> Labels:
+        if got is None:
+            return asked
+        return _largest((got.requests, admitted) if infeasible else (asked, got.requests, admitted))
+
+    def of(container: Container) -> Labels:
+        asked, found = container.resources.requests, statuses.get(container.name)
+        return effective(asked, found.allocated_resources, found.resources) if found is not None else asked
+
+    statuses = {each.name: each for each in (*status.container_statuses, *status.init_container_statuses)}
+    pod_level = None
+    if spec.resources is not None:
+        asked = spec.resources.requests
+        whole_pod = effective(asked, status.allocated_resources, status.resources)
+        pod_level = Labels({resource: whole_pod.get(resource, "0") for resource in asked})
+    return _requests(
+        tuple(map(of, spec.containers)),
+        tuple(
+            (of(container), True) if _is_sidecar(container) else (container.resources.requests, False)
+            for container in spec.init_containers
+        ),
+        pod_level,
+        spec.overhead,
+    )
+
+
+def _largest(choices: Iterable[Labels]) -> Labels:
+    """The largest quantity of each resource."""
+    largest: dict[str, str] = {}
+    for quantities in choices:
+        for resource, quantity in quantities.items():
+            if resource not in largest or parse_quantity(quantity) > parse_quantity(largest[resource]):
+                largest[resource] = quantity
+    return Labels(largest)
 
 
 def _is_sidecar(container: Container) -> bool:
@@ -64,18 +115,26 @@ def _requests(
     overhead: Labels,
 ) -> Requests:
     asked = _total(map(_amounts, containers), ((_amounts(own), side) for own, side in init_containers))
-    scored = _total(
-        map(_scored_amounts, containers), ((_scored_amounts(own), side) for own, side in init_containers)
+    ranked = _total(
+        (_MINIMUM | _amounts(own) for own in containers),
+        ((_MINIMUM | _amounts(own), side) for own, side in init_containers),
     )
-    for resource, quantity in (pod_level or {}).items():
-        if resource in (CPU, MEMORY) or resource.startswith("hugepages-"):
-            asked[resource] = scored[resource] = amount(resource, quantity)
-    _add(asked, _amounts(overhead))
-    _add(scored, _amounts(overhead))
+    whole_pod = {
+        resource: amount(resource, quantity)
+        for resource, quantity in (pod_level or {}).items()
+        if resource in (CPU, MEMORY) or resource.startswith("hugepages-")
+    }
+    asked |= whole_pod
+    for total in (asked, ranked):
+        _add(total, _amounts(overhead))
+    # With requests of the whole pod, a minimum counts only of what neither it nor a container asks for.
+    scored = ranked | asked if whole_pod else ranked
     return Requests(
         amounts=tuple(sorted((resource, value) for resource, value in asked.items() if value)),
         scored_cpu=scored.get(CPU, 0),
         scored_memory=scored.get(MEMORY, 0),
+        ranked_cpu=ranked.get(CPU, 0),
+        ranked_memory=ranked.get(MEMORY, 0),
     )
 
 
@@ -83,8 +142,7 @@ def _amounts(quantities: Labels) -> dict[str, int]:
     return {resource: amount(resource, quantity) for resource, quantity in quantities.items()}
 
 
-def _scored_amounts(quantities: Labels) -> dict[str, int]:
-    return {CPU: SCORED_CPU, MEMORY: SCORED_MEMORY} | _amounts(quantities)
+_MINIMUM = {CPU: SCORED_CPU, MEMORY: SCORED_MEMORY}
 
 
 def _total(

@@ -30,25 +30,36 @@ class ImageLocality:
         """Take nothing."""
 
     def score_signature(self, info: PodInfo) -> Hashable | None:
-        """The images."""
-        return tuple(_images(info.pod)) or None
+        """The images, and how many of them are of containers."""
+        containers = _containers(info.pod)
+        return (containers, *_images(info.pod)) if containers else None
 
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """The sum of the images' sizes on the scale from SMALLEST to LARGEST."""
         table = snapshot.table
-        images = _images(info.pod)
         sums = np.zeros(table.capacity, np.int64)
-        for image in images:
-            holders = table.images.get(image)
+        for image in _images(info.pod):
+            holders = table.images.get(tagged(image))
             if holders:
                 size = next(iter(holders.values()))
                 sums[list(holders)] += int(size * (len(holders) / max(table.node_count, 1)))
-        largest = LARGEST * len(images)
+        largest = LARGEST * _containers(info.pod)
         return MAX_SCORE * (np.clip(sums, SMALLEST, largest) - SMALLEST)[rows] // (largest - SMALLEST)
 
 
+def _containers(pod: Pod) -> int:
+    """How many containers there are; images mounted as volumes do not raise the limit."""
+    return len(pod.spec.init_containers) + len(pod.spec.containers)
+
+
 def _images(pod: Pod) -> list[str]:
-    return [tagged(each.image) for each in (*pod.spec.init_containers, *pod.spec.containers)]
+    spec = pod.spec
+    images = [each.image for each in spec.containers]
+    if spec.init_containers:
+        images += [each.image for each in spec.init_containers]
+    if spec.volumes:
+        images += [each.image.reference for each in spec.volumes if each.image is not None]
+    return images
 
 
 def tagged(image: str) -> str:

@@ -9,7 +9,7 @@ from pallet.api.labels import NO_LABELS
 from pallet.api.node import Node
 from pallet.api.pod import NodeAffinity as Wanted
 from pallet.api.pod import Pod
-from pallet.api.selectors import LabelSelector, NodeSelectorRequirement, NodeSelectorTerm
+from pallet.api.selectors import LabelSelector, NodeSelectorTerm
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
@@ -18,18 +18,41 @@ from pallet.framework.interface import Codes, Reads, RowChoice, Scores
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Status, unresolvable
 from pallet.plugins import names
-from pallet.plugins.node_selection import match_any, match_label, match_term
+from pallet.plugins.node_selection import match_any, match_required, match_term
 from pallet.plugins.normalize import to_scale
 
 _NOT_WANTED, _NOT_ENFORCED = 1, 2
 _NOTHING_WANTED = Wanted()
 _NAME_FIELD = "metadata.name"
 
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+_TERM_RULES = (
+    "is not a node selector term: matchExpressions have a label key, one of the operators In and NotIn (with "
+    "values), Exists and DoesNotExist (without), Gt and Lt (with one integer); matchFields have In or NotIn "
+    "and one value"
+)
+
 
 class NodeAffinityArgs(msgspec.Struct, frozen=True, rename="camel"):
     """`addedAffinity` is asked of every node beside what the pod wants."""
 
     added_affinity: Wanted | None = None
+
+    def __post_init__(self) -> None:
+        added = self.added_affinity
+        if added is None:
+            return
+        required = added.required.node_selector_terms if added.required is not None else ()
+        terms = [(f"{_REQUIRED}.nodeSelectorTerms[{number}]", term) for number, term in enumerate(required)]
+        terms += [
+            (f"{_PREFERRED}[{number}].preference", each.preference)
+            for number, each in enumerate(added.preferred)
+            if each.weight
+        ]
+        for path, term in terms:
+            if (term.match_expressions or term.match_fields) and not term.valid:
+                raise ValueError(f"addedAffinity.{path} {_TERM_RULES}")
 
 
 class NodeAffinity:
@@ -67,13 +90,8 @@ class NodeAffinity:
         """Whether the pod or the configuration does not want the node."""
         table = snapshot.table
         codes = np.zeros(table.live[rows].shape, np.uint32)
-        required = _wanted(info.pod).required
-        wanted = np.ones(codes.shape, np.bool_)
-        for key, value in info.pod.spec.node_selector.items():
-            wanted &= match_label(NodeSelectorRequirement(key, "In", (value,)), table.labels[key], rows)
-        if required is not None:
-            wanted &= match_any(required.node_selector_terms, table, rows)
-        codes[~wanted] = _NOT_WANTED
+        pod = info.pod
+        codes[~match_required(pod.spec.node_selector, _wanted(pod).required, table, rows)] = _NOT_WANTED
         if self._added.required is not None:
             codes[~match_any(self._added.required.node_selector_terms, table, rows)] = _NOT_ENFORCED
         return codes

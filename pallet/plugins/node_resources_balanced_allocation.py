@@ -1,29 +1,36 @@
 """NodeResourcesBalancedAllocation: rather where the pod evens out how far the resources are used."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+from functools import lru_cache
+from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
+from msgspec.structs import force_setattr
 
 from pallet.api.requests import CPU, MEMORY
-from pallet.cache.columns import Mask
-from pallet.cache.node_table import Amounts
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.handle import Handle
 from pallet.framework.interface import MAX_SCORE, Reads, RowChoice, Scores
 from pallet.framework.state import CycleState
 from pallet.plugins import names
-from pallet.plugins.resource_shares import ResourceSpec, shares_of
-
-Fractions = npt.NDArray[np.float64]
+from pallet.plugins.resource_shares import ARRAYS, NUMBERS, Arithmetic, ResourceSpec, Share, shares_of
 
 
 class BalancedAllocationArgs(msgspec.Struct, frozen=True, rename="camel"):
     """The resources to be kept in balance."""
 
-    resources: tuple[ResourceSpec, ...] = (ResourceSpec(CPU), ResourceSpec(MEMORY))
+    resources: tuple[ResourceSpec, ...] = ()
+
+    def __post_init__(self) -> None:
+        for number, spec in enumerate(self.resources):
+            if spec.weight != 1:
+                raise ValueError(f"resources[{number}].weight must be 1: all resources count alike here")
+            if any(spec.name == earlier.name for earlier in self.resources[:number]):
+                raise ValueError(f'resources[{number}].name: "{spec.name}" stands there already')
+        if not self.resources:
+            force_setattr(self, "resources", (ResourceSpec(CPU), ResourceSpec(MEMORY)))
 
 
 class NodeResourcesBalancedAllocation:
@@ -36,41 +43,49 @@ class NodeResourcesBalancedAllocation:
     def __init__(self, args: BalancedAllocationArgs, handle: Handle) -> None:
         """Take the resources."""
         self._resources = args.resources
-        self._names = frozenset(spec.name for spec in args.resources)
+        names = frozenset(spec.name for spec in args.resources)
+        self._balanced = lru_cache(maxsize=1024)(
+            lambda requests: tuple(item for item in requests.amounts if item[0] in names)
+        )
 
     def score_signature(self, info: PodInfo) -> Hashable | None:
         """The requests of the balanced resources; nothing to say about a pod that asks for none of them."""
-        return tuple([item for item in info.requests.amounts if item[0] in self._names]) or None
+        return self._balanced(info.requests) or None
 
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """75 where nothing changes, towards 100 where the balance gets better, towards 50 where worse."""
         shares = shares_of(self._resources, info, snapshot.table, rows, minimum=False)
-        before, after = balance(shares.requested + shares.wanted * _WITHOUT_AND_WITH, shares.allocatable)
-        scores: Scores = (after - before + 3 * MAX_SCORE // 2) // 2
+        scores: Scores = np.zeros(snapshot.table.live[rows].shape, np.int64)
+        scores += _gain(shares, ARRAYS)
         return scores
 
+    def score_row(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:
+        """The same for a single row."""
+        shares = shares_of(self._resources, info, snapshot.table, row, minimum=False)
+        return int(_gain(shares, NUMBERS))
 
-_WITHOUT_AND_WITH = np.array([0, 1])[:, np.newaxis, np.newaxis]
-"""Two cases, on an axis before those of resources and rows."""
+
+def _gain(shares: Sequence[Share], arithmetic: Arithmetic) -> Any:
+    before, after = _balance(shares, 0, arithmetic), _balance(shares, 1, arithmetic)
+    return (after - before + 3 * MAX_SCORE // 2) // 2
 
 
-def balance(requested: Amounts, allocatable: Amounts) -> Scores:
+def _balance(shares: Sequence[Share], pods: int, arithmetic: Arithmetic) -> Any:
     """100 when all resources of a node are used to the same part, less the more these parts differ.
 
-    Resources (the last axis but one) that a node does not offer are left out of it.
+    With as many pods more as `pods` says. Resources that a node does not offer are left out.
     """
-    offered = allocatable > 0
-    parts = np.minimum(requested / np.maximum(allocatable, 1), 1.0) * offered
-    return ((1 - _deviation(parts, offered)) * MAX_SCORE).astype(np.int64)
-
-
-def _deviation(parts: Fractions, offered: Mask) -> Fractions:
-    """The standard deviation over the offered resources of each node."""
-    deviation: Fractions
-    if len(offered) == 2:
-        deviation = np.abs(parts[:, 0] - parts[:, 1]) / 2 * (offered[0] & offered[1])
+    smaller, larger, root, whole = arithmetic
+    parts = [
+        smaller(requested + wanted * pods, allocatable) / larger(allocatable, 1)
+        for allocatable, requested, wanted, _ in shares
+    ]
+    offered = [share.allocatable > 0 for share in shares]
+    if len(shares) == 2:
+        deviation = abs(parts[0] - parts[1]) / 2 * (offered[0] & offered[1])
     else:
-        count = np.maximum(offered.sum(axis=0), 1)
-        mean = parts.sum(axis=1, keepdims=True) / count
-        deviation = np.sqrt(((parts - mean) ** 2 * offered).sum(axis=1) / count)
-    return deviation
+        count = larger(sum(offered), 1)
+        mean = sum(parts) / count
+        squares = [(part - mean) * (part - mean) * there for part, there in zip(parts, offered, strict=True)]
+        deviation = root(sum(squares) / count)
+    return whole((1 - deviation) * MAX_SCORE)

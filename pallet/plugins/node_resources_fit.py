@@ -1,35 +1,29 @@
 """NodeResourcesFit: enough of every resource left, and rather where more (or less) is left."""
 
-from collections.abc import Hashable
-from typing import Literal
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
 
+from pallet.api.names import is_label_key
 from pallet.api.node import Node
 from pallet.api.pod import Pod
-from pallet.api.requests import CPU, MEMORY, PODS, Requests, amount, requests_of
-from pallet.cache.node_table import Amounts
+from pallet.api.requests import PODS, Requests, amount, requests_of
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
 from pallet.framework.handle import Handle
-from pallet.framework.interface import MAX_SCORE, Codes, Reads, RowChoice, Scores
+from pallet.framework.interface import Codes, Reads, RowChoice, Scores
 from pallet.framework.state import CycleState
 from pallet.framework.status import Status, unresolvable, unschedulable
 from pallet.plugins import names
-from pallet.plugins.resource_shares import ResourceSpec, Shares, shares_of
+from pallet.plugins.resource_shares import ARRAYS, NUMBERS, shares_of
+from pallet.plugins.scoring_strategy import ScoringStrategy, Strategy
 
 _TOO_MANY_PODS = 1
 _UNRESOLVABLE = 1 << 31
 """Set when the node is too small for the pod even when empty."""
-
-
-class ScoringStrategy(msgspec.Struct, frozen=True, rename="camel"):
-    """Which resources count how much, and whether free or used ones are better."""
-
-    type: Literal["LeastAllocated", "MostAllocated"] = "LeastAllocated"
-    resources: tuple[ResourceSpec, ...] = (ResourceSpec(CPU), ResourceSpec(MEMORY))
 
 
 class NodeResourcesFitArgs(msgspec.Struct, frozen=True, rename="camel"):
@@ -39,17 +33,27 @@ class NodeResourcesFitArgs(msgspec.Struct, frozen=True, rename="camel"):
     ignored_resource_groups: tuple[str, ...] = ()
     scoring_strategy: ScoringStrategy = ScoringStrategy()
 
+    def __post_init__(self) -> None:
+        for number, name in enumerate(self.ignored_resources):
+            if not is_label_key(name):
+                raise ValueError(f'ignoredResources[{number}]: "{name}" is not the name of a resource')
+        for number, name in enumerate(self.ignored_resource_groups):
+            if "/" in name or not is_label_key(name):
+                raise ValueError(f'ignoredResourceGroups[{number}]: "{name}" is not the part before a slash')
+
 
 class NodeResourcesFit:
     """Refuses nodes without enough left; a code has a bit for each resource that is short."""
 
     name = names.NODE_RESOURCES_FIT
     reads = Reads.LOAD
+    reads_sums = True
     args_type = NodeResourcesFitArgs
 
     def __init__(self, args: NodeResourcesFitArgs, handle: Handle) -> None:
         """Take what to ignore and how to score."""
         self._args = args
+        self._strategy = Strategy(args.scoring_strategy)
 
     def filter_signature(self, info: PodInfo) -> Hashable | None:
         """The requests."""
@@ -58,21 +62,22 @@ class NodeResourcesFit:
     def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
         """Too many pods is bit 0, the n-th of the pod's resources bit n+1."""
         table = snapshot.table
-        pods = table.resources[PODS]
-        codes = (table.requested[pods, rows] >= table.allocatable[pods, rows]).astype(np.uint32)
-        for bit, (resource, wanted) in enumerate(info.requests.amounts, start=1):
-            if self._ignores(resource):
-                continue
-            index = table.resources.get(resource)
-            if index is None:
-                codes |= np.uint32(_UNRESOLVABLE | 1 << bit)
-                continue
-            offered = table.allocatable[index, rows]
-            short = wanted > offered - table.requested[index, rows]
-            if short.any():
-                codes |= short * np.uint32(1 << bit)
-                codes |= (wanted > offered) * np.uint32(_UNRESOLVABLE)
+        codes: Codes = self._code(
+            info,
+            table.resources,
+            lambda index: table.allocatable[index, rows],
+            lambda index: table.requested[index, rows],
+        ).astype(np.uint32)
         return codes
+
+    def filter_row(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:
+        """The same for a single row."""
+        table = snapshot.table
+        offered, taken = table.allocatable.item, table.requested.item
+        code: int = self._code(
+            info, table.resources, lambda index: offered(index, row), lambda index: taken(index, row)
+        )
+        return code
 
     def explain(self, info: PodInfo, code: int) -> Status:
         """All resources that are short."""
@@ -87,12 +92,16 @@ class NodeResourcesFit:
         return info.requests
 
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
-        """The weighted mean of the resources' scores, each resource that the node offers."""
-        resources = self._args.scoring_strategy.resources
-        shares = shares_of(resources, info, snapshot.table, rows, minimum=True)
-        weights = shares.weights @ (shares.allocatable > 0)
-        total: Scores = shares.weights @ self._scores(shares) // np.maximum(weights, 1)
-        return total
+        """What the configured strategy makes of the resources that the node offers."""
+        shares = shares_of(self._strategy.resources, info, snapshot.table, rows, minimum=True)
+        scores: Scores = np.zeros(snapshot.table.live[rows].shape, np.int64)
+        scores += self._strategy.score(shares, ARRAYS)
+        return scores
+
+    def score_row(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:
+        """The same for a single row."""
+        shares = shares_of(self._strategy.resources, info, snapshot.table, row, minimum=True)
+        return int(self._strategy.score(shares, NUMBERS))
 
     def events_to_register(self) -> list[EventInterest]:
         """Room that grows: a pod that goes or shrinks, the pod itself shrinking, a new or larger node."""
@@ -105,13 +114,27 @@ class NodeResourcesFit:
             EventInterest(nodes, self._offers_enough),
         ]
 
-    def _scores(self, shares: Shares) -> Amounts:
-        """Parts per hundred that would be free, or used, rounded down; of no resource more than there is."""
-        requested = np.minimum(shares.requested + shares.wanted, shares.allocatable)
-        least = self._args.scoring_strategy.type == "LeastAllocated"
-        part = shares.allocatable - requested if least else requested
-        scores: Amounts = part * MAX_SCORE // np.maximum(shares.allocatable, 1)
-        return scores
+    def _code(
+        self,
+        info: PodInfo,
+        resources: Mapping[str, int],
+        offered_of: Callable[[int], Any],
+        taken_of: Callable[[int], Any],
+    ) -> Any:
+        """The rule, on what is offered and taken of a resource: integers, or arrays of them."""
+        pods = resources[PODS]
+        code = (taken_of(pods) >= offered_of(pods)) * _TOO_MANY_PODS
+        for bit, (resource, wanted) in enumerate(info.requests.amounts, start=1):
+            if self._ignores(resource):
+                continue
+            index = resources.get(resource)
+            if index is None:
+                code |= _UNRESOLVABLE | 1 << bit
+                continue
+            offered = offered_of(index)
+            code |= (wanted > offered - taken_of(index)) * (1 << bit)
+            code |= (wanted > offered) * (_UNRESOLVABLE | 1 << bit)
+        return code
 
     def _ignores(self, resource: str) -> bool:
         if "/" not in resource:

@@ -4,10 +4,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pallet.api.selectors import NodeSelectorRequirement, NodeSelectorTerm, matches_name
+from pallet.api.labels import Labels
+from pallet.api.selectors import NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, matches_name
 from pallet.cache.columns import ABSENT, Codes, LabelColumn, Mask
 from pallet.cache.node_table import NodeTable
 from pallet.framework.interface import RowChoice
+
+
+def match_required(
+    selector: Labels, required: NodeSelector | None, table: NodeTable, rows: RowChoice
+) -> Mask:
+    """Which of the rows a pod's node selector and required node affinity (None for any node) admit."""
+    selected = np.ones_like(table.live[rows])
+    for key, value in selector.items():
+        selected &= match_label(NodeSelectorRequirement(key, "In", (value,)), table.labels[key], rows)
+    if required is not None:
+        selected &= match_any(required.node_selector_terms, table, rows)
+    return selected
 
 
 def match_any(terms: Sequence[NodeSelectorTerm], table: NodeTable, rows: RowChoice) -> Mask:

@@ -1,14 +1,16 @@
 """What of each resource a node would have given out with the pod on it: the ground of resource scores."""
 
+import math
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec.structs import force_setattr
 
 from pallet.api.requests import CPU, EPHEMERAL_STORAGE, MEMORY, Requests
-from pallet.cache.changes import Rows
-from pallet.cache.node_table import Amounts, NodeTable
+from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.interface import RowChoice
 
@@ -16,51 +18,73 @@ _NATIVE = (CPU, MEMORY, EPHEMERAL_STORAGE)
 
 
 class ResourceSpec(msgspec.Struct, frozen=True, cache_hash=True):
-    """A resource that is scored, and how much it counts."""
+    """A resource that is scored, and how much it counts; a weight of 0 is one that was left out."""
 
     name: str
-    weight: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    weight: Annotated[int, msgspec.Meta(ge=0, le=100)] = 1
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "weight", self.weight or 1)
 
 
-class Shares(NamedTuple):
-    """Some resources on some rows: int64. `wanted` is what the pod adds to `requested`.
+class Arithmetic(NamedTuple):
+    """What is done in one way with numbers and in another with arrays of them: so rules are written once."""
 
-    allocatable, requested: (resources, rows); wanted: (resources, 1); weights: (resources,)
+    smaller: Callable[[Any, Any], Any]
+    larger: Callable[[Any, Any], Any]
+    root: Callable[[Any], Any]
+    whole: Callable[[Any], Any]
+
+
+NUMBERS = Arithmetic(min, max, math.sqrt, int)
+ARRAYS = Arithmetic(
+    np.minimum, np.maximum, np.sqrt, lambda numbers: np.asarray(numbers).astype(np.int64, copy=False)
+)
+
+
+class Share(NamedTuple):
+    """One resource, on a single row as plain integers, or on some rows as int64 arrays.
+
+    `wanted` is what the pod adds to `requested`.
     """
 
-    allocatable: Amounts
-    requested: Amounts
-    wanted: Amounts
-    weights: Amounts
+    allocatable: Any
+    requested: Any
+    wanted: int
+    weight: int
 
 
 def shares_of(
-    specs: tuple[ResourceSpec, ...], info: PodInfo, table: NodeTable, rows: RowChoice, *, minimum: bool
-) -> Shares:
+    specs: tuple[ResourceSpec, ...], info: PodInfo, table: NodeTable, rows: RowChoice | int, *, minimum: bool
+) -> list[Share]:
     """The resources that take part in a pod's score.
 
     With `minimum`, containers that ask for no cpu or memory are counted at a minimum. An extended resource
     that the pod does not ask for takes no part.
     """
-    requested = table.scored if minimum else table.requested
-    indexes, wanted, weights = _part_of(specs, info.requests, tuple(table.resources), minimum)
-    return Shares(table.allocatable[:, rows][indexes], requested[:, rows][indexes], wanted, weights)
+    allocatable, requested = table.allocatable, table.scored if minimum else table.requested
+    parts = _parts_of(specs, info.requests, tuple(table.resources), minimum)
+    if isinstance(rows, int):
+        return [
+            Share(allocatable.item(index, rows), requested.item(index, rows), wanted, weight)
+            for index, wanted, weight in parts
+        ]
+    return [
+        Share(allocatable[index, rows], requested[index, rows], wanted, weight)
+        for index, wanted, weight in parts
+    ]
 
 
 @lru_cache(maxsize=1024)
-def _part_of(
+def _parts_of(
     specs: tuple[ResourceSpec, ...],
     requests: Requests,
     known: tuple[str, ...],
     minimum: bool,  # noqa: FBT001  # private
-) -> tuple[Rows, Amounts, Amounts]:
-    """Which rows of the table's resources take part, what the pod wants of them, and their weights."""
+) -> tuple[tuple[int, int, int], ...]:
+    """Which of the table's resources take part, what the pod wants of each, and its weight."""
     asked = dict(requests.amounts)
     parts = [spec for spec in specs if spec.name in known and (spec.name in _NATIVE or spec.name in asked)]
     if minimum:
-        asked |= {CPU: requests.scored_cpu, MEMORY: requests.scored_memory}
-    return (
-        np.array([known.index(spec.name) for spec in parts], np.intp),
-        np.array([asked.get(spec.name, 0) for spec in parts], np.int64)[:, np.newaxis],
-        np.array([spec.weight for spec in parts], np.int64),
-    )
+        asked |= {CPU: requests.ranked_cpu, MEMORY: requests.ranked_memory}
+    return tuple((known.index(spec.name), asked.get(spec.name, 0), spec.weight) for spec in parts)

@@ -24,13 +24,18 @@ def resource_metrics(pods: Sequence[Pod]) -> Iterator[str]:
     """Give the exposition text in pieces. Pods that ran to their end on a node are left out."""
     counted = [pod for pod in pods if not (pod.spec.node_name and pod.finished)]
     for metric, what, amounts_of in (
-        ("kube_pod_resource_request", "asks for", requests_of),
+        ("kube_pod_resource_request", "asks for", _requests),
         ("kube_pod_resource_limit", "is limited to", limits_of),
     ):
         yield f"# HELP {metric} What the pod {what}, as the scheduler counts it.\n# TYPE {metric} gauge\n"
         remaining = iter(counted)
         while piece := list(islice(remaining, PIECE)):
             yield "".join(line for pod in piece for line in _lines(metric, pod, amounts_of(pod).amounts))
+
+
+def _requests(pod: Pod) -> Requests:
+    """What the spec asks for, whatever has become of it in a resize."""
+    return requests_of(Pod(spec=pod.spec))
 
 
 def limits_of(pod: Pod) -> Requests:

@@ -149,6 +149,29 @@ def test_scored_requests(pod: Pod, cpu: int, memory: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("pod", "cpu", "memory"),
+    [
+        pytest.param(pod_of({"cpu": "1"}), 1000, SCORED_MEMORY, id="a minimum for a container"),
+        pytest.param(
+            pod_of({"cpu": "1"}, pod_level={"cpu": "4", "memory": "4Gi"}),
+            1000,
+            SCORED_MEMORY,
+            id="the pod's own requests do not count",
+        ),
+        pytest.param(
+            pod_of({}, pod_level={"cpu": "4"}, overhead={"cpu": "50m"}),
+            SCORED_CPU + 50,
+            SCORED_MEMORY,
+            id="overhead does",
+        ),
+    ],
+)
+def test_ranked_requests(pod: Pod, cpu: int, memory: int) -> None:
+    requests = requests_of(pod)
+    assert (requests.ranked_cpu, requests.ranked_memory) == (cpu, memory)
+
+
+@pytest.mark.parametrize(
     ("resource", "quantity", "expected"),
     [
         ("cpu", "1500m", 1500),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from pallet.api.pod import ImageVolume, Volume
 from pallet.plugins.image_locality import ImageLocality, tagged
 from tests.builders import make_node, make_pod
 from tests.plugins.asking import Asked
@@ -57,6 +58,23 @@ def test_nodes_rank_by_the_images_they_have(
 ) -> None:
     asked = Asked(ImageLocality, [make_node(f"n{index}", images=held) for index, held in enumerate(nodes)])
     assert tuple(asked.scores(make_pod("p", images=images)).values()) == expected
+
+
+@pytest.mark.parametrize(
+    ("volumes", "expected"),
+    [
+        pytest.param([], (7, 0), id="none"),
+        pytest.param([Volume(image=ImageVolume("gcr.io/b"))], (18, 0), id="one that a node has"),
+        pytest.param([Volume(image=ImageVolume("gcr.io/none"))], (7, 0), id="one that nobody has"),
+        pytest.param([Volume("config")], (7, 0), id="a volume of another kind"),
+    ],
+)
+def test_images_mounted_as_volumes_count_without_raising_the_limit(
+    volumes: list[Volume], expected: tuple[int, int]
+) -> None:
+    nodes = [make_node("a", images=holding(a=200, b=200)), make_node("b")]
+    pod = make_pod("p", images=["gcr.io/a"], volumes=volumes)
+    assert tuple(Asked(ImageLocality, nodes).scores(pod).values()) == expected
 
 
 @pytest.mark.parametrize(

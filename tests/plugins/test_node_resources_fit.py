@@ -106,7 +106,7 @@ def test_ignoring_does_not_reach_cpu() -> None:
         (make_node("a"), make_node("a", pods=111), asking(), Hint.QUEUE),
         (make_node("a"), make_node("a", offers={GPU: "1"}), asking(gpu="1"), Hint.QUEUE),
         (make_node("a"), make_node("a", offers={GPU: "1"}), asking(gpu="2"), Hint.SKIP),
-        (make_node("a"), make_node("a", cordoned=True), asking(cpu="1"), Hint.SKIP),
+        (make_node("a"), make_node("a", labels={"x": "y"}), asking(cpu="1"), Hint.SKIP),
     ],
 )
 def test_which_nodes_help(old: Node | None, new: Node, wanted: Pod, hint: Hint) -> None:

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from pallet.api.labels import Labels
 from pallet.api.node import Node
-from pallet.api.pod import Pod
+from pallet.api.pod import Pod, ResourceRequirements
 from pallet.plugins.node_resources_balanced_allocation import NodeResourcesBalancedAllocation
 from pallet.plugins.node_resources_fit import NodeResourcesFit
 from tests.builders import make_node, make_pod
@@ -214,6 +216,17 @@ def test_allocation_of_cpu_and_memory(
     assert tuple(asked.scores(wanted).values()) == expected
 
 
+def test_requests_of_the_whole_pod_count_where_it_is_placed_and_not_while_nodes_are_ranked_for_it() -> None:
+    whole = pod_level(pod(cpu="1", memory="1000"), cpu="3", memory="5000")
+    placed = pod_level(pod("q", "b", cpu="1", memory="1000"), cpu="3", memory="5000")
+    asked = Asked(NodeResourcesFit, [node("a", "4", "10000"), node("b", "4", "10000")], [placed])
+    assert asked.scores(whole) == {"a": 82, "b": 20}
+
+
+def pod_level(pod: Pod, **requests: str) -> Pod:
+    return replace(pod, spec=replace(pod.spec, resources=ResourceRequirements(Labels(requests))))
+
+
 @pytest.mark.parametrize(
     ("resources", "wanted", "expected"),
     [
@@ -235,3 +248,46 @@ def test_resources_are_scored_as_the_arguments_say(
 ) -> None:
     args = {"scoringStrategy": {"resources": resources}}
     assert Asked(NodeResourcesFit, [node("a", "4", "10000", 2)], args=args).scores(wanted) == {"a": expected}
+
+
+FALLING, RISING = [(0, 10), (100, 0)], [(0, 0), (100, 10)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "wanted", "expected"),
+    [
+        pytest.param(FALLING, pod(cpu="3", memory="5000"), (38, 50), id="the mean, rounded half up"),
+        pytest.param(RISING, pod(cpu="3", memory="5000"), (63, 50), id="the other way round"),
+        pytest.param(RISING, pod(cpu="0", memory="5000"), (50, 50), id="a score of 0 takes no part"),
+        pytest.param(RISING, pod(cpu="0", memory="0"), (0, 0), id="nothing but such"),
+        pytest.param(RISING, pod(cpu="5", memory="20000"), (100, 92), id="more than all is all"),
+        pytest.param([(40, 2), (60, 8)], pod(cpu="1", memory="9000"), (50, 50), id="flat outside"),
+        pytest.param([(0, 10), (9, 9), (100, 0)], pod(cpu="500m", memory="100"), (94, 96), id="whole scores"),
+        pytest.param([(7, 3)], pod(cpu="1", memory="100"), (30, 30), id="a single point"),
+    ],
+)
+def test_scores_by_the_shape_of_a_function(
+    shape: list[tuple[int, int]], wanted: Pod, expected: tuple[int, int]
+) -> None:
+    points = [{"utilization": utilization, "score": score} for utilization, score in shape]
+    ratio = {"type": "RequestedToCapacityRatio", "requestedToCapacityRatio": {"shape": points}}
+    nodes = [node("a", "4", "10000"), node("b", "6", "10000")]
+    scores = Asked(NodeResourcesFit, nodes, args={"scoringStrategy": ratio}).scores(wanted)
+    assert tuple(scores.values()) == expected
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        ([{"name": "cpu", "weight": 3}, {"name": "memory", "weight": 1}], 69),
+        ([{"name": "cpu", "weight": 3}, {"name": "memory", "weight": 0}], 69),
+        ([{"name": "memory"}], 50),
+        ([{"name": "memory"}, {"name": GPU, "weight": 9}], 50),
+    ],
+)
+def test_weights_of_resources_scored_by_shape(resources: list[dict[str, Any]], expected: int) -> None:
+    shape = [{"utilization": 0, "score": 0}, {"utilization": 100, "score": 10}]
+    strategy = {"type": "RequestedToCapacityRatio", "requestedToCapacityRatio": {"shape": shape}}
+    args = {"scoringStrategy": strategy | {"resources": resources}}
+    asked = Asked(NodeResourcesFit, [node("a", "4", "10000", 4)], args=args)
+    assert asked.scores(pod(cpu="3", memory="5000")) == {"a": expected}

@@ -3,11 +3,20 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from pallet.api.labels import Labels
 from pallet.api.meta import ObjectMeta
-from pallet.api.pod import Container, Pod, PodSpec, PodStatus, ResourceRequirements
+from pallet.api.pod import (
+    ActuatedResources,
+    Container,
+    ContainerStatus,
+    Pod,
+    PodSpec,
+    PodStatus,
+    ResourceRequirements,
+)
 from pallet.server.resources import PIECE, resource_metrics
 
 
@@ -124,3 +133,10 @@ def test_many_pods_come_in_pieces() -> None:
     pieces = list(resource_metrics(pods))
     assert max(piece.count("\n") for piece in pieces) == PIECE
     assert sum(piece.count("} 1.0\n") for piece in pieces) == 2 * len(pods)
+
+
+def test_a_resize_is_not_shown_before_the_spec_has_it() -> None:
+    asking = pod(container({"cpu": "1"}, {}))
+    got = ContainerStatus("", resources=ActuatedResources(Labels({"cpu": "2"})))
+    resizing = replace(asking, status=replace(asking.status, container_statuses=(got,)))
+    assert values(resizing)["request", "cpu"] == 1
