@@ -13,8 +13,10 @@ from pallet.config.settings import Settings
 from pallet.framework.handle import Handle
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
+from pallet.framework.nominator import Nominator
 from pallet.framework.profile import Profile, build_profile
 from pallet.framework.registry import Registry
+from pallet.framework.tasks import Tasks
 from pallet.framework.waiting import WaitingPods
 from pallet.informers.factory import InformerFactory
 from pallet.plugins.registry import BUILT_IN, DEFAULTS
@@ -43,6 +45,7 @@ class Graph:
         self.informers = InformerFactory(client)
         self.recorder = EventRecorder(events, socket.gethostname(), rng)
         self.conditions = ConditionWriter(client)
+        self.tasks = Tasks()
         self.profiles: dict[str, Profile] = {}
 
         args = args_of(configured)
@@ -62,9 +65,23 @@ class Graph:
             rng=rng,
         )
         registry = Registry({**BUILT_IN, **(self.pod_sets.plugins if self.pod_sets else {})})
+        nominator = Nominator()
         for profile in configured:
             name = profile.scheduler_name
-            handle = Handle(name, client, self.informers, self.cache, self.recorder, waiting, rng)
+            handle = Handle(
+                name,
+                client,
+                self.informers,
+                self.cache,
+                self.recorder,
+                waiting,
+                rng,
+                nominator=nominator,
+                tasks=self.tasks,
+                metrics=self.metrics,
+                activate=self._activate,
+                ungate=self._ungate,
+            )
             self.profiles[name] = build_profile(profile, DEFAULTS, registry, handle)
 
         self.queue = SchedulingQueue(
@@ -103,12 +120,11 @@ class Graph:
     def _activate(self, uids: Iterable[str]) -> None:
         self.queue.activate(uids)
 
+    def _ungate(self, uids: Iterable[str]) -> None:
+        self.queue.ungate(uids)
+
     def _regate(self, uids: Iterable[str]) -> None:
         self.queue.regate(uids)
-
-    def size(self) -> int:
-        """How many nodes and pods there are."""
-        return sum(self.sizes().values())
 
     def sizes(self) -> dict[str, int]:
         """How many nodes and pods there are, for the log."""

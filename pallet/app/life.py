@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import anyio
 import anyio.abc
 
-from pallet.app.garbage import freeze, freeze_as_it_grows
+from pallet.app.garbage import collect_in_steps
 from pallet.app.graph import Graph
 from pallet.client.client import Client
 from pallet.client.errors import ConfigError as ConnectionConfigError
@@ -81,16 +81,16 @@ async def _start(graph: Graph, elector: LeaderElector | None, tasks: anyio.abc.T
     ended = anyio.Event()
     tasks.start_soon(_end_on_signal, graph, ended, tasks.cancel_scope)
     tasks.start_soon(watch_loop, graph.metrics.loop_held_seconds)
+    tasks.start_soon(collect_in_steps)
     graph.informers.start(tasks)
     await graph.informers.wait_for_sync(SYNC_SECONDS)
     log.info("Synced with the API server", **graph.sizes())
-    freeze()
-    tasks.start_soon(freeze_as_it_grows, graph.size)
     if elector is not None:
         await elector.acquire()
         tasks.start_soon(elector.hold)
     tasks.start_soon(graph.recorder.run)
     tasks.start_soon(graph.conditions.run)
+    tasks.start_soon(graph.tasks.run)
     if graph.pod_sets:
         graph.pod_sets.start(tasks)
     graph.started = True

@@ -132,15 +132,13 @@ class Client(Requester):
         priority: Priority = Priority.NORMAL,
     ) -> T:
         """Create an object from a struct, or from a mapping that is sent as it is."""
-        body = await self.request(
-            "POST",
-            resource.path(namespace),
-            body=_encode(resource, obj),
-            priority=priority,
-            verb="create",
-            subject=str(resource),
-        )
-        return _decode(resource, body)
+        return _decode(resource, await self._post(resource, obj, namespace, priority))
+
+    async def post(
+        self, resource: Resource[T], obj: T, namespace: str = "", *, priority: Priority = Priority.NORMAL
+    ) -> None:
+        """Create an object without reading what became of it: the answer holds all of it once more."""
+        await self._post(resource, obj, namespace, priority)
 
     async def update(self, resource: Resource[T], obj: T, *, subresource: str = "") -> T:
         """Replace an object; fields that the struct does not know are lost. Raise ApiError `conflict`
@@ -216,6 +214,18 @@ class Client(Requester):
             priority=Priority.BINDING,
             verb="create",
             subject=f"pods/binding {namespace}/{name}",
+        )
+
+    async def _post(
+        self, resource: Resource[T], obj: T | Mapping[str, Any], namespace: str, priority: Priority
+    ) -> bytes:
+        return await self.request(
+            "POST",
+            resource.path(namespace),
+            body=_encode(resource, obj),
+            priority=priority,
+            verb="create",
+            subject=str(resource),
         )
 
 

@@ -8,20 +8,27 @@ comes back. No redirects, proxies, cookies or streams; those are left to the HTT
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import cast
 
 import httptools
+import msgspec
+
+Headers = list[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back. Header names are in lower case."""
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What came back."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Headers
     body: bytes
+
+    def header(self, name: bytes) -> str:
+        """Give the value of a header, whose name is told in lower case; empty where there is none."""
+        for key, value in self.headers:
+            if key.lower() == name:
+                return value.decode("latin-1")
+        return ""
 
 
 class NotSentError(Exception):
@@ -37,10 +44,11 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.reusable = True
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._answer: asyncio.Future[Answer] | None = None
-        self._headers: dict[str, str] = {}
+        self._headers: Headers = []
         self._body: list[bytes] = []
 
     async def exchange(self, request: bytes, seconds: float) -> Answer:
@@ -50,16 +58,16 @@ class Connection(asyncio.Protocol):
         """
         if self._transport is None or self._transport.is_closing():
             raise LostError("the connection was closed")
-        self._answer = asyncio.get_running_loop().create_future()
-        self._headers, self._body = {}, []
+        answer: asyncio.Future[Answer] = self._loop.create_future()
+        self._answer = answer
+        self._headers, self._body = [], []
+        late = self._loop.call_later(seconds, self._fail, f"no answer in {seconds:g} s")
         self._transport.write(request)
         try:
-            async with asyncio.timeout(seconds):
-                return await self._answer
-        except TimeoutError:
-            raise LostError(f"no answer in {seconds:g} s") from None
+            return await answer
         finally:
-            if not self._answer.done() or self._answer.cancelled() or self._answer.exception():
+            late.cancel()
+            if not answer.done() or answer.cancelled() or answer.exception():
                 self.close()
             self._answer = None
 
@@ -86,7 +94,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header (httptools)."""
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self._headers.append((name, value))
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body (httptools)."""

@@ -2,19 +2,19 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from itertools import count
 from typing import Final
 from urllib.parse import urlencode
 
 import anyio
+import msgspec
 
 from pallet.client.backoff import Backoff
 from pallet.client.credentials import Credentials
 from pallet.client.errors import AnswerLost, ApiError, NotLeading, Unreachable, api_error
 from pallet.client.limiter import Priority, RateLimiter
 from pallet.client.server_clock import ServerClock
-from pallet.client.transport import LostError, NotSentError, Transport
+from pallet.client.transport import Answer, LostError, NotSentError, Stream, Transport
 
 Query = Mapping[str, str | int]
 Read = Callable[[], Awaitable[bytes]]
@@ -28,8 +28,7 @@ TRIES: Final = 8
 """Attempts at one request; with the back-off below they span some ten seconds, an API server's restart."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(msgspec.Struct, frozen=True, gc=False):
     """One request, as it is sent on each attempt."""
 
     method: str
@@ -104,7 +103,8 @@ class Requester:
         )
         backoff = Backoff(initial=0.1, cap=5.0, jitter=0.5)
         for attempt in count(1):
-            await self._limiter.acquire(priority)
+            if not self._limiter.try_acquire():
+                await self._limiter.acquire(priority)
             try:
                 return await self._attempt(call)
             except (ApiError, Unreachable) as failure:
@@ -130,10 +130,10 @@ class Requester:
             if call.safe:
                 raise Unreachable(self.address, str(error)) from error
             raise AnswerLost(call.verb, call.subject, str(error)) from error
-        self.server_clock.observe(answer.headers.get("date", ""), sent)
+        self.server_clock.observe(answer.header(b"date"), sent)
         if answer.status < 300:
             return answer.body
-        refusal = _refusal(answer.status, answer.headers, answer.body, call.verb, call.subject)
+        refusal = _refusal(answer, answer.body, call.verb, call.subject)
         if answer.status == 401:
             await self._credentials.refresh()
         if answer.status >= 500 and not call.safe and refusal.retry_after is None:
@@ -158,7 +158,7 @@ class Requester:
                 )
                 if stream.status >= 300:
                     body = await stream.read_all()
-                    raise _refusal(stream.status, stream.headers, body, verb, subject or path)
+                    raise _refusal(stream, body, verb, subject or path)
             except (NotSentError, LostError) as error:
                 raise Unreachable(self.address, str(error)) from error
 
@@ -171,15 +171,11 @@ class Requester:
             yield read
 
 
-def _refusal(code: int, headers: Mapping[str, str], body: bytes, verb: str, subject: str) -> ApiError:
-    """Build the error from an answer."""
-    return api_error(code, body, verb, subject, _retry_after(headers))
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read the header's seconds; the API server never sends its other form, a date."""
-    value = headers.get("retry-after", "")
-    return float(value) if value.isdecimal() else None
+def _refusal(answer: Answer | Stream, body: bytes, verb: str, subject: str) -> ApiError:
+    """Build the error from an answer. Retry-After is in seconds: the API server never sends a date there."""
+    value = answer.header(b"retry-after")
+    retry_after = float(value) if value.isdecimal() else None
+    return api_error(answer.status, body, verb, subject, retry_after)
 
 
 def _passing(failure: ApiError | Unreachable, attempt: int) -> bool:

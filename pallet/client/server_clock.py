@@ -6,17 +6,17 @@ clocks of the two machines may differ by more than a quiet time is long.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import inf
+
+import msgspec
 
 WINDOW_SECONDS = 600.0
 """How long an observation counts at least: clocks drift."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Bounds:
+class _Bounds(msgspec.Struct, frozen=True, gc=False):
     """By how much the server is ahead of the local clock, in seconds: at least, and at most."""
 
     low: float = -inf
@@ -24,6 +24,9 @@ class _Bounds:
 
     def narrowed(self, other: "_Bounds") -> "_Bounds":
         return _Bounds(max(self.low, other.low), min(self.high, other.high))
+
+    def is_within(self, other: "_Bounds") -> bool:
+        return self.low >= other.low and self.high <= other.high
 
     @property
     def is_empty(self) -> bool:
@@ -62,6 +65,8 @@ class ServerClock:
         seen = _Bounds(self._second - now, self._second + 1.0 - sent)
         if now - self._since > WINDOW_SECONDS or now < self._since:
             self._before, self._newest, self._since = self._newest, _Bounds(), now
+        elif self._newest.is_within(seen):
+            return
         self._newest = self._newest.narrowed(seen)
         if self._newest.is_empty or self._newest.narrowed(self._before).is_empty:
             self._before, self._newest, self._since = _Bounds(), seen, now  # a clock was set

@@ -3,7 +3,7 @@
 This is the whole seam to the HTTP library. It knows nothing of retries, limits or objects.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
@@ -72,8 +72,7 @@ class Transport:
         headers = {"Content-Type": content_type} if body is not None else {}
         with _errors():
             async with await self._open(method, path, limits, headers, body) as response:
-                found = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(response.status, found, await response.read())
+                return Answer(response.status, list(response.raw_headers), await response.read())
 
     @asynccontextmanager
     async def stream(self, path: str, silence: float) -> AsyncIterator["Stream"]:
@@ -116,7 +115,10 @@ class Stream:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self.status = response.status
-        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
+
+    def header(self, name: bytes) -> str:
+        """Give the value of a header; empty where there is none."""
+        return self._response.headers.get(name.decode(), "")
 
     async def read(self) -> bytes:
         """Read what has come in, waiting for it; nothing is left when it is empty. Raise LostError."""

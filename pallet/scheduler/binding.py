@@ -5,9 +5,10 @@ words of errors are kube-scheduler's.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from traceback import format_exception
 from typing import Protocol, Self
+
+import msgspec
 
 from pallet.api.pod import Pod
 from pallet.framework.metrics import Metrics
@@ -24,8 +25,7 @@ MAX_PERMIT_SECONDS = 900.0
 """A permit plugin may ask for more, but a pod waits no longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Assumed:
+class Assumed(msgspec.Struct, frozen=True):
     """A pod whose place is assumed, and the node whose room was kept for it before, if any."""
 
     profile: Profile
@@ -102,11 +102,20 @@ class BindingCycle:
         self._waits[status.code.label].observe(self._clock() - started)
         return status
 
+    async def pre_bind(self, assumed: Assumed) -> Status:
+        """Have the pre-bind plugins prepare what the pod needs, in order, until one fails."""
+        started, status = self._clock(), SUCCESS
+        for plugin in assumed.profile.pre_bind:
+            with _Answer("PreBind", plugin) as answer:
+                answer.status = await plugin.pre_bind(assumed.state, assumed.pod, assumed.node)
+            status = answer.status
+            if not status.ok:
+                break
+        self._observe("PreBind", status, assumed, started)
+        return status
+
     async def bind(self, assumed: Assumed) -> Status:
-        """Prepare and bind. Success means bound, anything else certainly not bound."""
-        status = await self._pre_bind(assumed)
-        if not status.ok:
-            return status
+        """Bind. Success means bound, anything else certainly not bound."""
         started = self._clock()
         status = Status(Code.SKIP)
         for plugin in assumed.profile.bind:
@@ -125,17 +134,6 @@ class BindingCycle:
             with _Answer("PostBind", plugin):
                 plugin.post_bind(assumed.state, assumed.pod, assumed.node)
         self._observe("PostBind", SUCCESS, assumed, started)
-
-    async def _pre_bind(self, assumed: Assumed) -> Status:
-        started, status = self._clock(), SUCCESS
-        for plugin in assumed.profile.pre_bind:
-            with _Answer("PreBind", plugin) as answer:
-                answer.status = await plugin.pre_bind(assumed.state, assumed.pod, assumed.node)
-            status = answer.status
-            if not status.ok:
-                break
-        self._observe("PreBind", status, assumed, started)
-        return status
 
     def _observe(self, point: str, status: Status, assumed: Assumed, started: float) -> None:
         key = point, status.code.label, assumed.profile.scheduler_name

@@ -5,13 +5,12 @@ such, further ones are counted, and the count is written every six minutes, as c
 series without a new occurrence in that time is over.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
 
 import anyio
-from cachetools import LRUCache
 from msgspec.structs import replace
 
 from pallet.api.core import EVENTS, Event, EventSeries, ObjectReference
@@ -21,12 +20,13 @@ from pallet.client.client import Client
 from pallet.client.errors import AnswerLost, ApiError, Unreachable
 from pallet.client.limiter import Priority
 from pallet.logs import get_logger
+from pallet.scheduler.workers import Workers
 
 log = get_logger(__name__)
 
 MAX_PENDING = 20_000
 """Events that may wait to be written; what comes on top is dropped and counted in the log."""
-WRITERS = 16
+WRITERS = 64
 SERIES_SECONDS = 360.0
 MAX_SERIES = 8192
 """Events of which a repetition is recognised."""
@@ -60,8 +60,9 @@ class EventRecorder:
         self._instance = instance
         self._suffix = rng.getrandbits(60)
         self._pending: deque[_Series] = deque()
-        self._series: LRUCache[_Key, _Series] = LRUCache(MAX_SERIES)
-        self._wake = anyio.Event()
+        self._series: OrderedDict[_Key, _Series] = OrderedDict()
+        self._workers: Workers[deque[_Series]] | None = None
+        self._writers = 0
         self.dropped = 0
 
     def event(
@@ -73,6 +74,7 @@ class EventRecorder:
         if known is not None:
             known.seen += 1
             known.repeated = True
+            self._series.move_to_end(key)
             if known.seen == 2:
                 self._write_later(known)
             return
@@ -93,13 +95,16 @@ class EventRecorder:
         series = _Series(key, event)
         if self._write_later(series):
             self._series[key] = series
+            if len(self._series) > MAX_SERIES:
+                self._series.popitem(last=False)
 
     async def run(self) -> None:
         """Write events until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._end_series)
-            for _ in range(WRITERS):
-                tasks.start_soon(self._write_all)
+            self._workers = Workers(tasks, self._write_pending)
+            for _ in range(min(WRITERS, len(self._pending))):
+                self._start_writer()
 
     def _write_later(self, series: _Series) -> bool:
         """Queue an event; False when it is dropped because there are too many."""
@@ -109,21 +114,25 @@ class EventRecorder:
             log.v(2, "Dropped an event, too many wait", object=event.regarding.name, reason=event.reason)
             return False
         self._pending.append(series)
-        self._wake.set()
+        self._start_writer()
         return True
 
-    async def _write_all(self) -> None:
-        while True:
-            if not self._pending:
-                self._wake = anyio.Event() if self._wake.is_set() else self._wake
-                await self._wake.wait()
-                continue
-            series = self._pending.popleft()
+    def _start_writer(self) -> None:
+        """Have one more task write what is pending, unless enough do."""
+        if self._workers is not None and self._writers < WRITERS:
+            self._writers += 1
+            self._workers.start(self._pending)
+
+    async def _write_pending(self, pending: deque[_Series]) -> None:
+        """Write until nothing is pending."""
+        while pending:
+            series = pending.popleft()
             try:
                 await self._write(series)
             except (ApiError, Unreachable, AnswerLost) as error:
                 self._forget(series)
                 log.v(1, "Could not write an event", object=series.event.regarding.name, error=error)
+        self._writers -= 1
 
     async def _write(self, series: _Series) -> None:
         """Create the event, or write how often it was seen."""
@@ -145,7 +154,7 @@ class EventRecorder:
                     raise
             else:
                 return
-        await self._client.create(EVENTS, event, meta.namespace, priority=Priority.EVENT)
+        await self._client.post(EVENTS, event, meta.namespace, priority=Priority.EVENT)
 
     async def _end_series(self) -> None:
         """Write the counts of series now and then, and forget those that are over."""
@@ -176,7 +185,7 @@ def pod_reference(pod: Pod) -> ObjectReference:
 
 
 def _micro_time(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _cut(note: str) -> str:
