@@ -163,7 +163,11 @@ def make_class(
 
 
 def make_csi_node(
-    name: str, limits: Mapping[str, int | None] | None = None, *, migrated: Iterable[str] = ()
+    name: str,
+    limits: Mapping[str, int | None] | None = None,
+    *,
+    migrated: Iterable[str] = (),
+    version: int = 1,
 ) -> CSINode:
     """What CSI drivers run on a node, each with how many volumes it can attach there (None for no limit).
 
@@ -171,7 +175,11 @@ def make_csi_node(
     """
     plugins = ",".join(migrated)
     return CSINode(
-        ObjectMeta(name=name, annotations=Labels({MIGRATED_PLUGINS: plugins} if plugins else {})),
+        ObjectMeta(
+            name=name,
+            resource_version=str(version),
+            annotations=Labels({MIGRATED_PLUGINS: plugins} if plugins else {}),
+        ),
         CSINodeSpec(
             tuple(
                 CSINodeDriver(driver, allocatable=None if limit is None else VolumeNodeResources(limit))

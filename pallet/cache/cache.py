@@ -13,8 +13,9 @@ nodes and pods; a pod on an unknown node is counted and weighs on the node once 
 Not promised: that a bound pod's node exists.
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+import msgspec
 
 from pallet.api.labels import Labels
 from pallet.api.node import Node
@@ -31,8 +32,7 @@ class Hold(Enum):
     BOUND = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(msgspec.Struct, frozen=True, gc=False):
     """Where a pod is counted, and why."""
 
     info: PodInfo

@@ -21,27 +21,50 @@ ABSENT = 0
 
 
 class LabelColumn:
-    """The values of one label key: a code for each row, 0 where the node lacks the label."""
+    """The values of one label key: a code for each row, 0 where the node lacks the label.
 
-    __slots__ = ("code_of", "codes", "values")
+    nodes: how many rows have each code; `stamp` grows whenever any row's code changes.
+    """
+
+    __slots__ = ("code_of", "codes", "nodes", "stamp", "values")
 
     def __init__(self, capacity: int) -> None:
         self.codes: Codes = np.zeros(capacity, np.intp)
         self.values: list[str] = [""]
         self.code_of: dict[str, int] = {}
+        self.nodes: list[int] = [capacity]
+        self.stamp = 0
 
     def put(self, row: int, value: str | None) -> None:
         """Set or, with None, clear the label of a row."""
-        if value is None:
-            self.codes[row] = ABSENT
-            return
+        code = ABSENT if value is None else self._code(value)
+        before = self.codes.item(row)
+        if code != before:
+            self.codes[row] = code
+            self.nodes[before] -= 1
+            self.nodes[code] += 1
+            self.stamp += 1
+
+    def members(self, row: int) -> list[int]:
+        """All rows with the same value as this one."""
+        code = self.codes.item(row)
+        rows: list[int] = [row] if self.nodes[code] == 1 else (self.codes == code).nonzero()[0].tolist()
+        return rows
+
+    def resize(self, capacity: int) -> None:
+        """Make room for more rows."""
+        self.nodes[ABSENT] += capacity - len(self.codes)
+        self.codes = grown(self.codes, capacity)
+
+    def _code(self, value: str) -> int:
         code = self.code_of.get(value)
         if code is None:
             if len(self.values) > 2 * len(self.codes) + 64:
                 self._compact()
             code = self.code_of[value] = len(self.values)
             self.values.append(value)
-        self.codes[row] = code
+            self.nodes.append(0)
+        return code
 
     def _compact(self) -> None:
         """Give the codes out anew: values that no node has any more would pile up for ever."""
@@ -49,6 +72,8 @@ class LabelColumn:
         self.codes = np.searchsorted(used, self.codes)
         self.values = [self.values[code] for code in used]
         self.code_of = {value: code for code, value in enumerate(self.values) if code != ABSENT}
+        self.nodes = [self.nodes[code] for code in used]
+        self.stamp += 1
 
     def copy(self) -> "LabelColumn":
         """A column that can be changed without changing this one."""
@@ -56,6 +81,7 @@ class LabelColumn:
         twin.codes = self.codes.copy()
         twin.values = list(self.values)
         twin.code_of = dict(self.code_of)
+        twin.nodes = list(self.nodes)
         return twin
 
 
@@ -86,7 +112,7 @@ class LabelColumns:
     def resize(self, capacity: int) -> None:
         """Make room for more rows."""
         for column in (self._none, *self._columns.values()):
-            column.codes = grown(column.codes, capacity)
+            column.resize(capacity)
 
     def copy(self) -> "LabelColumns":
         """Columns that can be changed without changing these."""

@@ -1,19 +1,12 @@
-"""Counters behind pod affinity and spreading: answers over all nodes without walking pods.
-
-A counter is an integer for each row. Topology domains are not stored: summing a counter by the codes of the
-domain's label column (`NodeTable.labels`) gives the count by domain, so a node that changes its zone needs no
-correction here.
-"""
+"""Counters behind pod affinity and spreading: answers over all nodes without walking pods."""
 
 import numpy as np
-import numpy.typing as npt
 
 from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.pod import Pod
-from pallet.cache.columns import grown
 from pallet.cache.pod_info import AffinityTerm, PodSelector, PodTerms
+from pallet.cache.tally import Counts, Tally
 
-Counts = npt.NDArray[np.int64]
 GroupKey = tuple[str, Labels, bool]
 Selectors = tuple[PodSelector, ...]
 """Pods that all of these select."""
@@ -28,7 +21,7 @@ class PodGroup:
 
     def __init__(self) -> None:
         self.rows: dict[int, int] = {}
-        self.counted_by: list[Selectors] = []
+        self.counted_by: list[Tally] = []
 
 
 class PodCounters:
@@ -41,7 +34,7 @@ class PodCounters:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._groups: dict[GroupKey, PodGroup] = {}
-        self._counts: dict[Selectors, Counts] = {}
+        self._tallies: dict[Selectors, Tally] = {}
         self._namespaces: dict[str, Labels] = {}
 
     def add(self, pod: Pod, row: int) -> None:
@@ -50,10 +43,12 @@ class PodCounters:
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = PodGroup()
-            group.counted_by = [selectors for selectors in self._counts if self._selects(selectors, key)]
+            group.counted_by = [
+                tally for selectors, tally in self._tallies.items() if self._selects(selectors, key)
+            ]
         group.rows[row] = group.rows.get(row, 0) + 1
-        for selectors in group.counted_by:
-            self._counts[selectors][row] += 1
+        for tally in group.counted_by:
+            tally.bump(row, 1)
 
     def remove(self, pod: Pod, row: int) -> None:
         """Take a counted pod back."""
@@ -62,37 +57,44 @@ class PodCounters:
         group.rows[row] -= 1
         if not group.rows[row]:
             del group.rows[row]
-        for selectors in group.counted_by:
-            self._counts[selectors][row] -= 1
+        for tally in group.counted_by:
+            tally.bump(row, -1)
         if not group.rows:
             del self._groups[key]
 
     def count(self, selectors: Selectors) -> Counts:
         """Matching pods on each row: int64, (capacity,), not to be changed by the caller."""
-        counts = self._counts.pop(selectors, None)
-        if counts is None:
+        return self.tally(selectors).by_row
+
+    def tally(self, selectors: Selectors) -> Tally:
+        """The counter of matching pods, which is kept up to date; not to be changed by the caller."""
+        tally = self._tallies.pop(selectors, None)
+        if tally is None:
             return self._start(selectors)
-        self._counts[selectors] = counts  # now the most recently used
-        return counts
+        self._tallies[selectors] = tally  # now the most recently used
+        return tally
 
     def selects(self, selectors: Selectors, pod: Pod) -> bool:
         """Whether all selectors match a pod, placed or not."""
         return self._selects(selectors, group_key(pod))
 
     def set_namespace(self, name: str, labels: Labels) -> None:
-        """Take note of a namespace's labels; selectors of namespaces are counted anew."""
+        """Take note of the labels of a namespace (none when it is gone); counts by them are made anew."""
         if self._namespaces.get(name, NO_LABELS) is labels:
             return
-        self._namespaces[name] = labels
-        for selectors in list(self._counts):
+        if labels:
+            self._namespaces[name] = labels
+        else:
+            del self._namespaces[name]
+        for selectors in list(self._tallies):
             if any(selector.namespace_labels is not None for selector in selectors):
                 self._forget(selectors)
 
     def resize(self, capacity: int) -> None:
         """Make room for more rows."""
         self._capacity = capacity
-        for selectors, counts in self._counts.items():
-            self._counts[selectors] = grown(counts, capacity)
+        for tally in self._tallies.values():
+            tally.resize(capacity)
 
     def copy(self) -> "PodCounters":
         """Counters that can be changed without changing these. Selectors are counted anew when asked for."""
@@ -103,26 +105,29 @@ class PodCounters:
             twin._groups[key].rows = dict(group.rows)
         return twin
 
-    def _start(self, selectors: Selectors) -> Counts:
-        if len(self._counts) >= _MAX_SELECTORS:
-            self._forget(next(iter(self._counts)))
-        counts = self._counts[selectors] = np.zeros(self._capacity, np.int64)
+    def _start(self, selectors: Selectors) -> Tally:
+        if len(self._tallies) >= _MAX_SELECTORS:
+            self._forget(next(iter(self._tallies)))
+        tally = self._tallies[selectors] = Tally(np.zeros(self._capacity, np.int64))
         for key, group in self._groups.items():
             if self._selects(selectors, key):
-                group.counted_by.append(selectors)
-                counts[list(group.rows)] += list(group.rows.values())
-        return counts
+                group.counted_by.append(tally)
+                tally.by_row[list(group.rows)] += list(group.rows.values())
+        return tally
 
     def _forget(self, selectors: Selectors) -> None:
-        del self._counts[selectors]
+        tally = self._tallies.pop(selectors)
         for group in self._groups.values():
-            if selectors in group.counted_by:
-                group.counted_by.remove(selectors)
+            if tally in group.counted_by:
+                group.counted_by.remove(tally)
 
     def _selects(self, selectors: Selectors, key: GroupKey) -> bool:
-        namespace, labels, _ = key
+        namespace, labels, terminating = key
         known = self._namespaces.get(namespace, NO_LABELS)
-        return all(selector.matches(namespace, known, labels) for selector in selectors)
+        return all(
+            selector.matches(namespace, known, labels) and (selector.terminating or not terminating)
+            for selector in selectors
+        )
 
 
 class HeldTerms:
@@ -130,32 +135,36 @@ class HeldTerms:
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._counts: dict[AffinityTerm, Counts] = {}
+        self._tallies: dict[AffinityTerm, Tally] = {}
         self._matching: dict[GroupKey, tuple[AffinityTerm, ...]] = {}
 
     def bump(self, term: AffinityTerm, row: int, by: int) -> None:
         """Add to, or take from, a term's weight on a row."""
-        counts = self._counts.get(term)
-        if counts is None:
-            counts = self._counts[term] = np.zeros(self._capacity, np.int64)
+        tally = self._tallies.get(term)
+        if tally is None:
+            tally = self._tallies[term] = Tally(np.zeros(self._capacity, np.int64))
             self.forget_matches()
-        counts[row] += by
-        if not counts[row] and not counts.any():
-            del self._counts[term]
+        tally.bump(row, by)
+        if not tally.by_row.item(row) and not tally.by_row.any():
+            del self._tallies[term]
             self.forget_matches()
 
-    def matching(self, pod: Pod, counters: PodCounters) -> list[tuple[AffinityTerm, Counts]]:
-        """The held terms that select a pod, each with its weights: int64, (capacity,)."""
-        if not self._counts:
-            return []
+    def matching(self, pod: Pod, counters: PodCounters) -> tuple[AffinityTerm, ...]:
+        """The held terms that select a pod."""
+        if not self._tallies:
+            return ()
         key = group_key(pod)
         terms = self._matching.get(key)
         if terms is None:
             if len(self._matching) > _MAX_SELECTORS:
                 self._matching.clear()
-            terms = tuple(term for term in self._counts if counters.selects((term.pods,), pod))
+            terms = tuple(term for term in self._tallies if counters.selects((term.pods,), pod))
             self._matching[key] = terms
-        return [(term, self._counts[term]) for term in terms]
+        return terms
+
+    def tally(self, term: AffinityTerm) -> Tally:
+        """The weights of a held term, kept up to date while it is held; not to be changed by the caller."""
+        return self._tallies[term]
 
     def forget_matches(self) -> None:
         """Match anew: terms came or went, or a namespace changed its labels."""
@@ -164,13 +173,13 @@ class HeldTerms:
     def resize(self, capacity: int) -> None:
         """Make room for more rows."""
         self._capacity = capacity
-        for term, counts in self._counts.items():
-            self._counts[term] = grown(counts, capacity)
+        for tally in self._tallies.values():
+            tally.resize(capacity)
 
     def copy(self) -> "HeldTerms":
         """Terms that can be changed without changing these."""
         twin = HeldTerms(self._capacity)
-        twin._counts = {term: counts.copy() for term, counts in self._counts.items()}
+        twin._tallies = {term: tally.copy() for term, tally in self._tallies.items()}
         return twin
 
 

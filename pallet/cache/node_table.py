@@ -34,14 +34,14 @@ class NodeTable:
     def __init__(self) -> None:
         self.nodes: list[Node | None] = [None] * _FIRST_CAPACITY
         self.row_of: dict[str, int] = {}
+        self.node_count = 0
         self.resources: dict[str, int] = {
             name: index for index, name in enumerate((CPU, MEMORY, EPHEMERAL_STORAGE, PODS))
         }
         self.live: Mask = np.zeros(_FIRST_CAPACITY, np.bool_)
         self.unschedulable: Mask = np.zeros(_FIRST_CAPACITY, np.bool_)
         self.allocatable: Amounts = np.zeros((4, _FIRST_CAPACITY), np.int64)
-        self.requested: Amounts = np.zeros((4, _FIRST_CAPACITY), np.int64)
-        self.scored: Amounts = np.zeros((4, _FIRST_CAPACITY), np.int64)
+        self._set_loads(np.zeros((2, 4, _FIRST_CAPACITY), np.int64))
         self.labels = LabelColumns(_FIRST_CAPACITY)
         self.taints = TaintColumns(_FIRST_CAPACITY)
         self.images: dict[str, dict[int, int]] = {}
@@ -50,17 +50,12 @@ class NodeTable:
         self.load_changes = ChangeLog()
         self._names: list[str] = [""] * _FIRST_CAPACITY
         self._free = list(range(_FIRST_CAPACITY - 1, -1, -1))
-        self._weights: dict[Requests, tuple[Amounts, Amounts]] = {}
+        self._weights: dict[Requests, Amounts] = {}
 
     @property
     def capacity(self) -> int:
         """The number of rows, used or free: the length of every vector over nodes."""
         return len(self.nodes)
-
-    @property
-    def node_count(self) -> int:
-        """How many nodes there are."""
-        return int(np.count_nonzero(self.live))
 
     def name(self, row: int) -> str:
         """The node name that a row stands for; the node itself may be unknown yet, or gone."""
@@ -100,9 +95,8 @@ class NodeTable:
 
     def place(self, row: int, requests: Requests, ports: Iterable[HostPort]) -> None:
         """Add the weight of one pod to a row."""
-        asked, scored = self._weight(requests)
-        self.requested[:, row] += asked
-        self.scored[:, row] += scored
+        weight = self._weight(requests)  # which may put a larger array in place of the loads
+        self._loads[:, :, row] += weight
         for port in ports:
             held = self.ports.setdefault((port.protocol, port.port), {})
             held[row] = (*held.get(row, ()), port.ip)
@@ -110,9 +104,8 @@ class NodeTable:
 
     def displace(self, row: int, requests: Requests, ports: Iterable[HostPort]) -> None:
         """Take the weight of one pod from a row."""
-        asked, scored = self._weight(requests)
-        self.requested[:, row] -= asked
-        self.scored[:, row] -= scored
+        weight = self._weight(requests)  # which may put a larger array in place of the loads
+        self._loads[:, :, row] -= weight
         for port in ports:
             held = self.ports[port.protocol, port.port]
             left = list(held.pop(row))
@@ -121,14 +114,20 @@ class NodeTable:
                 held[row] = tuple(left)
         self.load_changes.record(row)
 
+    def weight(self, requests: Requests) -> Amounts:
+        """What a pod adds to a row of `requested`: int64, (resources,), not to be changed by the caller."""
+        weight: Amounts = self._weight(requests)[0]
+        return weight
+
     def copy(self) -> "NodeTable":
         """A table that can be changed without changing this one: the ground of a hypothesis."""
         twin = NodeTable()
         twin.nodes, twin._names, twin._free = list(self.nodes), list(self._names), list(self._free)
         twin.row_of, twin.resources = dict(self.row_of), dict(self.resources)
         twin.live, twin.unschedulable = self.live.copy(), self.unschedulable.copy()
-        twin.allocatable, twin.requested = self.allocatable.copy(), self.requested.copy()
-        twin.scored = self.scored.copy()
+        twin.node_count = self.node_count
+        twin.allocatable = self.allocatable.copy()
+        twin._set_loads(self._loads.copy())
         twin.labels, twin.taints = self.labels.copy(), self.taints.copy()
         twin.images = {image: dict(rows) for image, rows in self.images.items()}
         twin.ports = {port: dict(rows) for port, rows in self.ports.items()}
@@ -137,6 +136,7 @@ class NodeTable:
     def _write(self, row: int, old: Node | None, new: Node | None) -> None:
         self.nodes[row] = new
         self.live[row] = new is not None
+        self.node_count += (new is not None) - (old is not None)
         self.unschedulable[row] = new is not None and new.spec.unschedulable
         self.labels.put(
             row, old.metadata.labels if old else NO_LABELS, new.metadata.labels if new else NO_LABELS
@@ -170,14 +170,18 @@ class NodeTable:
         index = self.resources.get(name)
         if index is None:
             index = self.resources[name] = len(self.resources)
-            row = np.zeros((1, self.capacity), np.int64)
-            self.allocatable = np.vstack((self.allocatable, row))
-            self.requested = np.vstack((self.requested, row))
-            self.scored = np.vstack((self.scored, row))
+            nothing = np.zeros((2, 1, self.capacity), np.int64)
+            self.allocatable = np.vstack((self.allocatable, nothing[0]))
+            self._set_loads(np.concatenate((self._loads, nothing), axis=1))
             self._weights.clear()
         return index
 
-    def _weight(self, requests: Requests) -> tuple[Amounts, Amounts]:
+    def _set_loads(self, loads: Amounts) -> None:
+        """Keep what is requested and what is scored in one array, (2, resources, capacity): one to change."""
+        self._loads = loads
+        self.requested, self.scored = loads
+
+    def _weight(self, requests: Requests) -> Amounts:
         """What a pod adds to a row of `requested`, counting as one of `pods`, and to one of `scored`."""
         found = self._weights.get(requests)
         if found is None:
@@ -190,7 +194,7 @@ class NodeTable:
             scored[self.resources[MEMORY]] = requests.scored_memory
             if len(self._weights) > 4096:
                 self._weights.clear()
-            found = self._weights[requests] = (asked, scored)
+            found = self._weights[requests] = np.array((asked, scored))
         return found
 
     def _grow(self) -> None:
@@ -201,8 +205,8 @@ class NodeTable:
         self._names += [""] * added
         self._free += range(capacity - 1, before - 1, -1)
         self.live, self.unschedulable = grown(self.live, capacity), grown(self.unschedulable, capacity)
-        self.allocatable, self.requested = grown(self.allocatable, capacity), grown(self.requested, capacity)
-        self.scored = grown(self.scored, capacity)
+        self.allocatable = grown(self.allocatable, capacity)
+        self._set_loads(grown(self._loads, capacity))
         self.labels.resize(capacity)
         self.taints.resize(capacity)
 
@@ -214,5 +218,6 @@ def _same_to_placement(old: Node, new: Node) -> bool:
         and old.spec == new.spec
         and old.status.allocatable is new.status.allocatable
         and old.status.images == new.status.images
+        and old.status.declared_features == new.status.declared_features
         and old.metadata.uid == new.metadata.uid
     )

@@ -9,6 +9,7 @@ from pallet.api.labels import Labels
 from pallet.api.pod import Affinity, Container, Pod, PodAffinityTerm
 from pallet.api.requests import Requests, requests_of
 from pallet.api.selectors import LabelSelector
+from pallet.cache.volumes_in_use import PodVolumes, volumes_of
 
 
 class HostPort(msgspec.Struct, frozen=True, gc=False):
@@ -20,11 +21,15 @@ class HostPort(msgspec.Struct, frozen=True, gc=False):
 
 
 class PodSelector(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
-    """Which pods a term speaks of: by label, in namespaces named or selected by label."""
+    """Which pods a term speaks of: by label, in namespaces named or selected by label.
+
+    `terminating`: whether pods whose deletion was asked for are counted too.
+    """
 
     labels: LabelSelector | None
     namespaces: tuple[str, ...]
     namespace_labels: LabelSelector | None = None
+    terminating: bool = True
 
     def matches(self, namespace: str, namespace_labels: Labels, labels: Mapping[str, str]) -> bool:
         """Whether it selects a pod with these labels in this namespace."""
@@ -53,12 +58,13 @@ class PodTerms(msgspec.Struct, frozen=True, gc=False):
 class PodInfo:
     """A pod and what is derived from its spec. The pod may be replaced by a newer one of equal meaning."""
 
-    __slots__ = ("pod", "ports", "requests", "terms")
+    __slots__ = ("pod", "ports", "requests", "terms", "volumes")
 
     def __init__(self, pod: Pod) -> None:
         self.pod = pod
         self.requests: Requests = requests_of(pod)
         self.ports: tuple[HostPort, ...] = host_ports(pod)
+        self.volumes: PodVolumes = volumes_of(pod)
         self.terms: PodTerms = (
             _terms(pod.spec.affinity, pod.metadata.namespace) if pod.spec.affinity else NO_TERMS
         )
@@ -77,6 +83,7 @@ class PodInfo:
             and self.pod.terminating == other.pod.terminating
             and self.ports == other.ports
             and self.terms == other.terms
+            and self.volumes == other.volumes
         )
 
     def __repr__(self) -> str:

@@ -5,14 +5,17 @@ first look and its assumption, the live one is as good as frozen to it. `copy` g
 """
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass
 
 from pallet.api.labels import Labels
 from pallet.api.node import Node
 from pallet.api.pod import Pod
+from pallet.cache.changes import ChangeLog
 from pallet.cache.counters import PodCounters, TermHolders
-from pallet.cache.node_table import NodeTable
+from pallet.cache.node_table import Amounts, NodeTable
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.volumes_in_use import VolumesInUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +35,17 @@ class NodeInfo:
 
 
 class Snapshot:
-    """Nodes as columns, the pods placed on them, and counters over those pods."""
+    """Nodes as columns, the pods placed on them, and counters over those pods.
+
+    `starts` logs the rows of pods whose start is seen: it changes nothing but who is preempted first.
+    """
 
     def __init__(self) -> None:
         self.table = NodeTable()
         self.counters = PodCounters(self.table.capacity)
         self.holders = TermHolders(self.table.capacity)
+        self.volumes = VolumesInUse()
+        self.starts = ChangeLog()
         self._pods: list[dict[str, PodInfo]] = [{} for _ in range(self.table.capacity)]
 
     def put_node(self, node: Node) -> None:
@@ -65,6 +73,7 @@ class Snapshot:
         self.table.place(row, info.requests, info.ports)
         self.counters.add(info.pod, row)
         self.holders.add(info.terms, row)
+        self.volumes.add(info.volumes, row)
         return row
 
     def remove(self, info: PodInfo, row: int) -> None:
@@ -73,6 +82,7 @@ class Snapshot:
         self.table.displace(row, placed.requests, placed.ports)
         self.counters.remove(placed.pod, row)
         self.holders.remove(placed.terms, row)
+        self.volumes.remove(placed.volumes, row)
         self._release_if_empty(row)
 
     def replace(self, info: PodInfo, row: int) -> int:
@@ -80,6 +90,8 @@ class Snapshot:
         placed = self._pods[row][info.uid]
         if placed.same_footprint(info):
             self._pods[row][info.uid] = info
+            if placed.pod.status.start_time != info.pod.status.start_time:
+                self.starts.record(row)
             return row
         name = self.table.name(row)
         self.remove(placed, row)
@@ -88,6 +100,10 @@ class Snapshot:
     def pods(self, row: int) -> Iterable[PodInfo]:
         """The pods placed on a row."""
         return self._pods[row].values()
+
+    def is_placed(self, uid: str, row: int) -> bool:
+        """Whether a pod is placed on a row."""
+        return uid in self._pods[row]
 
     def rows(self) -> Iterator[int]:
         """The rows that hold a node."""
@@ -112,7 +128,16 @@ class Snapshot:
         twin.table = self.table.copy()
         twin.counters = self.counters.copy()
         twin.holders = self.holders.copy()
+        twin.volumes = self.volumes.copy()
+        twin.starts = ChangeLog()
         twin._pods = [dict(placed) for placed in self._pods]
+        return twin
+
+    def supposing(self, requested: Amounts) -> "Snapshot":
+        """This snapshot with other amounts requested on its nodes; to be read until something changes."""
+        twin = copy(self)
+        twin.table = copy(self.table)
+        twin.table.requested = requested
         return twin
 
     def _resize(self) -> None:

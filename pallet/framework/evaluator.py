@@ -3,9 +3,9 @@
 The scheduler decides with an evaluator on the live snapshot; planners decide with their own on a copy.
 """
 
-from dataclasses import dataclass
 from random import Random
 
+import msgspec
 import numpy as np
 from cachetools import LRUCache
 
@@ -14,22 +14,26 @@ from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.diagnosis import Refused, fit_message, rejection_message
 from pallet.framework.interface import Scores
+from pallet.framework.kinds import PodKind
 from pallet.framework.lift import PluginError
 from pallet.framework.memory import FilterMemory, ScoreMemory
+from pallet.framework.nominees import Nominees
 from pallet.framework.profile import Profile
+from pallet.framework.row_filters import RowFilters, distinct
 from pallet.framework.sampling import Sampler
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, Status, unresolvable
 from pallet.framework.stopwatch import Timed, untimed
-from pallet.framework.verdicts import INFEASIBLE, NO_ROWS, PodKind, ScoreColumn
+from pallet.framework.verdicts import INFEASIBLE, NO_ROWS
 
 NO_NODES = "no nodes available to schedule pods"
+
+NO_TOTALS: Scores = np.zeros(0, np.int64)
 
 _MAX_KINDS = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """The decision on one pod: a node, or why there is none.
 
     `score` is the chosen node's total; 0 where it was the only one feasible among few. `feasible` and
@@ -57,6 +61,8 @@ class Evaluator:
         self._kept_scores = [each for each in self._scores if not each.fleeting]
         self._fleeting_filters = [each for each in self._filters if each.fleeting]
         self._fleeting_scores = [each for each in self._scores if each.fleeting]
+        self._nominees = Nominees(self._filters, profile.nominator, snapshot)
+        self.row_filters = RowFilters(self._filters, profile.nominator, snapshot)
         self._kinds: LRUCache[object, PodKind] = LRUCache(_MAX_KINDS)
         percentage = profile.percentage_of_nodes_to_score
         self._sampler = None if percentage is None else Sampler(percentage)
@@ -72,25 +78,24 @@ class Evaluator:
         names, narrowed_by, refusal = self._pre_filter(state, info)
         if refusal is not None:
             return self._refuse(refusal, narrowed_by)
+        nominated = info.pod.status.nominated_node_name
+        if nominated and (only is None or nominated in only) and self._fits(state, info, nominated):
+            return Choice(node=nominated, feasible=1, evaluated=1)
         if only is not None:
             names = only if names is None else names & only
         if names is None:
-            rows, totals = None, self._totals_over_all(state, info)
-            if self._sampler is not None:
-                totals = self._sampler.sample(totals, self._snapshot.table.node_count)
+            found = self._best_of_all(state, info)
         else:
-            rows, totals = self._totals_over(state, info, self._rows(names))
-        best = int(totals.max(initial=INFEASIBLE))
-        if best == INFEASIBLE:
+            found = self._best_of(*self._totals_over(state, info, self._rows(names)))
+        if found is None:
             return self._explain(state, info, names, narrowed_by)
-        ties = (totals == best).nonzero()[0]
-        pick = int(ties[self._rng.randrange(ties.size) if ties.size > 1 else 0])
-        row = pick if rows is None else int(rows[pick])
+        row, best, feasible = found
+        table = self._snapshot.table
         return Choice(
-            node=self._snapshot.table.name(row),
+            node=table.name(row),
             score=best,
-            feasible=int(np.count_nonzero(totals != INFEASIBLE)),
-            evaluated=self._snapshot.table.node_count if names is None else len(names),
+            feasible=feasible,
+            evaluated=table.node_count if names is None else len(names),
         )
 
     def totals(self, state: CycleState, info: PodInfo) -> Scores:
@@ -99,12 +104,17 @@ class Evaluator:
         Raises PluginError when a plugin answers with an error.
         """
         names, _, refusal = self._pre_filter(state, info)
+        rows, found = NO_ROWS, NO_TOTALS
         if refusal is None and names is None:
-            return self._totals_over_all(state, info)
-        totals = np.full(self._snapshot.table.capacity, INFEASIBLE, np.int64)
-        if refusal is None and names is not None:
+            kind = self._fresh_kind(state, info)
+            some = self._totals_of_some(state, info, kind)
+            if some is None:
+                return kind.totals()
+            rows, found = some
+        elif refusal is None and names is not None:
             rows, found = self._totals_over(state, info, self._rows(names))
-            totals[rows] = found
+        totals = np.full(self._snapshot.table.capacity, INFEASIBLE, np.int64)
+        totals[rows] = found
         return totals
 
     def _pre_filter(
@@ -113,10 +123,14 @@ class Evaluator:
         """The only nodes to look at (None for all), or else a refusal; and between them, who said so."""
         nodes: frozenset[str] | None = None
         narrowed_by: tuple[str, ...] = ()
+        refused: tuple[str, Status] | None = None
         for plugin in self.profile.pre_filter:
             names, status = plugin.pre_filter(state, info, self._snapshot)
             if status.code is Code.SKIP:
                 state.skipped_filters.add(plugin.name)
+            elif status.code is Code.UNSCHEDULABLE:
+                refused = plugin.name, status  # preemption may help, and needs what the others prepare
+                continue
             elif status.rejected:
                 return None, (plugin.name,), status
             elif not status.ok:
@@ -126,7 +140,15 @@ class Evaluator:
                 nodes = names if nodes is None else nodes & names
                 if not nodes:
                     return nodes, narrowed_by, _nothing_left(narrowed_by)
+        if refused is not None:
+            return None, (refused[0], *narrowed_by), refused[1]
         return nodes, narrowed_by, None
+
+    def _fits(self, state: CycleState, info: PodInfo, name: str) -> bool:
+        """Whether a pod can go to the node that was nominated for it."""
+        table = self._snapshot.table
+        row = table.row_of.get(name)
+        return row is not None and bool(table.live[row]) and self.row_filters.asker(state, info)(row).ok
 
     def _rows(self, names: frozenset[str]) -> Rows:
         """The rows of those of the named nodes that exist, in the table's order."""
@@ -134,25 +156,48 @@ class Evaluator:
         rows = sorted(table.row_of[name] for name in names if name in table.row_of)
         return np.array([row for row in rows if table.live[row]], np.intp)
 
-    def _totals_over_all(self, state: CycleState, info: PodInfo) -> Scores:
-        """A total for every row, INFEASIBLE where the pod cannot go; mostly from memory."""
-        kind = self._kind(state, info)
-        kind.refresh(state, info, self._snapshot)
+    def _best_of_all(self, state: CycleState, info: PodInfo) -> tuple[int, int, int] | None:
+        """The row of choice among all, its total and how many are feasible; mostly from memory."""
+        kind = self._fresh_kind(state, info)
+        some = self._totals_of_some(state, info, kind)
+        if some is None and self._sampler is None:
+            return (kind.pick(self._rng), kind.best, kind.feasible_count) if kind.feasible_count else None
+        rows, totals = some or (kind.feasible_rows(), kind.totals_over(kind.feasible_rows()))
+        if self._sampler is not None:
+            sampled = self._sampler.sample(rows, self._snapshot.table.node_count)
+            rows, totals = rows[sampled], totals[sampled]
+        return self._best_of(rows, totals)
+
+    def _best_of(self, rows: Rows, totals: Scores) -> tuple[int, int, int] | None:
+        """The row of choice among feasible ones, its total, and how many they are."""
+        if not rows.size:
+            return None
+        best = int(totals.max())
+        ties = (totals == best).nonzero()[0]
+        pick = int(ties[self._rng.randrange(ties.size) if ties.size > 1 else 0])
+        return int(rows[pick]), best, rows.size
+
+    def _totals_of_some(self, state: CycleState, info: PodInfo, kind: PodKind) -> tuple[Rows, Scores] | None:
+        """What is left of the kind's feasible rows after all that is not remembered, each with its total.
+
+        None where nothing of that kind has anything to say.
+        """
         filters = [each for each in self._fleeting_filters if each.asked(state, info)]
         scorers = [each for each in self._fleeting_scores if each.asked(state, info)]
-        if not filters and not scorers:
-            return kind.totals
-        rows = self._sift(state, info, kind.feasible.nonzero()[0], filters)
+        if not filters and not scorers and not self.profile.nominator:
+            return None
+        feasible = kind.feasible_rows()
+        rows = self._nominees.sift(state, info, self._sift(state, info, feasible, filters))
         added = self._weigh(state, info, rows, scorers) if scorers else None
-        if not filters and added is None:
-            return kind.totals
-        totals = np.full_like(kind.totals, INFEASIBLE)
-        totals[rows] = kind.totals_over(rows) + (0 if added is None else added)
-        return totals
+        if rows.size == feasible.size and added is None:
+            return None
+        totals = kind.totals_over(rows)
+        return rows, totals if added is None else totals + added
 
     def _totals_over(self, state: CycleState, info: PodInfo, rows: Rows) -> tuple[Rows, Scores]:
         """The feasible ones of a few rows, each with its total, all asked for afresh."""
         feasible = self._sift(state, info, rows, [each for each in self._filters if each.asked(state, info)])
+        feasible = self._nominees.sift(state, info, feasible)
         scorers = [each for each in self._scores if each.asked(state, info)]
         totals = self._weigh(state, info, feasible, scorers)
         return feasible, np.zeros(feasible.size, np.int64) if totals is None else totals
@@ -184,24 +229,27 @@ class Evaluator:
                 total = share if total is None else total + share
         return total
 
-    def _kind(self, state: CycleState, info: PodInfo) -> PodKind:
-        filters = [each.signature(state, info) for each in self._kept_filters]
-        scores = [each.signature(state, info) for each in self._kept_scores]
+    def _fresh_kind(self, state: CycleState, info: PodInfo) -> PodKind:
+        """What is known of pods like this one, brought up to date."""
+        snapshot = self._snapshot
+        filters = [each.signature(state, info, snapshot) for each in self._kept_filters]
+        scores = [each.signature(state, info, snapshot) for each in self._kept_scores]
         key = (*filters, *scores)
         kind = self._kinds.get(key)
         if kind is None:
             kind = self._kinds[key] = PodKind(
                 tuple(
-                    each.remembered(signature)
+                    each.follower(signature)
                     for each, signature in zip(self._kept_filters, filters, strict=True)
                     if signature is not None
                 ),
                 tuple(
-                    ScoreColumn(each.remembered(signature), each.weight, each.normalize)
+                    each.column(signature)
                     for each, signature in zip(self._kept_scores, scores, strict=True)
                     if signature is not None
                 ),
             )
+        kind.refresh(state, info, snapshot)
         return kind
 
     def _refuse(self, refusal: Status, plugins: tuple[str, ...]) -> Choice:
@@ -227,10 +275,12 @@ class Evaluator:
                 reason = unresolvable(f"node(s) didn't satisfy plugin(s) {_listed(narrowed_by)}")
                 refusals += _blame(reason, narrowed_by, np.setdiff1d(left, considered))
             left = considered
+        yielding, left = self._nominees.explain(state, info, left)
+        refusals += yielding
         for each in self._filters:
             if each.asked(state, info):
                 codes = each.codes(state, info, self._snapshot, left)
-                for code in np.unique(codes[codes != 0]).tolist():
+                for code in distinct(codes[codes != 0]):
                     status = each.plugin.explain(info, code).by(each.plugin.name)
                     refusals.append(Refused(status, left[codes == code]))
                 left = left[codes == 0]

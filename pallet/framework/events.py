@@ -7,6 +7,7 @@ from typing import Any
 
 from pallet.api.node import Node
 from pallet.api.pod import Pod
+from pallet.api.requests import requests_of
 
 
 class EventResource(Enum):
@@ -35,6 +36,7 @@ class Action(Flag):
     UPDATE_NODE_ALLOCATABLE = auto()
     UPDATE_NODE_LABEL = auto()
     UPDATE_NODE_TAINT = auto()
+    UPDATE_NODE_DECLARED_FEATURE = auto()
     UPDATE_POD_LABEL = auto()
     UPDATE_POD_SCALE_DOWN = auto()
     UPDATE_POD_TOLERATIONS = auto()
@@ -44,6 +46,7 @@ class Action(Flag):
         UPDATE_NODE_ALLOCATABLE
         | UPDATE_NODE_LABEL
         | UPDATE_NODE_TAINT
+        | UPDATE_NODE_DECLARED_FEATURE
         | UPDATE_POD_LABEL
         | UPDATE_POD_SCALE_DOWN
         | UPDATE_POD_TOLERATIONS
@@ -104,6 +107,7 @@ _UPDATES = {
     Action.UPDATE_NODE_ALLOCATABLE: "UpdateNodeAllocatable",
     Action.UPDATE_NODE_LABEL: "UpdateNodeLabel",
     Action.UPDATE_NODE_TAINT: "UpdateNodeTaint",
+    Action.UPDATE_NODE_DECLARED_FEATURE: "UpdateNodeDeclaredFeature",
     Action.UPDATE_POD_LABEL: "UpdatePodLabel",
     Action.UPDATE_POD_SCALE_DOWN: "UpdatePodScaleDown",
     Action.UPDATE_POD_TOLERATIONS: "UpdatePodToleration",
@@ -119,8 +123,10 @@ def node_update(old: Node, new: Node) -> ClusterEvent | None:
         action |= Action.UPDATE_NODE_ALLOCATABLE
     if old.metadata.labels is not new.metadata.labels:
         action |= Action.UPDATE_NODE_LABEL
-    if old.spec != new.spec:
+    if old.spec.taints != new.spec.taints or (old.spec.unschedulable and not new.spec.unschedulable):
         action |= Action.UPDATE_NODE_TAINT
+    if old.status.declared_features != new.status.declared_features:
+        action |= Action.UPDATE_NODE_DECLARED_FEATURE
     return _updated(EventResource.NODE, action) if action else None
 
 
@@ -133,10 +139,18 @@ def pod_update(old: Pod, new: Pod) -> ClusterEvent:
         action |= Action.UPDATE_POD_TOLERATIONS
     if old.spec.scheduling_gates and not new.spec.scheduling_gates:
         action |= Action.UPDATE_POD_GATES_ELIMINATED
-    if old.spec.containers != new.spec.containers:
+    if _asks_for_less(old, new):
         action |= Action.UPDATE_POD_SCALE_DOWN
     resource = EventResource.ASSIGNED_POD if new.spec.node_name else EventResource.UNSCHEDULED_POD
     return _updated(resource, action or Action.UPDATE_OTHER)
+
+
+def _asks_for_less(old: Pod, new: Pod) -> bool:
+    before, after = requests_of(old), requests_of(new)
+    if before is after:
+        return False
+    left = dict(after.amounts)
+    return any(left.get(resource, 0) < amount for resource, amount in before.amounts)
 
 
 def _updated(resource: EventResource, action: Action) -> ClusterEvent:

@@ -11,7 +11,7 @@ vector one.
 
 from collections.abc import Callable, Hashable, Sequence
 from enum import Enum, auto
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +48,7 @@ class Reads(Enum):
     NODES = auto()
     """All nodes: when one changes, every row is asked for again."""
     CLUSTER = auto()
-    """Anything: never remembered from one cycle to the next."""
+    """Anything: remembered only if the plugin itself tells what changed (see WatchfulFilterPlugin)."""
 
 
 class Plugin(Protocol):
@@ -111,7 +111,15 @@ class FilterPlugin(Protocol):
 
 
 class VectorFilterPlugin(Protocol):
-    """Decides for all nodes at once whether they can take the pod."""
+    """Decides for all nodes at once whether they can take the pod.
+
+    It is also asked about hypothetical states, with pods placed or taken away that pre-filter plugins saw
+    otherwise: what depends on placed pods is read from the snapshot given, not from the cycle's state.
+
+    One that reads LOAD, but of it nothing but the sums in the table's `requested`, and lets a pod pass
+    wherever it does with more requested, may say so with the attribute `reads_sums = True`: preemption then
+    asks it about all nodes at once.
+    """
 
     name: str
     reads: Reads
@@ -129,15 +137,70 @@ class VectorFilterPlugin(Protocol):
         ...
 
 
+Changes = Callable[[Any, Snapshot, Any], tuple[Any, list[int] | None]]
+"""`filter_changes` or `score_changes` of a plugin that has it (see WatchfulFilterPlugin)."""
+
+
+class WatchfulFilterPlugin(VectorFilterPlugin, Protocol):
+    """A vector filter that reads CLUSTER, but knows which of its verdicts a change can concern.
+
+    A score plugin does the same with `score_topic` and `score_changes`.
+    """
+
+    def filter_topic(self, info: PodInfo, snapshot: Snapshot) -> Hashable | None:
+        """What the verdict is about, None for nothing: on one snapshot, equal topics have equal verdicts."""
+        ...
+
+    def filter_changes(self, topic: Any, snapshot: Snapshot, stamp: Any) -> tuple[Any, list[int] | None]:
+        """A new stamp, and the rows whose verdict may have changed since the old one; None for all rows.
+
+        A stamp is whatever the plugin needs to tell that; it is kept for the plugin, None the first time.
+        Asked for each pod, so it must be cheap.
+        """
+        ...
+
+
+class RowFilterPlugin(VectorFilterPlugin, Protocol):
+    """A vector filter with a quick way to look at a single row. A score plugin does so with `score_row`."""
+
+    def filter_row(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:
+        """What filter_rows would say about the row."""
+        ...
+
+
 class PostFilterPlugin(Protocol):
     """Called when no node is feasible, to make one so."""
 
     name: str
 
     def post_filter(
-        self, state: CycleState, info: PodInfo, refusals: "Sequence[Refusal]"
+        self, state: CycleState, info: PodInfo, refusals: "Sequence[Refusal]", filters: "Filters"
     ) -> tuple[str | None, Status]:
-        """A node to nominate (None for none), and a status whose reasons join the pod's message."""
+        """A node to nominate and SUCCESS, or a status whose reasons join the pod's message.
+
+        Without success, the empty name takes an earlier nomination away, and None leaves it as it is. The
+        first plugin that has success, or finds the pod unresolvable, is the last to be asked.
+        """
+        ...
+
+
+class Filters(Protocol):
+    """The filters of the profile, for post-filter plugins that suppose the snapshot to be otherwise."""
+
+    def asked(self, state: CycleState, info: PodInfo) -> Sequence[VectorFilterPlugin]:
+        """Those with anything to say about a pod, in the configured order."""
+        ...
+
+    def key(self, state: CycleState, info: PodInfo) -> Hashable:
+        """What they know a pod by: on one snapshot, pods of the same key are the same to them."""
+        ...
+
+    def asker(self, state: CycleState, info: PodInfo, *, loads_only: bool = False) -> Callable[[int], Status]:
+        """Give what asks them about single rows, as the snapshot then is, room for nominated pods respected.
+
+        It answers SUCCESS, or the first refusal with its plugin named. Nothing is remembered. `loads_only`
+        leaves out those that do not look at placed pods.
+        """
         ...
 
 

@@ -1,6 +1,6 @@
 """Plugins with what they said before, by signature."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Any
 
 from cachetools import LRUCache
@@ -13,15 +13,15 @@ from pallet.framework.interface import (
     MIN_SCORE,
     Codes,
     Normalize,
-    Reads,
     Scores,
     VectorFilterPlugin,
     VectorScorePlugin,
 )
+from pallet.framework.kinds import Follower, NormalizedColumn, ScoreColumn
 from pallet.framework.lift import PluginError
 from pallet.framework.state import CycleState
 from pallet.framework.stopwatch import FILTER, SCORE, Timed, untimed
-from pallet.framework.verdicts import Remembered
+from pallet.framework.verdicts import Question, Remembered
 
 _MAX_REMEMBERED = 256
 """Verdicts kept for each plugin; one takes up to eight bytes a node."""
@@ -32,27 +32,38 @@ class FilterMemory:
 
     def __init__(self, plugin: VectorFilterPlugin, timed: Timed = untimed) -> None:
         self.plugin = plugin
+        self.name = plugin.name
         self.filter_rows = timed(FILTER, plugin.name, plugin.filter_rows)
-        self.fleeting = plugin.reads is Reads.CLUSTER
-        self._remembered: LRUCache[Hashable, Remembered] = LRUCache(_MAX_REMEMBERED)
-
-    def signature(self, state: CycleState, info: PodInfo) -> Hashable | None:
-        """The pod's signature; None when the plugin has nothing to say about it."""
-        return None if self.plugin.name in state.skipped_filters else self.plugin.filter_signature(info)
+        self.question = Question(
+            plugin.reads,
+            self.filter_rows,
+            _timed_if_there(timed, FILTER, plugin, "filter_row"),
+            getattr(plugin, "filter_changes", None),
+        )
+        self.fleeting = self.question.fleeting
+        self._signature = plugin.filter_signature
+        self._topic = getattr(plugin, "filter_topic", None)
+        self._memory = _Memory(self.question)
 
     def asked(self, state: CycleState, info: PodInfo) -> bool:
         """Whether the plugin has anything to say about the pod."""
-        return self.signature(state, info) is not None
+        return self.name not in state.skipped_filters and self._signature(info) is not None
 
-    def remembered(self, signature: Hashable) -> Remembered:
-        """The verdicts for a signature, not necessarily fresh."""
-        return _recall(self._remembered, signature, self.plugin.reads, self.filter_rows)
+    def signature(self, state: CycleState, info: PodInfo, snapshot: Snapshot) -> Hashable | None:
+        """What the verdict is remembered by; None when the plugin has nothing to say about the pod."""
+        if self.name in state.skipped_filters:
+            return None
+        return self._signature(info) if self._topic is None else self._topic(info, snapshot)
+
+    def follower(self, signature: Hashable) -> Follower:
+        """A reader of the verdicts for a signature."""
+        return Follower(self._memory.recall(signature))
 
     def codes(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> Codes:
         """Fresh codes for some rows, from memory where there is one."""
         if self.fleeting or rows.size < 2:
             return self.filter_rows(state, info, snapshot, rows)
-        remembered = self.remembered(self.plugin.filter_signature(info))
+        remembered = self._memory.recall(self.signature(state, info, snapshot))
         remembered.refresh(state, info, snapshot)
         codes: Codes = remembered.values[rows]
         return codes
@@ -63,19 +74,37 @@ class ScoreMemory:
 
     def __init__(self, plugin: VectorScorePlugin, weight: int, timed: Timed = untimed) -> None:
         self.plugin = plugin
+        self.name = plugin.name
         self.score_rows = timed(SCORE, plugin.name, plugin.score_rows)
+        self.question = Question(
+            plugin.reads,
+            self.score_rows,
+            _timed_if_there(timed, SCORE, plugin, "score_row"),
+            getattr(plugin, "score_changes", None),
+        )
+        self.fleeting = self.question.fleeting
         self.weight = weight
         self.normalize: Normalize | None = getattr(plugin, "normalize", None)
-        self.fleeting = plugin.reads is Reads.CLUSTER
-        self._remembered: LRUCache[Hashable, Remembered] = LRUCache(_MAX_REMEMBERED)
-
-    def signature(self, state: CycleState, info: PodInfo) -> Hashable | None:
-        """The pod's signature; None when the plugin has nothing to say about it."""
-        return None if self.plugin.name in state.skipped_scores else self.plugin.score_signature(info)
+        self._signature = plugin.score_signature
+        self._topic = getattr(plugin, "score_topic", None)
+        self._memory = _Memory(self.question)
 
     def asked(self, state: CycleState, info: PodInfo) -> bool:
         """Whether the plugin has anything to say about the pod."""
-        return self.signature(state, info) is not None
+        return self.name not in state.skipped_scores and self._signature(info) is not None
+
+    def signature(self, state: CycleState, info: PodInfo, snapshot: Snapshot) -> Hashable | None:
+        """What the scores are remembered by; None when the plugin has nothing to say about the pod."""
+        if self.name in state.skipped_scores:
+            return None
+        return self._signature(info) if self._topic is None else self._topic(info, snapshot)
+
+    def column(self, signature: Hashable) -> ScoreColumn:
+        """A reader of the scores for a signature."""
+        remembered = self._memory.recall(signature)
+        if self.normalize is None:
+            return ScoreColumn(remembered, self.weight)
+        return NormalizedColumn(remembered, self.weight, self.normalize)
 
     def scores(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> Scores:
         """Fresh scores for the feasible rows, normalised over them."""
@@ -85,18 +114,25 @@ class ScoreMemory:
         low, high = int(scores.min()), int(scores.max())
         if low < MIN_SCORE or high > MAX_SCORE:
             wrong = low if low < MIN_SCORE else high
-            raise PluginError(self.plugin.name, f"score {wrong} is not in {MIN_SCORE}..{MAX_SCORE}")
+            raise PluginError(self.name, f"score {wrong} is not in {MIN_SCORE}..{MAX_SCORE}")
         return scores
 
-    def remembered(self, signature: Hashable) -> Remembered:
-        """The scores for a signature, not necessarily fresh."""
-        return _recall(self._remembered, signature, self.plugin.reads, self.score_rows)
+
+class _Memory:
+    """One plugin's answers by signature; the least recently used are forgotten."""
+
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        self._remembered: LRUCache[Hashable, Remembered] = LRUCache(_MAX_REMEMBERED)
+
+    def recall(self, signature: Hashable) -> Remembered:
+        """The answer for a signature, not necessarily fresh."""
+        found = self._remembered.get(signature)
+        if found is None:
+            found = self._remembered[signature] = Remembered(self._question, signature)
+        return found
 
 
-def _recall(
-    memory: LRUCache[Hashable, Remembered], signature: Hashable, reads: Reads, compute: Callable[..., Any]
-) -> Remembered:
-    found = memory.get(signature)
-    if found is None:
-        found = memory[signature] = Remembered(reads, compute)
-    return found
+def _timed_if_there(timed: Timed, point: str, plugin: Any, method: str) -> Any:
+    found = getattr(plugin, method, None)
+    return None if found is None else timed(point, plugin.name, found)

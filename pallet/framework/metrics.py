@@ -42,6 +42,14 @@ class Metrics:
             "scheduler_pod_scheduled_after_flush_total",
             "Pods scheduled after no event, but only a long time, had brought them back into the queue.",
         )[NO_LABELS]
+        self.preemption_attempts_total = counter(
+            "scheduler_preemption_attempts_total", "Attempts to make room for a pod by preempting others."
+        )[NO_LABELS]
+        self.preemption_victims = histogram(
+            "scheduler_preemption_victims",
+            "Pods preempted at once, for one other.",
+            bounds=exponential(1, 2, 7),
+        )[NO_LABELS]
 
         self.scheduling_attempt_duration_seconds = histogram(
             "scheduler_scheduling_attempt_duration_seconds",

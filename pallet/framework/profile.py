@@ -1,7 +1,7 @@
 """A profile at run time: the plugins of one scheduler name by extension point, made once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pallet.config.errors import refuse
@@ -25,7 +25,8 @@ from pallet.framework.interface import (
     VectorScorePlugin,
 )
 from pallet.framework.lift import LiftedFilter, LiftedScore
-from pallet.framework.registry import Registry
+from pallet.framework.nominator import Nominator
+from pallet.framework.registry import Registry, serves
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class Profile:
     pre_bind: tuple[PreBindPlugin, ...] = ()
     bind: tuple[BindPlugin, ...] = ()
     post_bind: tuple[PostBindPlugin, ...] = ()
+    nominator: Nominator = field(default_factory=Nominator)
+    """The pods nominated to nodes, those of all profiles."""
 
 
 def build_profile(
@@ -65,8 +68,12 @@ def build_profile(
         name: registry.find(name).build(*configuration.args_of(name), handle) for name in sorted(names)
     }
 
+    def weighted_at(point: ExtensionPoint) -> list[tuple[Any, int]]:
+        enabled = ((built[name], weight) for name, weight in resolved[point])
+        return [(plugin, weight) for plugin, weight in enabled if serves(plugin, point)]
+
     def at(point: ExtensionPoint) -> tuple[Any, ...]:
-        return tuple(built[name] for name, _ in resolved[point])
+        return tuple(plugin for plugin, _ in weighted_at(point))
 
     return Profile(
         scheduler_name=configuration.scheduler_name,
@@ -78,12 +85,13 @@ def build_profile(
         filter=tuple(_vector_filter(plugin) for plugin in at(ExtensionPoint.FILTER)),
         post_filter=at(ExtensionPoint.POST_FILTER),
         pre_score=at(ExtensionPoint.PRE_SCORE),
-        score=tuple((_vector_score(built[name]), weight) for name, weight in resolved[ExtensionPoint.SCORE]),
+        score=tuple((_vector_score(plugin), weight) for plugin, weight in weighted_at(ExtensionPoint.SCORE)),
         reserve=at(ExtensionPoint.RESERVE),
         permit=at(ExtensionPoint.PERMIT),
         pre_bind=at(ExtensionPoint.PRE_BIND),
         bind=at(ExtensionPoint.BIND),
         post_bind=at(ExtensionPoint.POST_BIND),
+        nominator=handle.nominator,
     )
 
 

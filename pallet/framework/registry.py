@@ -37,16 +37,25 @@ METHODS: Mapping[ExtensionPoint, tuple[str, ...]] = {
 """A plugin serves an extension point by having one of its methods."""
 
 
+def serves(plugin: object, point: ExtensionPoint) -> bool:
+    """Whether a plugin, or a class of plugins, has anything to do at an extension point."""
+    return any(hasattr(plugin, name) for name in METHODS[point])
+
+
 class NoArgs(msgspec.Struct, frozen=True, rename="camel"):
     """The arguments of a plugin that takes none."""
 
 
 @dataclass(frozen=True, slots=True)
 class PluginFactory:
-    """How to make a plugin: its class, and what to call with its arguments and the handle."""
+    """How to make a plugin: its class, and what to call with its arguments and the handle.
+
+    `also_at` are extension points where a configuration may name it, though it has nothing to do there.
+    """
 
     kind: type[Any]
     make: Callable[[Any, Handle], Any]
+    also_at: frozenset[ExtensionPoint] = frozenset()
 
     @classmethod
     def of(cls, kind: type[Any]) -> "PluginFactory":
@@ -55,10 +64,8 @@ class PluginFactory:
 
     @property
     def points(self) -> frozenset[ExtensionPoint]:
-        """The extension points that the plugin serves."""
-        return frozenset(
-            point for point, names in METHODS.items() if any(hasattr(self.kind, name) for name in names)
-        )
+        """The extension points where the plugin may be enabled."""
+        return self.also_at.union(point for point in METHODS if serves(self.kind, point))
 
     def build(self, raw_args: dict[str, Any], path: FieldPath, handle: Handle) -> Any:
         """Make the plugin. Raise ConfigError when its arguments, which stand at `path`, are wrong.

@@ -6,15 +6,14 @@ kube-scheduler's choice: the first feasible nodes from a start that moves on fro
 
 import numpy as np
 
-from pallet.framework.interface import Scores
-from pallet.framework.verdicts import INFEASIBLE
+from pallet.cache.changes import Rows
 
 FEWEST_NODES = 100
 FEWEST_PERCENT = 5
 
 
 class Sampler:
-    """Leaves only as many feasible nodes in the totals as the percentage of all nodes says.
+    """Looks at only as many feasible nodes as the percentage of all nodes says.
 
     A percentage of 0 stands for one that shrinks with the cluster, from 50 down to 5. Fewer than 100 nodes
     are never asked for. Scores stay as they were normalised over all feasible nodes.
@@ -24,17 +23,14 @@ class Sampler:
         self._percentage = percentage
         self._start = 0
 
-    def sample(self, totals: Scores, node_count: int) -> Scores:
-        """The totals with INFEASIBLE for all but the sampled rows."""
-        feasible = (totals != INFEASIBLE).nonzero()[0]
+    def sample(self, feasible: Rows, node_count: int) -> Rows:
+        """Which of the feasible rows to look at, by their place among them."""
         wanted = self.nodes_to_find(node_count)
         if feasible.size <= wanted:
-            return totals
+            return np.arange(feasible.size)
         first = int(np.searchsorted(feasible, self._start))
-        chosen = feasible[(first + np.arange(wanted)) % feasible.size]
-        self._start = int(chosen[-1]) + 1
-        sampled = np.full_like(totals, INFEASIBLE)
-        sampled[chosen] = totals[chosen]
+        sampled: Rows = (first + np.arange(wanted)) % feasible.size
+        self._start = int(feasible[sampled[-1]]) + 1
         return sampled
 
     def nodes_to_find(self, node_count: int) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import anyio
 
 from pallet.api.pod import Pod
-from pallet.framework.status import SUCCESS, Status, unschedulable
+from pallet.framework.status import SUCCESS, Status, error, unschedulable
 
 
 class WaitingPod:
@@ -34,6 +34,17 @@ class WaitingPod:
         if not self._decided.is_set():
             self._status = unschedulable(reason).by(plugin)
             self._decided.set()
+
+    def preempt(self, plugin: str) -> bool:
+        """A plugin wants the pod's place for another; False when the pod is decided about already.
+
+        That is no refusal: the pod is tried again after a back-off.
+        """
+        if self._decided.is_set():
+            return False
+        self._status = error("waiting on permit for pod: preempted").by(plugin)
+        self._decided.set()
+        return True
 
     async def wait(self) -> Status:
         """The outcome; a refusal when the time-out of a plugin has passed that has not allowed the pod."""

@@ -4,19 +4,21 @@ Every question is answered by summing a counter (see `pallet.cache.counters`) by
 column. Rules and words are those of kube-scheduler's plugin of this name.
 """
 
-from collections.abc import Hashable, Iterable
-from typing import Annotated
+from collections.abc import Callable, Hashable
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from pallet.api.node import Node
 from pallet.api.pod import Pod
-from pallet.cache.columns import ABSENT, Mask
-from pallet.cache.counters import Counts
+from pallet.cache.changes import ChangeLog
+from pallet.cache.columns import ABSENT, LabelColumn
+from pallet.cache.counters import Selectors
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import AffinityTerm, PodInfo
 from pallet.cache.snapshot import Snapshot
+from pallet.cache.tally import Counts, DomainCounts
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
 from pallet.framework.handle import Handle
 from pallet.framework.interface import MAX_SCORE, Codes, Reads, RowChoice, Scores
@@ -25,6 +27,9 @@ from pallet.framework.status import SKIP, SUCCESS, Status, unresolvable, unsched
 from pallet.plugins import names
 
 _NOT_NEAR, _TOO_NEAR, _KEPT_AWAY = 1, 2, 3
+
+_FEW = 64
+"""Of more rows than these, all are looked at."""
 
 
 class InterPodAffinityArgs(msgspec.Struct, frozen=True, rename="camel"):
@@ -50,29 +55,57 @@ class InterPodAffinity:
         self, state: CycleState, info: PodInfo, snapshot: Snapshot
     ) -> tuple[frozenset[str] | None, Status]:
         """Leave out what no term concerns: most pods have none, and none is about them."""
-        if not any(True for _ in self._weighted_counts(info, snapshot)):
+        if self.score_topic(info, snapshot) is None:
             state.skipped_scores.add(self.name)
-        keepers = snapshot.holders.anti.matching(info.pod, snapshot.counters)
-        if info.terms.required or info.terms.required_anti or keepers:
-            return None, SUCCESS
-        return None, SKIP
+        return None, SKIP if self.filter_topic(info, snapshot) is None else SUCCESS
 
     def filter_signature(self, info: PodInfo) -> Hashable | None:
         """Asked about every pod, unless left out above."""
         return self.name
 
+    def filter_topic(self, info: PodInfo, snapshot: Snapshot) -> "_Required | None":
+        """The required terms, the pod's and those of placed pods that are about it."""
+        terms = info.terms
+        keepers = snapshot.holders.anti.matching(info.pod, snapshot.counters)
+        if not (keepers or terms.required or terms.required_anti):
+            return None
+        together = tuple(term.pods for term in terms.required)
+        first = bool(together) and snapshot.counters.selects(together, info.pod)
+        return _Required(keepers, terms.required_anti, terms.required, together, first)
+
+    def filter_changes(
+        self, topic: "_Required", snapshot: Snapshot, stamp: Any
+    ) -> tuple[Any, list[int] | None]:
+        """Where a domain got its first pod of those a term is about, or lost its last."""
+        first, domains = topic.first_anywhere(snapshot), topic.domains(snapshot)
+        new = (first, *[each.flips.stamp for _, each, _ in domains])
+        if stamp is None or stamp[0] != first:
+            return new, None
+        flips = [(key, each.flips) for key, each, _ in domains]
+        return new, _domain_rows(snapshot.table, flips, stamp[1:])
+
     def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
         """Which required term refuses the node: of affinity, of anti-affinity, or of a placed pod."""
-        table = snapshot.table
-        codes = np.zeros(table.live[rows].shape, np.uint32)
-        for term, counts in snapshot.holders.anti.matching(info.pod, snapshot.counters):
-            codes[shares_domain(table, term.topology_key, counts)[rows]] = _KEPT_AWAY
-        for term in info.terms.required_anti:
-            counts = snapshot.counters.count((term.pods,))
-            codes[shares_domain(table, term.topology_key, counts)[rows]] = _TOO_NEAR
-        if info.terms.required:
-            codes[~self._near(info, snapshot)[rows]] = _NOT_NEAR
+        codes: Codes = np.zeros(snapshot.table.live[rows].shape, np.uint32)
+        topic = self.filter_topic(info, snapshot)
+        if topic is not None:
+            codes[:] = topic.code(
+                snapshot, lambda column: column.codes[rows], lambda sums, codes: sums.take(codes), np.where
+            )
         return codes
+
+    def filter_row(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:
+        """The same for a single row."""
+        topic = self.filter_topic(info, snapshot)
+        if topic is None:
+            return 0
+        code: int = topic.code(
+            snapshot,
+            lambda column: column.codes.item(row),
+            lambda sums, code: sums.item(code),
+            lambda found, code, otherwise: code if found else otherwise,
+        )
+        return code
 
     def explain(self, info: PodInfo, code: int) -> Status:
         """Whose term it was."""
@@ -86,15 +119,47 @@ class InterPodAffinity:
         """Asked about every pod, unless left out above."""
         return self.name
 
+    def score_topic(self, info: PodInfo, snapshot: Snapshot) -> "_Wishes | None":
+        """The preferred terms, the pod's and those of placed pods that are about it, with their weights."""
+        own, holders, pod = info.terms.preferred, snapshot.holders, info.pod
+        others: tuple[AffinityTerm, ...] = ()
+        needs: tuple[AffinityTerm, ...] = ()
+        if own or not self._args.ignore_preferred_terms_of_existing_pods:
+            others = holders.preferred.matching(pod, snapshot.counters)
+            if self._args.hard_pod_affinity_weight:
+                needs = holders.required.matching(pod, snapshot.counters)
+        if not (own or others or needs):
+            return None
+        return _Wishes(own, others, needs, self._args.hard_pod_affinity_weight)
+
+    def score_changes(self, topic: "_Wishes", snapshot: Snapshot, stamp: Any) -> tuple[Any, list[int] | None]:
+        """Where a pod that a term is about, or that holds one, came to a domain or went."""
+        domains = topic.domains(snapshot)
+        new = tuple([each.changes.stamp for _, _, each in domains])
+        if stamp is None:
+            return new, None
+        changes = [(key, each.changes) for key, _, each in domains]
+        return new, _domain_rows(snapshot.table, changes, stamp)
+
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """The sum of weights of preferred terms, the pod's own and those of placed pods that select it."""
+        topic = self.score_topic(info, snapshot)
         by_key: dict[str, Counts] = {}
-        for key, weight, counts in self._weighted_counts(info, snapshot):
-            by_key[key] = by_key.get(key, 0) + weight * counts
-        scores = np.zeros(snapshot.table.capacity, np.int64)
-        for key, weights in by_key.items():
-            scores += by_domain(snapshot.table, key, weights)
-        return scores[rows]
+        for key, weight, counts in topic.domains(snapshot) if topic else ():
+            by_key[key] = by_key.get(key, 0) + weight * counts.sums
+        scores: Scores | None = None
+        for key, sums in by_key.items():
+            share = sums.take(snapshot.table.labels[key].codes[rows])
+            scores = share if scores is None else scores + share
+        return np.zeros(snapshot.table.live[rows].shape, np.int64) if scores is None else scores
+
+    def score_row(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:
+        """The same for a single row."""
+        topic, labels = self.score_topic(info, snapshot), snapshot.table.labels
+        score = 0
+        for key, weight, counts in topic.domains(snapshot) if topic else ():
+            score += weight * counts.sums.item(labels[key].codes.item(row))
+        return score
 
     def normalize(self, scores: Scores, low: int, high: int) -> Scores:
         """From the lowest, which becomes 0, to the highest."""
@@ -111,41 +176,6 @@ class InterPodAffinity:
             EventInterest(ClusterEvent(EventResource.UNSCHEDULED_POD, Action.UPDATE_POD_LABEL)),
             EventInterest(ClusterEvent(EventResource.NODE, nodes), _changes_a_domain),
         ]
-
-    def _near(self, info: PodInfo, snapshot: Snapshot) -> Mask:
-        """Where each required term finds pods that meet all terms, in the node's domain: bool, (capacity,).
-
-        The first pod of a group that wants to be together meets its own terms, so any node with the
-        topology labels will do for it.
-        """
-        table = snapshot.table
-        terms = info.terms.required
-        selectors = tuple(term.pods for term in terms)
-        counts = snapshot.counters.count(selectors)
-        labelled = np.ones(table.capacity, np.bool_)
-        near = np.ones(table.capacity, np.bool_)
-        anywhere = False
-        for term in terms:
-            labelled &= table.labels[term.topology_key].codes != ABSENT
-            found = shares_domain(table, term.topology_key, counts)
-            near &= found
-            anywhere |= bool(found.any())
-        if not anywhere and snapshot.counters.selects(selectors, info.pod):
-            return labelled
-        return near
-
-    def _weighted_counts(self, info: PodInfo, snapshot: Snapshot) -> Iterable[tuple[str, int, Counts]]:
-        """What makes up the score: topology key, weight, and the counter to be summed by its domains."""
-        own, holders, pod = info.terms.preferred, snapshot.holders, info.pod
-        for term, weight in own:
-            yield term.topology_key, weight, snapshot.counters.count((term.pods,))
-        if self._args.ignore_preferred_terms_of_existing_pods and not own:
-            return
-        for term, weights in holders.preferred.matching(pod, snapshot.counters):
-            yield term.topology_key, 1, weights
-        if self._args.hard_pod_affinity_weight:
-            for term, counts in holders.required.matching(pod, snapshot.counters):
-                yield term.topology_key, self._args.hard_pod_affinity_weight, counts
 
     def _concerns(self, pod: Pod, old: Pod | None, new: Pod | None) -> Hint:
         """Whether another pod's coming, going or change of labels can open a node to this pod."""
@@ -169,23 +199,101 @@ class InterPodAffinity:
         return bool(terms) and counters.selects(tuple(term.pods for term in terms), pod)
 
 
-def by_domain(table: NodeTable, topology_key: str, counts: Counts) -> Counts:
-    """For each row the sum of a counter over its topology domain; 0 where the node lacks the label."""
-    column = table.labels[topology_key]
-    sums = np.bincount(column.codes, weights=counts, minlength=len(column.values)).astype(np.int64)
-    sums[ABSENT] = 0
-    by_row: Counts = sums.take(column.codes)
-    return by_row
+class _Required(NamedTuple):
+    """Required terms: those of placed pods that keep the pod away, and its own.
+
+    `together` selects the pods that all affinity terms are about; `first` tells whether the pod is one.
+    """
+
+    keepers: tuple[AffinityTerm, ...]
+    anti: tuple[AffinityTerm, ...]
+    near: tuple[AffinityTerm, ...]
+    together: Selectors
+    first: bool
+
+    def domains(self, snapshot: Snapshot) -> list[tuple[str, DomainCounts, int]]:
+        """What each of the terms is counted by, and the code of a refusal for its sake.
+
+        Of several refusals the last one counts.
+        """
+        labels, counters, held = snapshot.table.labels, snapshot.counters, snapshot.holders.anti
+        tallies = [(term.topology_key, held.tally(term), _KEPT_AWAY) for term in self.keepers]
+        tallies += [(term.topology_key, counters.tally((term.pods,)), _TOO_NEAR) for term in self.anti]
+        if self.near:
+            together = counters.tally(self.together)
+            tallies += [(term.topology_key, together, _NOT_NEAR) for term in self.near]
+        return [(key, tally.by_domain(labels, key), code) for key, tally, code in tallies]
+
+    def code(
+        self,
+        snapshot: Snapshot,
+        codes_of: Callable[[LabelColumn], Any],
+        sums_at: Callable[[Counts, Any], Any],
+        either: Callable[[Any, int, Any], Any],
+    ) -> Any:
+        """The rule, for one row in integers, or for some in arrays.
+
+        Given the codes of a label there, the sums of their domains, and a choice between two values.
+        """
+        first, found = self.first_anywhere(snapshot), 0
+        for key, domains, code in self.domains(snapshot):
+            codes = codes_of(snapshot.table.labels[key])
+            if code != _NOT_NEAR:
+                refused = sums_at(domains.sums, codes) > 0
+            elif first:
+                refused = codes == ABSENT
+            else:
+                refused = sums_at(domains.sums, codes) <= 0
+            found = either(refused, code, found)
+        return found
+
+    def first_anywhere(self, snapshot: Snapshot) -> bool:
+        """Whether the pod is the first of a group that wants to be together.
+
+        It meets its own terms, so any node with the topology labels will do for it.
+        """
+        if not self.first:
+            return False
+        tally, labels = snapshot.counters.tally(self.together), snapshot.table.labels
+        return not any(tally.by_domain(labels, term.topology_key).occupied for term in self.near)
 
 
-def shares_domain(table: NodeTable, topology_key: str, counts: Counts) -> Mask:
-    """Where a counter of pods is above 0 for some row of the same topology domain: bool, (capacity,)."""
-    column = table.labels[topology_key]
-    found = np.zeros(len(column.values), np.bool_)
-    found[column.codes[counts > 0]] = True
-    found[ABSENT] = False
-    by_row: Mask = found.take(column.codes)
-    return by_row
+class _Wishes(NamedTuple):
+    """Preferred terms: the pod's own with their weights, those of others, and what others require."""
+
+    own: tuple[tuple[AffinityTerm, int], ...]
+    others: tuple[AffinityTerm, ...]
+    needs: tuple[AffinityTerm, ...]
+    needs_weight: int
+
+    def domains(self, snapshot: Snapshot) -> list[tuple[str, int, DomainCounts]]:
+        """What each of the terms is counted by, and how much it counts."""
+        labels, holders = snapshot.table.labels, snapshot.holders
+        tallies = [
+            (term.topology_key, weight, snapshot.counters.tally((term.pods,))) for term, weight in self.own
+        ]
+        tallies += [(term.topology_key, 1, holders.preferred.tally(term)) for term in self.others]
+        tallies += [
+            (term.topology_key, self.needs_weight, holders.required.tally(term)) for term in self.needs
+        ]
+        return [(key, weight, tally.by_domain(labels, key)) for key, weight, tally in tallies]
+
+
+def _domain_rows(
+    table: NodeTable, changes: list[tuple[str, ChangeLog]], stamps: tuple[int, ...]
+) -> list[int] | None:
+    """All rows in the domains where something changed since the stamps; None where they may be many."""
+    found: list[int] = []
+    for (key, log), stamp in zip(changes, stamps, strict=True):
+        if log.stamp != stamp:
+            column, rows = table.labels[key], log.rows_since(stamp)
+            if rows is None or len(rows) > _FEW:
+                return None
+            for row in rows:
+                if column.nodes[column.codes.item(row)] > _FEW:
+                    return None
+                found += column.members(row)
+    return sorted(set(found))
 
 
 def _changes_a_domain(pod: Pod, old: Node | None, new: Node) -> Hint:

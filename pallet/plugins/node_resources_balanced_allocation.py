@@ -66,22 +66,28 @@ class NodeResourcesBalancedAllocation:
 
 
 def _gain(shares: Sequence[Share], arithmetic: Arithmetic) -> Any:
-    before, after = _balance(shares, 0, arithmetic), _balance(shares, 1, arithmetic)
+    smaller, larger, *_ = arithmetic
+    offered = [share.allocatable > 0 for share in shares]
+    there = [larger(share.allocatable, 1) for share in shares]
+
+    def parts(pods: int) -> list[Any]:
+        """The part of each resource that is used with so many pods more."""
+        return [
+            smaller(requested + wanted * pods, allocatable) / whole
+            for (allocatable, requested, wanted, _), whole in zip(shares, there, strict=True)
+        ]
+
+    before, after = (_balance(parts(pods), offered, arithmetic) for pods in (0, 1))
     return (after - before + 3 * MAX_SCORE // 2) // 2
 
 
-def _balance(shares: Sequence[Share], pods: int, arithmetic: Arithmetic) -> Any:
+def _balance(parts: Sequence[Any], offered: Sequence[Any], arithmetic: Arithmetic) -> Any:
     """100 when all resources of a node are used to the same part, less the more these parts differ.
 
-    With as many pods more as `pods` says. Resources that a node does not offer are left out.
+    Resources that a node does not offer are left out.
     """
-    smaller, larger, root, whole = arithmetic
-    parts = [
-        smaller(requested + wanted * pods, allocatable) / larger(allocatable, 1)
-        for allocatable, requested, wanted, _ in shares
-    ]
-    offered = [share.allocatable > 0 for share in shares]
-    if len(shares) == 2:
+    _, larger, root, whole = arithmetic
+    if len(parts) == 2:
         deviation = abs(parts[0] - parts[1]) / 2 * (offered[0] & offered[1])
     else:
         count = larger(sum(offered), 1)

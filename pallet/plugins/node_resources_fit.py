@@ -62,12 +62,10 @@ class NodeResourcesFit:
     def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
         """Too many pods is bit 0, the n-th of the pod's resources bit n+1."""
         table = snapshot.table
-        codes: Codes = self._code(
-            info,
-            table.resources,
-            lambda index: table.allocatable[index, rows],
-            lambda index: table.requested[index, rows],
-        ).astype(np.uint32)
+        offered, taken = table.allocatable[:, rows], table.requested[:, rows]
+        codes: Codes = self._code(info, table.resources, offered.__getitem__, taken.__getitem__).astype(
+            np.uint32
+        )
         return codes
 
     def filter_row(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:

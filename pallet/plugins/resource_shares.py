@@ -69,10 +69,8 @@ def shares_of(
             Share(allocatable.item(index, rows), requested.item(index, rows), wanted, weight)
             for index, wanted, weight in parts
         ]
-    return [
-        Share(allocatable[index, rows], requested[index, rows], wanted, weight)
-        for index, wanted, weight in parts
-    ]
+    allocatable, requested = allocatable[:, rows], requested[:, rows]
+    return [Share(allocatable[index], requested[index], wanted, weight) for index, wanted, weight in parts]
 
 
 @lru_cache(maxsize=1024)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pallet.api.node import Node, Taint
-from pallet.api.pod import Pod
+from pallet.api.pod import Pod, Toleration
 from pallet.cache.columns import TaintColumns
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
@@ -49,12 +49,12 @@ class TaintToleration:
 
     def score_signature(self, info: PodInfo) -> Hashable | None:
         """The tolerations that could cover a PreferNoSchedule taint."""
-        return tuple(_soft(info.pod))
+        return _soft(info.pod)
 
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """How many PreferNoSchedule taints are not tolerated."""
         taints = snapshot.table.taints
-        soft = tuple(_soft(info.pod))
+        soft = _soft(info.pod)
         unwelcome = [
             index
             for index, taint in enumerate(taints.taints)
@@ -73,8 +73,8 @@ class TaintToleration:
         return [EventInterest(node, _became_tolerable), EventInterest(pod, _is_itself)]
 
 
-def _soft(pod: Pod) -> Iterable[Any]:
-    return (each for each in pod.spec.tolerations if each.effect in ("", PREFER_NO_SCHEDULE))
+def _soft(pod: Pod) -> tuple[Toleration, ...]:
+    return tuple([each for each in pod.spec.tolerations if each.effect in ("", PREFER_NO_SCHEDULE)])
 
 
 def _count(taints: TaintColumns, indexes: list[int], rows: RowChoice) -> Scores:

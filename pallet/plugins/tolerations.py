@@ -23,4 +23,7 @@ def tolerates(toleration: Toleration, taint: Taint) -> bool:
 
 def tolerated(tolerations: Iterable[Toleration], taint: Taint) -> bool:
     """Whether any of the tolerations covers a taint."""
-    return any(tolerates(toleration, taint) for toleration in tolerations)
+    for toleration in tolerations:  # noqa: SIM110  # asked for each pod, and any() takes thrice as long
+        if tolerates(toleration, taint):
+            return True
+    return False

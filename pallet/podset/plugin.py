@@ -11,7 +11,7 @@ from pallet.config.decode import Seconds
 from pallet.config.schema import Section
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource
 from pallet.framework.handle import Handle
-from pallet.framework.interface import Refusal
+from pallet.framework.interface import Filters, Refusal
 from pallet.framework.registry import PluginFactory
 from pallet.framework.state import CycleState
 from pallet.framework.status import SKIP, SUCCESS, Status, unresolvable, unschedulable
@@ -107,7 +107,7 @@ class PodSetPlanner:
         return frozenset((gate.node,)), SUCCESS
 
     def post_filter(
-        self, state: CycleState, info: PodInfo, refusals: Sequence[Refusal]
+        self, state: CycleState, info: PodInfo, refusals: Sequence[Refusal], filters: Filters
     ) -> tuple[str | None, Status]:
         """When the planned node was refused, have the set planned anew, or wait if that will help."""
         node = state.read(_NODE)

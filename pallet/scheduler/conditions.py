@@ -1,8 +1,12 @@
-"""The condition PodScheduled of pending pods, written behind the bindings, the newest of each pod only."""
+"""The condition PodScheduled of pending pods, and the nodes nominated for them.
+
+They are written behind the bindings, the newest of each pod only.
+"""
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import anyio
 from cachetools import LRUCache
@@ -28,11 +32,16 @@ MAX_REMEMBERED = 10_000
 """Conditions that were written and are not seen yet; of more the oldest may be written twice."""
 
 
+_Carried = tuple[str, str, str]
+"""Reason, message and nominated node."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Wanted:
     pod: Pod
     reason: str
     message: str
+    nominated: str | None
 
 
 class ConditionWriter:
@@ -46,16 +55,23 @@ class ConditionWriter:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._wanted: OrderedDict[str, _Wanted] = OrderedDict()
-        self._last: LRUCache[str, tuple[str, str]] = LRUCache(MAX_REMEMBERED)
+        self._last: LRUCache[str, _Carried] = LRUCache(MAX_REMEMBERED)
         self._wake = anyio.Event()
 
-    def set(self, pod: Pod, reason: str, message: str) -> None:
-        """Have a pod carry PodScheduled=False with a reason and a message."""
+    def set(self, pod: Pod, reason: str, message: str, nominated: str | None = None) -> None:
+        """Have a pod carry PodScheduled=False with a reason and a message, and a nominated node.
+
+        The empty name takes a nomination away, None leaves it as it is.
+        """
         uid = pod.metadata.uid
-        if self._carried(pod) == (reason, message):
+        waiting = self._wanted.get(uid)
+        if nominated is None and waiting is not None:
+            nominated = waiting.nominated
+        carried = self._carried(pod)
+        if carried == (reason, message, carried[2] if nominated is None else nominated):
             self._wanted.pop(uid, None)
             return
-        self._wanted[uid] = _Wanted(pod, reason, message)
+        self._wanted[uid] = _Wanted(pod, reason, message, nominated)
         self._wake.set()
 
     def forget(self, pod: Pod) -> None:
@@ -76,7 +92,8 @@ class ConditionWriter:
                 await self._wake.wait()
                 continue
             uid, wanted = self._wanted.popitem(last=False)
-            self._last[uid] = (wanted.reason, wanted.message)
+            node = wanted.pod.status.nominated_node_name if wanted.nominated is None else wanted.nominated
+            self._last[uid] = (wanted.reason, wanted.message, node)
             try:
                 await self._write(wanted)
             except (ApiError, Unreachable, AnswerLost) as error:
@@ -113,26 +130,31 @@ class ConditionWriter:
             "lastProbeTime": None,
             "lastTransitionTime": since or now,
         }
+        status: dict[str, Any] = {"conditions": [condition]}
+        if wanted.nominated not in (None, pod.status.nominated_node_name):
+            status["nominatedNodeName"] = wanted.nominated or None
         version = {"uid": pod.metadata.uid, "resourceVersion": pod.metadata.resource_version}
         await self._client.patch(
             PODS,
             pod.metadata.name,
             pod.metadata.namespace,
-            {"metadata": version, "status": {"conditions": [condition]}},
+            {"metadata": version, "status": status},
             subresource="status",
             content_type=STRATEGIC_MERGE_PATCH,
             safe=True,
             priority=Priority.NORMAL,
         )
 
-    def _carried(self, pod: Pod) -> tuple[str, str] | None:
+    def _carried(self, pod: Pod) -> _Carried:
         """What a pod carries, or will once what was written is seen."""
         uid = pod.metadata.uid
         current = _condition(pod)
-        seen = (current.reason, current.message) if current and current.status == "False" else None
-        if self._last.get(uid) == seen:
+        said = (current.reason, current.message) if current and current.status == "False" else ("", "")
+        last = self._last.get(uid)
+        if last is None or last[:2] == said:  # what is written at once is seen at once
             self._last.pop(uid, None)
-        return self._last.get(uid, seen)
+            return (*said, pod.status.nominated_node_name)
+        return last
 
 
 def _condition(pod: Pod) -> PodCondition | None:

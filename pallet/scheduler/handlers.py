@@ -5,6 +5,7 @@ from time import perf_counter
 from typing import Any
 
 from pallet.api.core import NAMESPACES, Namespace
+from pallet.api.labels import NO_LABELS
 from pallet.api.node import NODES, Node
 from pallet.api.pod import PODS, Pod
 from pallet.api.resource import Resource
@@ -88,7 +89,11 @@ class ClusterHandlers:
             )
         )
         informers.informer(NAMESPACES).add_handler(
-            Handler(on_add=self._timed(self.add_namespace), on_update=self._timed(self.update_namespace))
+            Handler(
+                on_add=self._timed(self.add_namespace),
+                on_update=self._timed(self.update_namespace),
+                on_delete=self.delete_namespace,
+            )
         )
         informers.informer(PODS).add_handler(
             Handler(
@@ -128,6 +133,10 @@ class ClusterHandlers:
         """Take in a namespace's new labels."""
         return None if old.metadata.labels is new.metadata.labels else self.add_namespace(new)
 
+    def delete_namespace(self, namespace: Namespace) -> None:
+        """Forget a namespace's labels. Its pods are gone, and nobody waits for it to go."""
+        self._cache.set_namespace(namespace.metadata.name, NO_LABELS)
+
     def add_pod(self, pod: Pod) -> ClusterEvent | None:
         """Take in a new pod: with a node it is counted there, without it is scheduled if it is ours."""
         if pod.finished:
@@ -158,10 +167,12 @@ class ClusterHandlers:
         self._cache.drop_pod(pod)
         self._queue.delete(pod)
         self._let_go(pod, "the pod is gone")
-        if not held:
-            return POD_DELETE
-        self._queue.move(ASSIGNED_POD_DELETE, pod, None)
-        return ASSIGNED_POD_DELETE
+        if held:
+            self._queue.move(ASSIGNED_POD_DELETE, pod, None)
+            return ASSIGNED_POD_DELETE
+        if pod.status.nominated_node_name:
+            self._give_room_back(pod)
+        return POD_DELETE
 
     def _assigned(self, pod: Pod) -> ClusterEvent:
         """A pod has a node, from us or from somebody else."""
@@ -178,9 +189,15 @@ class ClusterHandlers:
         if held is not None and held.hold is Hold.ASSUMED and not self._queue.is_in_flight(uid):
             return None
         self._queue.update(old, new)
+        if old.status.nominated_node_name not in ("", new.status.nominated_node_name):
+            self._give_room_back(old)
         if new.terminating and not old.terminating:
             self._let_go(new, "the pod is being deleted")
         return POD_UPDATE
+
+    def _give_room_back(self, pod: Pod) -> None:
+        """A pod is nominated no longer; those that had to yield to it may go there as if it had left."""
+        self._queue.move(ASSIGNED_POD_DELETE, pod, None, up_to=pod.spec.priority)
 
     def _let_go(self, pod: Pod, why: str) -> None:
         """A pod needs no place any more: nobody need wait for it, or write on it."""

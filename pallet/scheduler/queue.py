@@ -74,6 +74,7 @@ class SchedulingQueue:
         self._gated: dict[str, QueuedPod] = {}
         self._in_flight = InFlight(metrics.inflight_events)
         self._hints = Hints(profiles, metrics, clock)
+        self._nominator = next(iter(profiles.values())).nominator  # there is one for all profiles
         self._swept_at = clock()
         self.wake: Callable[[], None] = _nothing
         """Called when there is a pod to pop; set by whoever pops."""
@@ -102,15 +103,17 @@ class SchedulingQueue:
             self.add(new)
             return
         queued.info = PodInfo(new)
+        self._nominator.update(old, queued.info)
         if uid in self._gated:
             self._admit(queued, POD_UPDATE)
         elif self._unschedulable.get(uid) and self._helps(queued, event, old, new):
             self._unschedulable.remove(uid)
-            self._requeue(queued, event)
+            self._requeue(queued, event, at_once=self._is_what_it_waits_for(queued, event, old, new))
 
     def delete(self, pod: Pod) -> None:
         """Forget a pod that is gone or has got its node."""
         uid = pod.metadata.uid
+        self._nominator.drop(uid)
         queued = (
             self._active.remove(uid)
             or self._gated.pop(uid, None)
@@ -157,10 +160,13 @@ class SchedulingQueue:
         """A popped pod needs no further cycle: it is bound."""
         self._in_flight.end(uid)
 
-    def refuse(self, queued: QueuedPod, refused_by: frozenset[str]) -> None:
+    def refuse(
+        self, queued: QueuedPod, refused_by: frozenset[str], pending: frozenset[str] = frozenset()
+    ) -> None:
         """Put back a popped pod that plugins refused; it is tried again when something helps.
 
-        One that was settled may have missed what helps, so it is tried again after a back-off.
+        `pending` are those of the plugins that wait for something: when it comes, the back-off is skipped. A
+        pod that was settled may have missed what helps, so it is tried again after a back-off.
         """
         if queued.uid not in self._in_flight:
             return
@@ -169,11 +175,13 @@ class SchedulingQueue:
             self._back_off_from_error(queued)
             return
         queued.refused_by, queued.failures, queued.flushed = refused_by, 0, False
+        queued.pending = pending
         queued.refusals += 1
         queued.retry_at = self._clock() + self._backoff_seconds(queued.refusals)
         self._blame(queued, refused_by)
         if any(self._helps(queued, *happened) for happened in missed):
-            self._requeue(queued, SCHEDULE_ATTEMPT_FAILURE)
+            at_once = any(self._is_what_it_waits_for(queued, *happened) for happened in missed)
+            self._requeue(queued, SCHEDULE_ATTEMPT_FAILURE, at_once=at_once)
             return
         queued.queued_at = self._clock()
         self._unschedulable.add(queued)
@@ -185,24 +193,29 @@ class SchedulingQueue:
             self._in_flight.end(queued.uid)
             self._back_off_from_error(queued)
 
-    def move(self, event: ClusterEvent, old: object, new: object, *, but: str = "") -> None:
+    def move(
+        self, event: ClusterEvent, old: object, new: object, *, but: str = "", up_to: float = math.inf
+    ) -> None:
         """Take note of an event of the cluster: pods that it may help are tried again.
 
-        `but` is the UID of a pod that brought the event about itself, and is not helped by it.
+        `but` is the UID of a pod that brought the event about itself, and is not helped by it; nor are pods
+        of a priority above `up_to`.
         """
         self._in_flight.record(event, old, new)
         helped: dict[str, QueuedPod] = {}
         for scheduler_name, plugin, pods in self._unschedulable.by_plugin():
             for interest in self._hints.matching(scheduler_name, plugin, event):
                 for uid, queued in pods.items():
-                    if uid not in helped and self._hints.agrees(
-                        interest, plugin, queued.pod, event, old, new
+                    if (
+                        uid not in helped
+                        and queued.pod.spec.priority <= up_to
+                        and self._hints.agrees(interest, plugin, queued.pod, event, old, new)
                     ):
                         helped[uid] = queued
         helped.pop(but, None)
         for uid, queued in helped.items():
             self._unschedulable.remove(uid)
-            self._requeue(queued, event)
+            self._requeue(queued, event, at_once=self._is_what_it_waits_for(queued, event, old, new))
 
     def activate(self, uids: Iterable[str]) -> None:
         """Let pods into the active queue at once, if their pre-enqueue plugins do; back-off is skipped.
@@ -227,6 +240,13 @@ class SchedulingQueue:
             queued = self._active.remove(uid)
             if queued is not None:
                 self._admit(queued, FORCE_ACTIVATE)
+
+    def ungate(self, uids: Iterable[str]) -> None:
+        """Have gated pods tried again, after what is left of their back-off: what kept them out is over."""
+        for uid in uids:
+            queued = self._gated.pop(uid, None)
+            if queued is not None:
+                self._requeue(queued, FORCE_ACTIVATE)
 
     def flush(self) -> None:
         """Let in the pods whose back-off is over, and those that waited too long for an event."""
@@ -302,6 +322,8 @@ class SchedulingQueue:
         """Put a pod into the active queue, or among the gated ones."""
         if not self._let_in(queued, event):
             return
+        if event is POD_ADD or event is POD_UPDATE:
+            self._nominator.nominate(queued.info, queued.pod.status.nominated_node_name)
         queued.queued_at = self._clock()
         if queued.entered_at is None:
             queued.entered_at = queued.queued_at
@@ -309,9 +331,9 @@ class SchedulingQueue:
         self._count("active", event)
         self.wake()
 
-    def _requeue(self, queued: QueuedPod, event: ClusterEvent) -> None:
+    def _requeue(self, queued: QueuedPod, event: ClusterEvent, *, at_once: bool = False) -> None:
         """Put a refused pod that is worth another try into the active queue, or into back-off."""
-        if queued.retry_at <= self._clock():
+        if at_once or queued.retry_at <= self._clock():
             self._admit(queued, event)
             return
         window_end = (math.floor(queued.retry_at / WINDOW_SECONDS) + 1) * WINDOW_SECONDS
@@ -320,7 +342,7 @@ class SchedulingQueue:
         self.wake()
 
     def _back_off_from_error(self, queued: QueuedPod) -> None:
-        queued.refused_by, queued.flushed = frozenset(), False
+        queued.refused_by, queued.pending, queued.flushed = frozenset(), frozenset(), False
         queued.failures += 1
         queued.retry_at = self._clock() + self._backoff_seconds(queued.failures)
         self._error_backoff.push(queued.uid, (queued.retry_at,), queued)
@@ -334,6 +356,12 @@ class SchedulingQueue:
     def _helps(self, queued: QueuedPod, event: ClusterEvent, old: object, new: object) -> bool:
         """Whether an event may help a pod, in the eyes of any plugin that refused it."""
         return self._hints.helps(queued.pod, queued.refused_by or (NOBODY,), event, old, new)
+
+    def _is_what_it_waits_for(self, queued: QueuedPod, event: ClusterEvent, old: object, new: object) -> bool:
+        """Whether a plugin that refused a pod as pending thinks that this is what it waited for."""
+        if not queued.pending or event.resource is EventResource.WILDCARD:
+            return False
+        return self._hints.helps(queued.pod, queued.pending, event, old, new)
 
     def _backoff_seconds(self, tries: int) -> float:
         return float(min(self._initial_backoff * 2 ** min(tries - 1, 32), self._max_backoff))

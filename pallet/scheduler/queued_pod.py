@@ -12,9 +12,9 @@ class QueuedPod:
 
     `attempts` counts its scheduling cycles, `refusals` those that ended in a refusal, and `failures` those in
     a row that ended in an error. `entered_at` is when it was first let into the active queue, `popped_at`
-    when its last cycle began. `refused_by` names the plugins that refused it last, `gated_by` the one that
-    keeps it out of the active queue, `blamed` those for which the metrics count it. `flushed` tells that only
-    time, and no event, brought it back.
+    when its last cycle began. `refused_by` names the plugins that refused it last, `pending` those of them
+    that wait for something, `gated_by` the one that keeps it out of the active queue, `blamed` those for
+    which the metrics count it. `flushed` tells that only time, and no event, brought it back.
     """
 
     info: PodInfo
@@ -26,6 +26,7 @@ class QueuedPod:
     popped_at: float = 0.0
     retry_at: float = 0.0
     refused_by: frozenset[str] = frozenset()
+    pending: frozenset[str] = frozenset()
     gated_by: str = ""
     blamed: frozenset[str] = frozenset()
     flushed: bool = False

@@ -1,10 +1,11 @@
 """The loop: takes pods from the queue one by one, decides where each goes, and has it bound.
 
 Between popping a pod and assuming its place nothing is awaited, so a decision sees one state of the cluster.
-Binding cycles run beside the loop, at most MAX_BINDINGS of them; pods that wait at Permit do not count.
+Binding cycles run beside the loop, at most MAX_BINDINGS of them; pods that wait at Permit or PreBind do not
+count.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from random import Random
 
 import anyio
@@ -21,6 +22,7 @@ from pallet.framework.events import ASSIGNED_POD_DELETE
 from pallet.framework.handle import Recorder
 from pallet.framework.lift import PluginError
 from pallet.framework.metrics import Metrics
+from pallet.framework.post_filter import run_post_filters
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status
@@ -32,6 +34,7 @@ from pallet.scheduler.conditions import SCHEDULER_ERROR, UNSCHEDULABLE, Conditio
 from pallet.scheduler.queue import SchedulingQueue
 from pallet.scheduler.queued_pod import QueuedPod
 from pallet.scheduler.recorder import pod_reference
+from pallet.scheduler.workers import Workers
 
 log = get_logger(__name__)
 
@@ -85,6 +88,7 @@ class Scheduler:
     async def run(self) -> None:
         """Schedule until stopped. When cancelled, bindings under way are given up where they stand."""
         async with anyio.create_task_group() as tasks:
+            bindings = Workers(tasks, self._bind)
             while not self._stopping:
                 self._queue.flush()
                 started = self._clock()
@@ -96,9 +100,10 @@ class Scheduler:
                     assumed = self._cycle(queued)
                     if assumed is not None:
                         self._slots.acquire_nowait()
-                        tasks.start_soon(self._bind, assumed)
+                        bindings.start(assumed)
                 else:
                     await self._breathe()
+            bindings.end()
 
     def _on_wake(self) -> None:
         self._wake.set()
@@ -147,7 +152,8 @@ class Scheduler:
         if not status.ok and status.code is not Code.WAIT:
             self._give_up(assumed, status)
             return None
-        log.v(4, "Assumed pod", **_named(pod), node=assumed.node)
+        if log.enabled(4):
+            log.v(4, "Assumed pod", **_named(pod), node=assumed.node)
         return assumed
 
     def _has_place(self, uid: str) -> bool:
@@ -167,13 +173,18 @@ class Scheduler:
         try:
             choice = self._choose(evaluator, state, queued)
             node = choice.node
+            if node is None:
+                nominated, remedy = self._seek_remedy(evaluator, state, queued, choice)
         finally:
             if node is None and kept is not None:
                 self._cache.reserve(queued.info, kept)
         if node is None:
-            self._refuse(queued, state, evaluator.profile, choice)
+            message = " ".join(filter(None, (choice.message, remedy)))
+            self._report(queued, "unschedulable", UNSCHEDULABLE, message, nominated)
+            self._queue.refuse(queued, *_refusing(refused.status for refused in choice.refusals))
             return None
         self._cache.assume(queued.info, node)
+        evaluator.profile.nominator.drop(queued.uid)
         return Assumed(evaluator.profile, state, queued, queued.pod, node, kept)
 
     def _choose(self, evaluator: Evaluator, state: CycleState, queued: QueuedPod) -> Choice:
@@ -185,12 +196,17 @@ class Scheduler:
         return choice
 
     async def _bind(self, assumed: Assumed) -> None:
-        """The binding cycle of one pod, which begins with a slot. A pod that waits gives it to others."""
+        """The binding cycle of one pod, which begins with a slot. One that has to wait gives it to others."""
         self._cycles += 1
         try:
-            status = await self._permission(assumed)
+            status = SUCCESS
+            if self._binding.is_waiting(assumed):
+                status = await self._beside(self._binding.permission(assumed))
             if status.ok:
                 self._queue.settle(assumed.queued.uid)
+                if assumed.profile.pre_bind:
+                    status = await self._beside(self._binding.pre_bind(assumed))
+            if status.ok:
                 status = await self._binding.bind(assumed)
         finally:
             self._cycles -= 1
@@ -201,12 +217,11 @@ class Scheduler:
         else:
             self._give_up(assumed, status)
 
-    async def _permission(self, assumed: Assumed) -> Status:
-        if not self._binding.is_waiting(assumed):
-            return SUCCESS
+    async def _beside(self, wait: Awaitable[Status]) -> Status:
+        """Wait for what may take minutes, and let another pod have the slot meanwhile."""
         self._slots.release()
         self._on_wake()
-        status = await self._binding.permission(assumed)
+        status = await wait
         await self._slots.acquire()
         return status
 
@@ -227,18 +242,29 @@ class Scheduler:
         if queued.flushed:
             metrics.pod_scheduled_after_flush_total.inc()
         self._binding.post_bind(assumed)
-        log.v(2, "Bound pod", **_named(pod), node=assumed.node, attempts=queued.attempts)
+        if log.enabled(2):
+            log.v(2, "Bound pod", **_named(pod), node=assumed.node, attempts=queued.attempts)
 
-    def _refuse(self, queued: QueuedPod, state: CycleState, profile: Profile, choice: Choice) -> None:
-        """No node is feasible: ask the post-filter plugins, say why, and wait for something to help."""
-        details: list[str] = []
-        # Without any nodes nobody refused, and so there is nothing to be done about it.
-        for plugin in profile.post_filter if choice.refusals else ():
-            _, status = plugin.post_filter(state, queued.info, choice.refusals)
-            details += [reason for reason in status.reasons if reason]
-        message = " ".join(filter(None, (choice.message, ", ".join(details))))
-        self._report(queued, "unschedulable", UNSCHEDULABLE, message)
-        self._queue.refuse(queued, frozenset(refused.status.plugin for refused in choice.refusals))
+    def _seek_remedy(
+        self, evaluator: Evaluator, state: CycleState, queued: QueuedPod, choice: Choice
+    ) -> tuple[str | None, str]:
+        """No node is feasible: ask the post-filter plugins for a node to nominate, and what they have to say.
+
+        The name is empty where an earlier nomination is to be taken back, None where it stands. Without any
+        nodes nobody refused, and so there is nothing to be done about it.
+        """
+        profile = evaluator.profile
+        if not choice.refusals or not profile.post_filter:
+            return "", ""
+        started = self._clock()
+        nominated, status = run_post_filters(
+            profile, state, queued.info, choice.refusals, evaluator.row_filters
+        )
+        key = "PostFilter", status.code.label, profile.scheduler_name
+        self._metrics.framework_extension_point_duration_seconds[key].observe(self._clock() - started)
+        if status.ok:
+            log.v(2, "Nominated a node", **_named(queued.pod), node=nominated)
+        return nominated, status.message
 
     def _give_up(self, assumed: Assumed, status: Status) -> None:
         """Undo an assumption: a plugin refused the pod at its place, or it certainly was not bound."""
@@ -250,7 +276,7 @@ class Scheduler:
         if status.rejected:
             message = fit_message(1, [Refused(status, _ONE_ROW)])
             self._report(queued, "unschedulable", UNSCHEDULABLE, message)
-            self._queue.refuse(queued, frozenset((status.plugin,)))
+            self._queue.refuse(queued, *_refusing([status]))
         else:
             self._fail(queued, status.message)
         self._queue.move(ASSIGNED_POD_DELETE, assumed.pod, None, but=queued.uid)
@@ -261,17 +287,22 @@ class Scheduler:
         self._report(queued, "error", SCHEDULER_ERROR, message)
         self._queue.retry(queued)
 
-    def _report(self, queued: QueuedPod, result: str, reason: str, message: str) -> None:
-        """Say on the pod, in the log and in the metrics why it was not scheduled.
+    def _report(
+        self, queued: QueuedPod, result: str, reason: str, message: str, nominated: str | None = ""
+    ) -> None:
+        """Say on the pod, in the log and in the metrics why it was not scheduled, and nominate its node.
 
-        Nothing is said on a pod that is gone meanwhile, or was given a node by somebody else.
+        The empty name takes a nomination away; with None the one that the pod's status shows stands. Nothing
+        is said on a pod that is gone meanwhile, or was given a node by somebody else.
         """
         pod = queued.pod
         self._count(queued, result)
         log.v(2, "Unable to schedule pod", **_named(pod), reason=message)
         if self._queue.is_in_flight(queued.uid):
             self._say(pod, "Warning", "FailedScheduling", "Scheduling", message)
-            self._conditions.set(pod, reason, message)
+            self._conditions.set(pod, reason, message, nominated)
+            node = pod.status.nominated_node_name if nominated is None else nominated
+            self._evaluators[pod.spec.scheduler_name].profile.nominator.nominate(queued.info, node)
 
     def _say(self, pod: Pod, kind: str, reason: str, action: str, note: str) -> None:
         controller = pod.spec.scheduler_name
@@ -283,6 +314,13 @@ class Scheduler:
         key = result, queued.pod.spec.scheduler_name
         self._metrics.schedule_attempts_total[key].inc()
         self._metrics.scheduling_attempt_duration_seconds[key].observe(self._clock() - queued.popped_at)
+
+
+def _refusing(statuses: Iterable[Status]) -> tuple[frozenset[str], frozenset[str]]:
+    """The plugins that refused a pod, and those of them that only wait for something."""
+    by_code = [(status.plugin, status.code) for status in statuses]
+    pending = frozenset(plugin for plugin, code in by_code if code is Code.PENDING)
+    return frozenset(plugin for plugin, _ in by_code), pending
 
 
 def _named(pod: Pod) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What the comparison with a plain walk (test_model) does not reach."""
 
-from pallet.api.labels import Labels
+from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.selectors import LabelSelector
 from pallet.cache import counters as module
 from pallet.cache.counters import HeldTerms, PodCounters, Selectors, TermHolders
@@ -51,6 +51,17 @@ def test_a_namespace_that_keeps_its_labels_keeps_its_counts() -> None:
     assert counters.count(everywhere).tolist() == [0, 0, 0]
 
 
+def test_a_namespace_that_is_gone_is_forgotten() -> None:
+    counters = PodCounters(ROWS)
+    counters.set_namespace("default", Labels({"team": "x"}))
+    everywhere = (PodSelector(LabelSelector(), (), LabelSelector(Labels({"team": "x"}))),)
+    counters.add(make_pod("p"), 0)
+    assert counters.count(everywhere).tolist() == [1, 0, 0]
+    counters.set_namespace("default", NO_LABELS)
+    assert counters.count(everywhere).tolist() == [0, 0, 0]
+    assert not counters._namespaces
+
+
 def test_weights_that_cancel_out_leave_no_term() -> None:
     term = pod_term("web", ZONE)
     like = PodInfo(make_pod("p", affinity=pod_affinity(rather_near={term: 5}))).terms
@@ -59,10 +70,10 @@ def test_weights_that_cancel_out_leave_no_term() -> None:
     web = make_pod("newcomer", labels={"app": "web"})
     holders.add(like, 1)
     holders.add(dislike, 1)
-    assert holders.preferred.matching(web, counters) == []
+    assert holders.preferred.matching(web, counters) == ()
     holders.remove(like, 1)
-    ((_, weights),) = holders.preferred.matching(web, counters)
-    assert weights.tolist() == [0, -5, 0]
+    (held,) = holders.preferred.matching(web, counters)
+    assert holders.preferred.tally(held).by_row.tolist() == [0, -5, 0]
 
 
 def test_many_sorts_of_newcomers_are_matched_within_bounds() -> None:
@@ -72,6 +83,6 @@ def test_many_sorts_of_newcomers_are_matched_within_bounds() -> None:
     ).terms.preferred
     held.bump(term, 0, 1)
     for number in range(module._MAX_SELECTORS + 2):
-        assert held.matching(make_pod("p", labels={"n": str(number)}), counters) == []
+        assert held.matching(make_pod("p", labels={"n": str(number)}), counters) == ()
     assert len(held._matching) <= module._MAX_SELECTORS + 1
     assert len(held.matching(make_pod("p", labels={"app": "web"}), counters)) == 1

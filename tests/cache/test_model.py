@@ -17,6 +17,7 @@ from pallet.cache.cache import Cache, Hold
 from pallet.cache.counters import HeldTerms, Selectors
 from pallet.cache.pod_info import AffinityTerm, PodInfo, PodSelector
 from pallet.cache.snapshot import Snapshot
+from pallet.cache.tally import Counts, Tally
 from tests.builders import HOSTNAME, ZONE, make_node, make_pod, pod_affinity, pod_term
 
 NODES = ("a", "b", "c")
@@ -205,6 +206,8 @@ class CacheModel(RuleBasedStateMachine):
             assert table.allocatable[index, row] == amount(resource, offered.get(resource, "0"))
         for key in (HOSTNAME, ZONE, "disk"):
             column, label = table.labels[key], (node.metadata.labels if node else {}).get(key)
+            assert column.nodes == np.bincount(column.codes, minlength=len(column.values)).tolist()
+            assert column.members(row) == (column.codes == column.codes[row]).nonzero()[0].tolist()
             assert column.codes[row] == (0 if label is None else column.code_of[label])
         present = {
             taint for index, taint in enumerate(table.taints.taints) if table.taints.present[index, row]
@@ -224,6 +227,8 @@ class CacheModel(RuleBasedStateMachine):
             for pod, node, _ in self.held.values():
                 expected[snapshot.table.row_of[node]] += self.selected(selectors, pod)
             assert snapshot.counters.count(selectors).tolist() == expected.tolist()
+            for key in (HOSTNAME, ZONE):
+                self.check_domains(snapshot, key, snapshot.counters.tally(selectors), expected)
         newcomer = make_pod("newcomer", pod_set="", labels={"app": "web"})
         held = snapshot.holders
         self.check_held(
@@ -231,6 +236,18 @@ class CacheModel(RuleBasedStateMachine):
         )
         self.check_held(snapshot, newcomer, held.required, lambda info: [(t, 1) for t in info.terms.required])
         self.check_held(snapshot, newcomer, held.preferred, lambda info: list(info.terms.preferred))
+
+    def check_domains(self, snapshot: Snapshot, key: str, tally: Tally, expected: Counts) -> None:
+        """The sums by domain, against those by the labels of the nodes that there are."""
+        sums: dict[str, int] = {}
+        for name, node in self.nodes.items():
+            value = node.metadata.labels.get(key)
+            if value is not None:
+                sums[value] = sums.get(value, 0) + int(expected[snapshot.table.row_of[name]])
+        column, domains = snapshot.table.labels[key], tally.by_domain(snapshot.table.labels, key)
+        assert {value: domains.sums[code] for value, code in column.code_of.items() if value in sums} == sums
+        assert domains.sums.sum() == sum(sums.values())
+        assert domains.occupied == sum(total > 0 for total in sums.values())
 
     def check_held(
         self,
@@ -242,7 +259,8 @@ class CacheModel(RuleBasedStateMachine):
         """The held terms that select a newcomer, each with its weight on each node."""
         found = {
             (term, snapshot.table.name(row)): int(counts[row])
-            for term, counts in held.matching(newcomer, snapshot.counters)
+            for term in held.matching(newcomer, snapshot.counters)
+            for counts in (held.tally(term).by_row,)
             for row in counts.nonzero()[0].tolist()
         }
         expected: dict[tuple[AffinityTerm, str], int] = {}

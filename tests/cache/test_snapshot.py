@@ -60,7 +60,7 @@ def test_a_copy_stands_alone_in_both_directions() -> None:
 
     snapshot.place(PodInfo(make_pod("late", labels={"app": "web"})), "a")
     assert twin.counters.count(WEB).nonzero()[0].tolist() == [twin.table.row_of["b"]]
-    assert twin.holders.anti.matching(LONER.pod, twin.counters) == []
+    assert twin.holders.anti.matching(LONER.pod, twin.counters) == ()
 
 
 def test_counters_grow_with_the_table_whatever_makes_it_grow() -> None:
@@ -73,5 +73,6 @@ def test_counters_grow_with_the_table_whatever_makes_it_grow() -> None:
     assert snapshot.table.capacity > capacity
     counts = snapshot.counters.count(WEB)
     assert (len(counts), counts.sum()) == (snapshot.table.capacity, capacity + 1)
-    ((_, holders),) = snapshot.holders.anti.matching(LONER.pod, snapshot.counters)
+    (term,) = snapshot.holders.anti.matching(LONER.pod, snapshot.counters)
+    holders = snapshot.holders.anti.tally(term).by_row
     assert (len(holders), holders.sum()) == (snapshot.table.capacity, 1)

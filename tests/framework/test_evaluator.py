@@ -275,7 +275,10 @@ def test_pre_filter_narrows_the_search(plugins: Sequence[Any], node: str | None,
         ([Narrow("N", ["a"]), Narrow("M", ["b"])], {"N", "M"}),
         ([Narrow("N", ["a"]), Narrow("M", ["a"]), Refuse("F", "a")], {"N", "M", "F"}),
         ([Narrow("N", None), Narrow("M", ["a"]), Refuse("F", "a")], {"M", "F"}),
-        ([Narrow("N", ["a"]), Narrow("M", None, unschedulable("no"))], {"M"}),
+        ([Narrow("N", ["a"]), Narrow("M", None, unschedulable("no"))], {"M", "N"}),
+        ([Narrow("M", None, unschedulable("no")), Narrow("N", ["a"])], {"M", "N"}),
+        ([Narrow("M", None, unschedulable("no")), Narrow("N", None, unresolvable("never"))], {"N"}),
+        ([Narrow("M", None, unschedulable("no")), Narrow("N", [])], {"N"}),
     ],
 )
 def test_all_plugins_that_kept_the_pod_out_are_named_and_each_node_counts_once(

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from random import Random
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -22,15 +23,20 @@ from pallet.api.pod import (
 from pallet.api.selectors import LabelSelector, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
+from pallet.framework import kinds, verdicts
 from pallet.framework.evaluator import Choice, Evaluator
+from pallet.framework.interface import ALL_ROWS
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import INFEASIBLE
+from pallet.plugins import inter_pod_affinity
 from pallet.plugins.names import IMAGE_LOCALITY
-from tests.builders import ZONE, make_node, make_pod, pod_affinity, pod_term
+from tests.builders import HOSTNAME, ZONE, even, make_node, make_pod, pod_affinity, pod_term, rather_even
 from tests.profiles import default_profile
 
-NODES = tuple(f"n{number}" for number in range(6))
+NODES = tuple(f"n{number}" for number in range(9))
+"""More than are dealt with one by one when all change."""
+
 HARD, SOFT = Taint("hard", "NoSchedule"), Taint("soft", "PreferNoSchedule")
 GPU = "example.com/gpu"
 TEAM = LabelSelector(Labels({"team": "x"}))
@@ -68,6 +74,19 @@ TEMPLATES: Mapping[str, Pod] = {
             pod_set="",
             labels={"app": "db"},
             affinity=pod_affinity(near=[pod_term("web", ZONE)], rather_away={pod_term("db"): 10}),
+        ),
+        make_pod(
+            "herd", pod_set="", labels={"app": "herd"}, affinity=pod_affinity(near=[pod_term("herd", ZONE)])
+        ),
+        make_pod(
+            "shy",
+            pod_set="",
+            labels={"app": "shy"},
+            affinity=pod_affinity(rather_away={pod_term("shy"): 3}, rather_near={pod_term("herd", ZONE): 1}),
+        ),
+        make_pod("even", pod_set="", labels={"app": "web"}, spread=[even(), rather_even(HOSTNAME)]),
+        make_pod(
+            "rather-even", pod_set="", labels={"app": "db"}, spread=[rather_even(), rather_even(HOSTNAME)]
         ),
         make_pod(
             "wide",
@@ -134,6 +153,11 @@ class Remembering(RuleBasedStateMachine):
         self.cache.put_pod(pod)
         self.placed[pod.metadata.uid] = pod
 
+    @rule(which=one_of_them)
+    def bind_everywhere(self, which: int) -> None:
+        for node in NODES:
+            self.bind_elsewhere(which, node)
+
     @precondition(lambda self: self.placed)
     @rule(data=st.data())
     def remove(self, data: st.DataObject) -> None:
@@ -179,7 +203,11 @@ class Remembering(RuleBasedStateMachine):
         assert self.evaluator.totals(CycleState(), info).tolist() == totals
         table = self.cache.snapshot.table
         live = table.live.nonzero()[0]
-        rows, few = new._totals_over(CycleState(), info, live)
+        state = CycleState()
+        _, _, refusal = new._pre_filter(state, info)
+        assert refusal is None
+        self.compare_single_rows(new, state, info)
+        rows, few = new._totals_over(state, info, live)
         assert rows.tolist() == [row for row, total in enumerate(totals) if total != INFEASIBLE]
         if rows.size > 1:
             assert few.tolist() == [totals[row] for row in rows.tolist()]
@@ -190,6 +218,17 @@ class Remembering(RuleBasedStateMachine):
             assert rows.size == 0
         else:
             assert totals[table.row_of[choice.node]] == max(totals)
+
+    def compare_single_rows(self, evaluator: Evaluator, state: CycleState, info: PodInfo) -> None:
+        """What plugins say about one row in integers, with what they say about it in a vector."""
+        snapshot = self.cache.snapshot
+        questions = [each.question for each in evaluator._kept_filters if each.asked(state, info)]
+        questions += [each.question for each in evaluator._kept_scores if each.asked(state, info)]
+        for question in questions:
+            if question.row is not None:
+                rows = list(snapshot.rows())
+                answers = question.rows(state, info, snapshot, ALL_ROWS)[rows].tolist()
+                assert [question.row(state, info, snapshot, row) for row in rows] == answers
 
     def choice(self, evaluator: Evaluator, info: PodInfo) -> Choice:
         return evaluator.choose(CycleState(), info)
@@ -212,7 +251,25 @@ class RememberingNodeByNode(Remembering):
         return dataclasses.replace(profile, score=scores)
 
 
+class RememberingAllAtOnce(Remembering):
+    """Two rows are too many to be dealt with one by one, and two nodes for a small domain."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        for module, name in ((verdicts, "FEW_ROWS"), (kinds, "FEW_ROWS"), (inter_pod_affinity, "_FEW")):
+            self.patch.setattr(module, name, 1)
+
+    def teardown(self) -> None:
+        try:
+            super().teardown()
+        finally:
+            self.patch.undo()
+
+
 TestRemembering = Remembering.TestCase
-TestRemembering.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestRemembering.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
 TestRememberingNodeByNode = RememberingNodeByNode.TestCase
 TestRememberingNodeByNode.settings = TestRemembering.settings
+TestRememberingAllAtOnce = RememberingAllAtOnce.TestCase
+TestRememberingAllAtOnce.settings = TestRemembering.settings

@@ -43,20 +43,30 @@ def test_the_defaults_in_kube_schedulers_order_with_its_weights() -> None:
         "NodeAffinity",
         "NodePorts",
         "NodeResourcesFit",
+        "VolumeRestrictions",
+        "NodeVolumeLimits",
+        "VolumeBinding",
+        "VolumeZone",
+        "PodTopologySpread",
         "InterPodAffinity",
+        "NodeDeclaredFeatures",
     ]
     assert weights(profile) == {
         "TaintToleration": 3,
         "NodeAffinity": 2,
         "NodeResourcesFit": 1,
+        "VolumeBinding": 1,
+        "PodTopologySpread": 2,
         "InterPodAffinity": 2,
         "NodeResourcesBalancedAllocation": 1,
         "ImageLocality": 1,
     }
-    assert names(profile.pre_enqueue) == ["SchedulingGates"]
+    assert names(profile.pre_enqueue) == ["SchedulingGates", "DefaultPreemption"]
+    assert names(profile.post_filter) == ["DynamicResources", "DefaultPreemption"]
+    assert names(profile.reserve) == names(profile.pre_bind) == ["VolumeBinding"]
     assert names(profile.bind) == ["DefaultBinder"]
     assert profile.queue_sort.name == "PrioritySort"
-    assert (profile.post_filter, profile.reserve, profile.permit) == ((), (), ())
+    assert profile.permit == ()
 
 
 def test_a_plugin_is_one_object_at_all_its_extension_points() -> None:
@@ -83,6 +93,17 @@ def test_what_the_file_says_about_one_extension_point_holds_there_only(tmp_path:
     assert weights(profile) == {"ImageLocality": 7, "NodeAffinity": 1}
     assert "NodePorts" not in names(profile.filter)
     assert "NodeResourcesFit" in names(profile.filter)
+
+
+def test_a_plugin_may_be_named_where_only_kube_schedulers_has_something_to_do(tmp_path: Path) -> None:
+    enabled = {
+        "preFilter": {"enabled": [{"name": "NodePorts"}]},
+        "score": {"enabled": [{"name": "DynamicResources"}]},
+    }
+    profile = build(tmp_path, {"plugins": enabled})
+    assert "NodePorts" not in names(profile.pre_filter)
+    assert "NodePorts" in names(profile.filter)
+    assert "DynamicResources" not in weights(profile)
 
 
 def test_a_disabled_plugin_is_not_even_made(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return points
 
 
-def test_built_in_plugins_serve_the_extension_points_of_their_methods() -> None:
+def test_built_in_plugins_can_be_enabled_where_those_of_kube_scheduler_can() -> None:
     registry = Registry(BUILT_IN)
     points = {name: registry.find(name).points for name, _ in DEFAULTS}
     point = ExtensionPoint
@@ -45,14 +45,37 @@ def test_built_in_plugins_serve_the_extension_points_of_their_methods() -> None:
         "PrioritySort": {point.QUEUE_SORT},
         "NodeUnschedulable": {point.FILTER},
         "NodeName": {point.FILTER},
-        "TaintToleration": {point.FILTER, point.SCORE},
-        "NodeAffinity": {point.PRE_FILTER, point.FILTER, point.SCORE},
-        "NodePorts": {point.FILTER},
-        "NodeResourcesFit": {point.FILTER, point.SCORE},
-        "InterPodAffinity": {point.PRE_FILTER, point.FILTER, point.SCORE},
-        "NodeResourcesBalancedAllocation": {point.SCORE},
+        "TaintToleration": {point.FILTER, point.PRE_SCORE, point.SCORE},
+        "NodeAffinity": {point.PRE_FILTER, point.FILTER, point.PRE_SCORE, point.SCORE},
+        "NodePorts": {point.PRE_FILTER, point.FILTER},
+        "NodeResourcesFit": {point.PRE_FILTER, point.FILTER, point.PRE_SCORE, point.SCORE},
+        "VolumeRestrictions": {point.PRE_FILTER, point.FILTER},
+        "NodeVolumeLimits": {point.PRE_FILTER, point.FILTER},
+        "VolumeBinding": {
+            point.PRE_FILTER,
+            point.FILTER,
+            point.PRE_SCORE,
+            point.SCORE,
+            point.RESERVE,
+            point.PRE_BIND,
+        },
+        "VolumeZone": {point.PRE_FILTER, point.FILTER},
+        "PodTopologySpread": {point.PRE_FILTER, point.FILTER, point.PRE_SCORE, point.SCORE},
+        "InterPodAffinity": {point.PRE_FILTER, point.FILTER, point.PRE_SCORE, point.SCORE},
+        "DynamicResources": {
+            point.PRE_ENQUEUE,
+            point.PRE_FILTER,
+            point.FILTER,
+            point.POST_FILTER,
+            point.SCORE,
+            point.RESERVE,
+            point.PRE_BIND,
+        },
+        "DefaultPreemption": {point.PRE_ENQUEUE, point.POST_FILTER},
+        "NodeResourcesBalancedAllocation": {point.PRE_SCORE, point.SCORE},
         "ImageLocality": {point.SCORE},
         "DefaultBinder": {point.BIND},
+        "NodeDeclaredFeatures": {point.PRE_FILTER, point.FILTER},
     }
 
 

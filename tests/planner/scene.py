@@ -26,6 +26,7 @@ from pallet.framework.handle import Handle
 from pallet.framework.profile import Profile, build_profile
 from pallet.framework.registry import Registry
 from pallet.framework.waiting import WaitingPods
+from pallet.informers.factory import InformerFactory
 from pallet.planner.interface import Plan, Problem
 from pallet.planner.problem import pose
 from pallet.planner.protocol import METHOD, SERVICE
@@ -36,7 +37,6 @@ from tests.builders import SCHEDULER, make_node, make_pod
 if TYPE_CHECKING:
     from pallet.client.client import Client
     from pallet.framework.handle import Recorder
-    from pallet.informers.factory import InformerFactory
 
 HOSTNAME = "kubernetes.io/hostname"
 ZONE = "topology.kubernetes.io/zone"
@@ -101,7 +101,7 @@ def default_profile() -> Profile:
     handle = Handle(
         scheduler_name=SCHEDULER,
         client=cast("Client", None),
-        informers=cast("InformerFactory", None),
+        informers=InformerFactory(cast("Client", None)),
         cache=Cache(),
         recorder=cast("Recorder", None),
         waiting=WaitingPods(),

@@ -51,21 +51,31 @@ class Asked:
                 return dict.fromkeys(self._names())
         if self.plugin.filter_signature(info) is None:
             return dict.fromkeys(self._names())
-        codes = self._answers(self.plugin.filter_rows, state, info)
+        codes = self._answers("filter", state, info)
         return {name: self.plugin.explain(info, code) if code else None for name, code in codes.items()}
 
     def messages(self, pod: Pod) -> dict[str, str]:
         """The same in words, empty where the pod passes; `!` marks what taking pods away cannot help."""
         return {name: _words(status) for name, status in self.statuses(pod).items()}
 
-    def scores(self, pod: Pod) -> dict[str, int]:
-        """The scores of all nodes, normalised over them if the plugin does so; none if it has no opinion."""
+    def scores(self, pod: Pod, among: Iterable[str] | None = None) -> dict[str, int]:
+        """The scores of the nodes `among` which the pod can choose (None for all), on the common scale.
+
+        None if the plugin has no opinion. Only plugins that pre-score are told of a choice.
+        """
         state, info, snapshot = CycleState(), PodInfo(pod), self.cache.snapshot
         if hasattr(self.plugin, "pre_filter"):
             self.plugin.pre_filter(state, info, snapshot)
         if self.plugin.name in state.skipped_scores or self.plugin.score_signature(info) is None:
             return {}
-        scores = self._answers(self.plugin.score_rows, state, info)
+        if hasattr(self.plugin, "pre_score"):
+            chosen = self._names() if among is None else among
+            rows = np.array(sorted(snapshot.table.row_of[name] for name in chosen), np.intp)
+            if self.plugin.pre_score(state, info, snapshot, rows).code is Code.SKIP:
+                return {}
+        scores = self._answers("score", state, info)
+        if among is not None:
+            scores = {name: scores[name] for name in among}
         if not hasattr(self.plugin, "normalize"):
             return scores
         raw = np.array(list(scores.values()), np.int64)
@@ -81,9 +91,10 @@ class Asked:
     def _names(self) -> list[str]:
         return [self.cache.snapshot.table.name(row) for row in self.cache.snapshot.rows()]
 
-    def _answers(self, ask: Any, state: CycleState, info: PodInfo) -> dict[str, int]:
+    def _answers(self, point: str, state: CycleState, info: PodInfo) -> dict[str, int]:
         """The answer for each node, which must be the same however the rows are asked for."""
-        snapshot = self.cache.snapshot
+        snapshot, ask = self.cache.snapshot, getattr(self.plugin, f"{point}_rows")
+        ask_one = getattr(self.plugin, f"{point}_row", None)
         rows = np.array(list(snapshot.rows()), np.intp)
         answers = ask(state, info, snapshot, rows).tolist()
         assert len(ask(state, info, snapshot, ALL_ROWS)) == snapshot.table.capacity
@@ -91,6 +102,8 @@ class Asked:
         for row, answer in zip(rows.tolist(), answers, strict=True):
             assert ask(state, info, snapshot, slice(row, row + 1)).tolist() == [answer]
         assert ask(state, info, snapshot, rows[:0]).tolist() == []
+        if ask_one is not None:
+            assert [ask_one(state, info, snapshot, row) for row in rows.tolist()] == answers
         return dict(zip(self._names(), answers, strict=True))
 
 

@@ -87,8 +87,8 @@ def test_a_cordoned_node_takes_only_pods_that_tolerate_it(
         (None, OPEN, Hint.QUEUE),
         (None, CLOSED, Hint.SKIP),
         (CLOSED, OPEN, Hint.QUEUE),
-        (OPEN, CLOSED, Hint.SKIP),
         (make_node("a", cordoned=True, labels={"x": "1"}), CLOSED, Hint.SKIP),
+        (OPEN, make_node("a", cordoned=True, taints=[CORDONED]), Hint.SKIP),
     ],
 )
 def test_which_nodes_help_a_pod_refused_by_cordoned_ones(old: Node | None, new: Node, hint: Hint) -> None:

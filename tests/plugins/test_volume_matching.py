@@ -133,4 +133,4 @@ def smallest(
         free = volume.spec.claim_ref is None and volume.status.phase == "Available"
         if free and near and demand.fits(volume):
             fitting.append(volume)
-    return min(fitting, key=capacity, default=None)
+    return min(fitting, key=lambda volume: (capacity(volume), volume.metadata.name), default=None)

@@ -8,14 +8,16 @@ from msgspec.structs import replace
 
 from pallet.api.labels import Labels
 from pallet.api.meta import ObjectMeta
+from pallet.api.pod import AWSDisk
 from pallet.api.selectors import LabelSelector
 from pallet.api.storage import CSIDriver, CSIDriverSpec, CSIStorageCapacity
 from tests.builders import HOSTNAME, ZONE, make_node, make_pod
 from tests.plugins.volume_scene import Scene, bound, late, local
-from tests.storage import claimed, make_class, make_free_volume
+from tests.storage import claimed, make_class, make_csi_node, make_free_volume
 
 NODES = ("a", "b", "c")
-CLAIMS = ("l1", "l2", "z1", "m1", "m2", "far")
+CLAIMS = ("l1", "l2", "z1", "m1", "m2", "far", "disk")
+ZONE_OF_EBS = "topology.ebs.csi.aws.com/zone"
 FIXED = (
     late("l1", "1Gi", "local"),
     late("l2", "2Gi", "local"),
@@ -24,12 +26,17 @@ FIXED = (
     late("m2", "3Gi", "made"),
     bound("far", "bound"),
     local("bound", "b", phase="Bound"),
+    bound("disk", "ebs"),
+    make_free_volume("ebs", aws_elastic_block_store=AWSDisk("vol"), labels={ZONE: "x"}),
     make_class("zonal", "kubernetes.io/no-provisioner", late=True),
     make_class("made", "made.example.com", late=True),
     CSIDriver(ObjectMeta(name="made.example.com"), CSIDriverSpec(storage_capacity=True)),
 )
 
-ASKED = [make_pod("p", volumes=[claimed(name) for name in names.split()]) for names in ("l1 l2", "z1", "m1")]
+ASKED = [
+    make_pod("p", volumes=[claimed(name) for name in names.split()])
+    for names in ("l1 l2", "z1", "m1", "disk")
+]
 """Asked about after each event, so that something is remembered."""
 
 Step = tuple[str, Any]
@@ -37,7 +44,17 @@ Step = tuple[str, Any]
 nodes = st.tuples(
     st.just("see"),
     st.builds(
-        lambda name, zone: make_node(name, labels={ZONE: zone}), st.sampled_from(NODES), st.sampled_from("xy")
+        lambda name, zone: make_node(name, labels={ZONE: zone, ZONE_OF_EBS: zone}),
+        st.sampled_from(NODES),
+        st.sampled_from("xy"),
+    ),
+)
+csi_nodes = st.tuples(
+    st.just("see"),
+    st.builds(
+        lambda name, plugin: make_csi_node(name, migrated=[plugin]),
+        st.sampled_from(NODES),
+        st.sampled_from(["kubernetes.io/aws-ebs", "kubernetes.io/gce-pd"]),
     ),
 )
 volumes = st.tuples(
@@ -81,7 +98,11 @@ asks = st.tuples(st.just("ask"), pods)
 
 
 @settings(deadline=None)
-@given(st.lists(st.one_of(nodes, volumes, capacities, losses, reserves, unreserves, asks), max_size=25))
+@given(
+    st.lists(
+        st.one_of(nodes, csi_nodes, volumes, capacities, losses, reserves, unreserves, asks), max_size=25
+    )
+)
 def test_the_filter_says_the_same_afresh(steps: list[Step]) -> None:
     scene = Scene(*FIXED, nodes=[make_node(name, labels={ZONE: "x"}) for name in NODES])
     reserved: list[tuple[Any, Any]] = []

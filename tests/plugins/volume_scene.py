@@ -98,7 +98,7 @@ class Scene:
         self._versions = 0
         handle = make_handle()
         object.__setattr__(handle, "client", self.api)
-        self.cache, self.informers = handle.cache, handle.informers
+        self.handle, self.cache, self.informers = handle, handle.cache, handle.informers
         self.plugin = VolumeBinding(VolumeBindingArgs(bind_timeout_seconds=timeout), handle)
         self._memory = FilterMemory(self.plugin)
         self.see(*([make_node("a"), make_node("b")] if nodes is None else nodes))

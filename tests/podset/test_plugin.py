@@ -82,9 +82,14 @@ class Scene:
             filter=(NodeUnschedulable(None, handle), NodeResourcesFit(NodeResourcesFitArgs(), handle)),
         )
 
+        self.evaluator = Evaluator(self.profile, self.cache.snapshot, Random(1))  # noqa: S311  # breaks ties
+
     def choose(self, pod: Pod, state: CycleState) -> Choice:
-        evaluator = Evaluator(self.profile, self.cache.snapshot, Random(1))  # noqa: S311  # breaks ties
-        return evaluator.choose(state, PodInfo(pod))
+        return self.evaluator.choose(state, PodInfo(pod))
+
+    def post_filter(self, pod: Pod, state: CycleState, choice: Choice) -> tuple[str | None, Status]:
+        filters = self.evaluator.row_filters
+        return self.plugin.post_filter(state, PodInfo(pod), choice.refusals, filters)
 
 
 @pytest.mark.parametrize(("gate", "code"), [(OPEN, Code.SUCCESS), (CLOSED, REFUSED)])
@@ -122,7 +127,7 @@ def test_fault_14_a_refused_planned_node_is_reported_with_the_reason_of_that_nod
     scene = Scene(Gate("n1"), make_node("n1", cordoned=True), make_node("n2", cpu="0"))
     state = CycleState()
     choice = scene.choose(make_pod("web-0"), state)
-    nominated, status = scene.plugin.post_filter(state, PodInfo(make_pod("web-0")), choice.refusals)
+    nominated, status = scene.post_filter(make_pod("web-0"), state, choice)
     assert (nominated, status.reasons) == (None, ("planned anew",))
     assert scene.keeper.refusals == [
         ("uid-web-0", "n1", ["NodeUnschedulable: node(s) were unschedulable"]),
@@ -133,7 +138,7 @@ def test_a_planned_node_that_is_gone_is_reported() -> None:
     scene = Scene(Gate("gone"), make_node("n1"))
     state = CycleState()
     choice = scene.choose(make_pod("web-0"), state)
-    scene.plugin.post_filter(state, PodInfo(make_pod("web-0")), choice.refusals)
+    scene.post_filter(make_pod("web-0"), state, choice)
     assert scene.keeper.refusals == [("uid-web-0", "gone", [])]
 
 
@@ -141,7 +146,7 @@ def test_a_refused_pod_without_a_plan_is_none_of_its_business() -> None:
     scene = Scene(OPEN, make_node("n1", cordoned=True))
     state = CycleState()
     choice = scene.choose(make_pod("bare"), state)
-    _, status = scene.plugin.post_filter(state, PodInfo(make_pod("bare")), choice.refusals)
+    _, status = scene.post_filter(make_pod("bare"), state, choice)
     assert status.reasons == ()
     assert scene.keeper.refusals == []
 

@@ -11,7 +11,7 @@ from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import NodeInfo, Snapshot
 from pallet.framework.events import EventInterest
 from pallet.framework.handle import Handle
-from pallet.framework.interface import Refusal
+from pallet.framework.interface import Filters, Refusal
 from pallet.framework.lift import LiftedFilter
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
@@ -37,7 +37,7 @@ class Probe:
 
     `said` holds the answers by extension point; `asked` what it was asked, as `reserve web-0`. `log` may be
     shared by several probes. `wait` is how long it wants pods to wait at Permit; `interests` is what it
-    registers.
+    registers, `nominates` what it gives as a node to nominate.
     """
 
     def __init__(self, name: str = "Probe", log: list[str] | None = None) -> None:
@@ -46,6 +46,7 @@ class Probe:
         self.asked: list[str] = [] if log is None else log
         self.interests: list[EventInterest] = []
         self.wait = 10.0
+        self.nominates: str | None = None
 
     def events_to_register(self) -> Sequence[EventInterest]:
         return self.interests
@@ -62,10 +63,10 @@ class Probe:
         return self._answer("filter", pod)
 
     def post_filter(
-        self, state: CycleState, info: PodInfo, refusals: Sequence[Refusal]
+        self, state: CycleState, info: PodInfo, refusals: Sequence[Refusal], filters: Filters
     ) -> tuple[str | None, Status]:
         status = self._answer("post_filter", info.pod)
-        return None, unschedulable() if status is SUCCESS else status
+        return self.nominates, unschedulable() if status is SUCCESS and not self.nominates else status
 
     def reserve(self, state: CycleState, pod: Pod, node_name: str) -> Status:
         return self._answer("reserve", pod)

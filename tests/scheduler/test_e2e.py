@@ -1,7 +1,4 @@
-"""What is said about pods, word for word as the real kube-scheduler says it, on the same API server.
-
-kube-scheduler runs without DefaultPreemption and DynamicResources, whose words belong to those plugins.
-"""
+"""What is said about pods, word for word as the real kube-scheduler says it, on the same API server."""
 
 import copy
 import time
@@ -22,18 +19,13 @@ WAIT_SECONDS = 60.0
 Document = dict[str, Any]
 
 
-def configuration(name: str, **profile: Any) -> Document:
+def configuration(name: str) -> Document:
     return {
         "apiVersion": "kubescheduler.config.k8s.io/v1",
         "kind": "KubeSchedulerConfiguration",
         "leaderElection": {"leaderElect": False},
-        "profiles": [{"schedulerName": name, **profile}],
+        "profiles": [{"schedulerName": name}],
     }
-
-
-WITHOUT_PREEMPTION = {
-    "plugins": {"multiPoint": {"disabled": [{"name": "DefaultPreemption"}, {"name": "DynamicResources"}]}}
-}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +38,7 @@ def cluster() -> Iterator[ControlPlane]:
 @pytest.fixture(scope="module")
 def schedulers(cluster: ControlPlane) -> Iterator[Pallet]:
     """Both schedulers, each with its name, as users of the same rights."""
-    theirs = cluster.start_kube_scheduler(configuration(THEIRS, **WITHOUT_PREEMPTION))
+    theirs = cluster.start_kube_scheduler(configuration(THEIRS))
     kubeconfig = cluster.kubeconfig_for("pallet", ["system:masters"])
     with running(cluster, configuration(OURS), kubeconfig=kubeconfig) as pallet:
         yield pallet

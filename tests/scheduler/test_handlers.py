@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 import pytest
 from msgspec.structs import replace
 
-from pallet.api.core import Namespace
+from pallet.api.core import NAMESPACES, Namespace
 from pallet.api.labels import Labels
 from pallet.api.meta import ObjectMeta
 from pallet.api.node import NODES, Node, NodeStatus, Taint
 from pallet.api.pod import PODS
+from pallet.api.selectors import LabelSelector
 from pallet.cache.cache import Cache, Hold
-from pallet.cache.pod_info import PodInfo
+from pallet.cache.pod_info import PodInfo, PodSelector
 from pallet.client.client import Client
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource
 from pallet.framework.waiting import WaitingPod, WaitingPods
@@ -172,9 +173,8 @@ class TestNodes:
                 ),
             ),
             (Action.UPDATE_NODE_TAINT, make_node("n1", taints=[Taint("a", "NoSchedule")])),
-            (Action.UPDATE_NODE_TAINT, make_node("n1", cordoned=True)),
         ],
-        ids=["allocatable", "labels", "taints", "cordon"],
+        ids=["allocatable", "labels", "taints"],
     )
     async def test_a_change_is_told_as_what_it_is(self, scene: Scene, action: Action, changed: Node) -> None:
         scene.interest(EventResource.NODE, ~action)
@@ -185,10 +185,17 @@ class TestNodes:
         scene.handlers.update_node(make_node("n1"), changed)
         assert scene.place(deaf) == "backoff"
 
-    async def test_a_heartbeat_is_no_event(self, scene: Scene) -> None:
+    @pytest.mark.parametrize("now", [make_node("n1"), make_node("n1", cordoned=True)], ids=["same", "cordon"])
+    async def test_what_helps_nobody_is_no_event(self, scene: Scene, now: Node) -> None:
         queued = scene.refused("a", "DefaultBinder")
-        assert scene.handlers.update_node(make_node("n1"), make_node("n1")) is None
+        assert scene.handlers.update_node(make_node("n1"), now) is None
         assert scene.place(queued) == "unschedulable"
+
+    async def test_an_opened_node_may_help(self, scene: Scene) -> None:
+        scene.interest(EventResource.NODE, Action.UPDATE_NODE_TAINT)
+        queued = scene.refused("a")
+        scene.handlers.update_node(make_node("n1", cordoned=True), make_node("n1"))
+        assert scene.place(queued) == "backoff"
 
     @pytest.mark.parametrize("action", [Action.ADD, Action.DELETE])
     async def test_coming_and_going_may_help(self, scene: Scene, action: Action) -> None:
@@ -214,6 +221,17 @@ async def test_a_namespaces_labels_may_help_when_they_change(scene: Scene) -> No
     assert scene.place(queued) == "unschedulable"
     scene.handlers.update_namespace(old, Namespace(ObjectMeta(name="x", labels=Labels({"a": "c"}))))
     assert scene.place(queued) == "backoff"
+
+
+async def test_a_namespace_that_is_gone_has_no_labels(scene: Scene) -> None:
+    scene.handlers.register(scene.informers)
+    namespaces = scene.informers.informer(NAMESPACES)
+    namespaces.put(Namespace(ObjectMeta(name="default", resource_version="1", labels=Labels({"a": "b"}))))
+    selectors = (PodSelector(LabelSelector(), (), LabelSelector(Labels({"a": "b"}))),)
+    counters, pod = scene.cache.snapshot.counters, make_pod("p")
+    assert counters.selects(selectors, pod)
+    namespaces.remove(Namespace(ObjectMeta(name="default", resource_version="2")))
+    assert not counters.selects(selectors, pod)
 
 
 async def test_events_are_timed_under_kube_schedulers_names(scene: Scene) -> None:

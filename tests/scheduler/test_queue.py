@@ -9,6 +9,7 @@ from pallet.framework.events import (
     ASSIGNED_POD_ADD,
     ASSIGNED_POD_DELETE,
     NODE_ADD,
+    UNSCHEDULABLE_TIMEOUT,
     Action,
     ClusterEvent,
     EventInterest,
@@ -127,6 +128,42 @@ class TestRefused:
         assert world.place(queued) == place
         durations = world.metrics.queueing_hint_execution_duration_seconds
         assert durations["Probe", "NodeAdd", label].count == 1
+
+    @pytest.mark.parametrize("when", ["in flight", "waiting"])
+    @pytest.mark.parametrize(
+        ("pending", "event", "place"),
+        [
+            (("Probe",), NODE_ADD, "active"),
+            ((), NODE_ADD, "backoff"),
+            (("DefaultBinder",), NODE_ADD, "active"),
+            (("Probe",), ASSIGNED_POD_DELETE, "backoff"),
+            (("Probe",), UNSCHEDULABLE_TIMEOUT, "backoff"),
+        ],
+        ids=[
+            "pending on what happens",
+            "not pending",
+            "pending on anything",
+            "pending on something else",
+            "an event for everybody",
+        ],
+    )
+    def test_back_off_is_skipped_when_a_pending_plugin_has_what_it_waits_for(
+        self, world: QueueWorld, pending: tuple[str, ...], event: ClusterEvent, place: str, when: str
+    ) -> None:
+        queued = world.popped()
+        plugins = frozenset(("Probe", "DefaultBinder"))
+        if when == "in flight":
+            world.queue.move(event, None, None)
+        world.queue.refuse(queued, plugins, frozenset(pending))
+        if when == "waiting":
+            world.queue.move(event, None, None)
+        assert world.place(queued) == place
+
+    def test_a_pending_pod_that_its_own_update_helps_is_tried_at_once(self, world: QueueWorld) -> None:
+        queued = world.popped()
+        world.queue.refuse(queued, frozenset(("DefaultBinder",)), frozenset(("DefaultBinder",)))
+        world.queue.update(queued.pod, relabelled(queued.pod, app="x"))
+        assert world.place(queued) == "active"
 
     def test_only_pods_of_interested_plugins_are_asked_about(self, world: QueueWorld) -> None:
         heard: list[object] = []

@@ -93,6 +93,8 @@ class API:
         condition = patch["status"]["conditions"][0]
         self.conditions.append({"pod": found["metadata"]["name"], **condition})
         found["status"]["conditions"] = [condition]
+        if "nominatedNodeName" in patch["status"]:
+            found["status"]["nominatedNodeName"] = patch["status"]["nominatedNodeName"] or ""
         self._next_version(found)
         return web.json_response(found)
 
@@ -120,6 +122,7 @@ class World:
         self.cache = Cache()
         self.waiting = WaitingPods()
         profiles = {SCHEDULER: a_profile(*probes, client=client, bind=bind)}
+        self.nominator = profiles[SCHEDULER].nominator
         rng = Random(0)  # noqa: S311  # breaks ties
         self.queue = SchedulingQueue(profiles, self.metrics, anyio.current_time)
         self.recorder = EventRecorder(client, "host", rng)

@@ -67,7 +67,8 @@ class Migration:
             return reaches(reach, labels)
         if reach.plugin not in self._plugins.get(node_name, ()):
             return reaches(reach.written, labels)
-        _check(reach)
+        if reach.mistake:
+            raise _untranslatable(reach)
         return reaches(reach.csi, labels)
 
     def reaching(self, reach: Reach | InTreeReach, table: NodeTable, rows: RowChoice) -> Mask:
@@ -76,7 +77,7 @@ class Migration:
             return reaching(reach, table, rows)
         migrated = self._migrated(reach.plugin, table)[rows]
         if reach.mistake and (migrated & table.live[rows]).any():
-            _check(reach)
+            raise _untranslatable(reach)
         return np.where(migrated, reaching(reach.csi, table, rows), reaching(reach.written, table, rows))
 
     def _migrated(self, plugin: str, table: NodeTable) -> Mask:
@@ -103,6 +104,5 @@ class Migration:
         self.stamp += 1
 
 
-def _check(reach: InTreeReach) -> None:
-    if reach.mistake:
-        raise UntranslatableError(f"could not translate pv: {reach.mistake}")
+def _untranslatable(reach: InTreeReach) -> UntranslatableError:
+    return UntranslatableError(f"could not translate pv: {reach.mistake}")

@@ -1,0 +1,31 @@
+"""The extension point PostFilter: what can be done about a pod that fits nowhere."""
+
+from collections.abc import Sequence
+
+from pallet.cache.pod_info import PodInfo
+from pallet.framework.interface import Filters, Refusal
+from pallet.framework.profile import Profile
+from pallet.framework.state import CycleState
+from pallet.framework.status import Code, Status, unschedulable
+
+
+def run_post_filters(
+    profile: Profile, state: CycleState, info: PodInfo, refusals: Sequence[Refusal], filters: Filters
+) -> tuple[str | None, Status]:
+    """Ask the plugins in order until one has success or finds the pod unresolvable, as kube-scheduler does.
+
+    The node to nominate, with a status of success. Otherwise the empty name where an earlier nomination is to
+    be taken back and None where it stands, with all that is to be said about it.
+    """
+    nominated: str | None = None
+    reasons: list[str] = []
+    for plugin in profile.post_filter:
+        node, status = plugin.post_filter(state, info, refusals, filters)
+        if status.ok or status.code is Code.UNSCHEDULABLE_AND_UNRESOLVABLE:
+            return node, status.by(plugin.name)
+        if not status.rejected:
+            return None, status.by(plugin.name)
+        if node is not None:
+            nominated = node
+        reasons += filter(None, status.reasons)
+    return nominated, unschedulable(*reasons)

@@ -1,0 +1,160 @@
+"""All filters of a profile, asked afresh about single rows, or about many under supposed loads."""
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+
+from pallet.cache.changes import Rows
+from pallet.cache.columns import Scalar
+from pallet.cache.node_table import Amounts
+from pallet.cache.pod_info import PodInfo
+from pallet.cache.snapshot import Snapshot
+from pallet.framework.interface import Codes, Reads, VectorFilterPlugin
+from pallet.framework.memory import FilterMemory
+from pallet.framework.nominator import Nominator
+from pallet.framework.state import CycleState
+from pallet.framework.status import SUCCESS, Status
+
+_LOADS = (Reads.LOAD, Reads.CLUSTER)
+
+_FEW = 8
+
+
+class RowFilters:
+    """What post-filter plugins are given as `Filters`."""
+
+    def __init__(self, filters: Sequence[FilterMemory], nominator: Nominator, snapshot: Snapshot) -> None:
+        self._filters = filters
+        self._nominator = nominator
+        self._snapshot = snapshot
+
+    def asked(self, state: CycleState, info: PodInfo) -> list[VectorFilterPlugin]:
+        """The filters with anything to say about a pod, in the configured order."""
+        return [
+            each.plugin for each in self._filters if each.signature(state, info, self._snapshot) is not None
+        ]
+
+    def key(self, state: CycleState, info: PodInfo) -> Hashable:
+        """What they know a pod by."""
+        return tuple(each.signature(state, info, self._snapshot) for each in self._filters)
+
+    def asker(self, state: CycleState, info: PodInfo, *, loads_only: bool = False) -> Callable[[int], Status]:
+        """Give what asks them about single rows: first with the nominated pods there, then without them."""
+        snapshot, nominator = self._snapshot, self._nominator
+        asked = [each for each in self.asked(state, info) if reads_loads(each) or not loads_only]
+
+        def alone(row: int) -> Status:
+            for plugin in asked:
+                code = code_of(plugin, state, info, snapshot, row)
+                if code:
+                    return plugin.explain(info, code).by(plugin.name)
+            return SUCCESS
+
+        def ask(row: int) -> Status:
+            ahead = nominator.ahead_of(info.pod, snapshot.table.name(row)) if nominator else ()
+            if ahead:
+                with crowded(snapshot, row, ahead):
+                    status = alone(row)
+                if not status.ok:
+                    return status
+            return alone(row)
+
+        return ask
+
+
+def code_of(
+    plugin: VectorFilterPlugin, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int
+) -> int:
+    """A plugin's code for one row."""
+    quick = getattr(plugin, "filter_row", None)
+    if quick is not None:
+        return int(quick(state, info, snapshot, row))
+    return int(plugin.filter_rows(state, info, snapshot, slice(row, row + 1))[0])
+
+
+@contextmanager
+def crowded(snapshot: Snapshot, row: int, pods: Iterable[PodInfo]) -> Iterator[None]:
+    """Have pods placed on a row while the block runs, those that are there already only once."""
+    name = snapshot.table.name(row)
+    added = [info for info in pods if not snapshot.is_placed(info.uid, row)]
+    for info in added:
+        snapshot.place(info, name)
+    try:
+        yield
+    finally:
+        for info in added:
+            snapshot.remove(info, row)
+
+
+@contextmanager
+def relieved(snapshot: Snapshot, row: int, pods: Sequence[PodInfo]) -> Iterator[None]:
+    """Have pods that are placed on a row away while the block runs; it may place some of them again."""
+    name = snapshot.table.name(row)
+    for info in pods:
+        snapshot.remove(info, row)
+    try:
+        yield
+    finally:
+        for info in pods:
+            if not snapshot.is_placed(info.uid, row):
+                snapshot.place(info, name)
+
+
+def reads_loads(plugin: VectorFilterPlugin) -> bool:
+    """Whether a filter's verdict can depend on the pods that are placed."""
+    return plugin.reads in _LOADS
+
+
+def reads_sums(plugin: VectorFilterPlugin) -> bool:
+    """Whether a filter reads of the placed pods only how much they request in sum."""
+    return getattr(plugin, "reads_sums", False)
+
+
+def asks_sums_only(asked: Iterable[VectorFilterPlugin]) -> bool:
+    """Whether the filters can be asked about many rows under supposed loads at once."""
+    return all(reads_sums(plugin) or not reads_loads(plugin) for plugin in asked)
+
+
+def first_codes(
+    asked: Sequence[VectorFilterPlugin],
+    state: CycleState,
+    info: PodInfo,
+    snapshot: Snapshot,
+    requested: Amounts,
+    rows: Rows,
+) -> tuple[Rows, Codes]:
+    """For each row which of the filters is the first to refuse it, counted from 1, and with what code.
+
+    0 and 0 where all pass. Of the placed pods only the sums `requested` (as the table has them) are supposed.
+    """
+    supposed = snapshot.supposing(requested)
+    position = np.zeros(rows.size, np.intp)
+    code = np.zeros(rows.size, np.uint32)
+    left = np.arange(rows.size)
+    for number, plugin in enumerate(asked, start=1):
+        codes = plugin.filter_rows(state, info, supposed, rows[left])
+        refused = codes != 0
+        if refused.any():
+            position[left[refused]] = number
+            code[left[refused]] = codes[refused]
+            left = left[~refused]
+    return position, code
+
+
+def distinct(values: npt.NDArray[Scalar]) -> list[int]:
+    """The distinct ones of some integers, in order; quickly where they are few, as codes mostly are."""
+    found: list[int] = []
+    while values.size and len(found) < _FEW:
+        found.append(int(values[0]))
+        values = values[values != values[0]]
+    return sorted((*found, *np.unique(values).tolist()))
+
+
+def without(rows: Rows, others: Rows, capacity: int) -> Rows:
+    """Rows of a table without some others."""
+    stays = np.ones(capacity, np.bool_)
+    stays[others] = False
+    left: Rows = rows[stays[rows]]
+    return left

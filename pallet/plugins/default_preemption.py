@@ -1,0 +1,180 @@
+"""DefaultPreemption: makes room for a pod that fits nowhere, by having less important ones go.
+
+As kube-scheduler's plugin of this name with `minCandidateNodesPercentage: 100`: wherever it can, it looks at
+all nodes and takes the best, not the best of some. See `pallet.plugins.preemption` for the parts.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from cachetools import LRUCache
+
+from pallet.api.pod import Pod
+from pallet.cache.columns import Mask
+from pallet.cache.pod_info import PodInfo
+from pallet.framework.diagnosis import Refused, fit_message
+from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
+from pallet.framework.handle import Handle
+from pallet.framework.interface import Filters, Refusal
+from pallet.framework.row_filters import asks_sums_only, reads_sums
+from pallet.framework.state import CycleState
+from pallet.framework.status import SUCCESS, Code, Status, error, unresolvable, unschedulable
+from pallet.plugins import names
+from pallet.plugins.preemption.budgets import Budgets
+from pallet.plugins.preemption.eviction import Evictions
+from pallet.plugins.preemption.finding import Finding
+from pallet.plugins.preemption.importance import leaving_for_another
+from pallet.plugins.preemption.ladder import Ladder
+from pallet.plugins.preemption.survey import Survey
+from pallet.plugins.preemption.trials import Trials
+
+_MAX_SEARCHES = 32
+
+_NOT_HELPFUL = unresolvable("Preemption is not helpful for scheduling")
+
+
+class DefaultPreemptionArgs(msgspec.Struct, frozen=True, rename="camel"):
+    """How many candidates are enough where nodes have to be tried one by one."""
+
+    min_candidate_nodes_percentage: Annotated[int, msgspec.Meta(ge=0, le=100)] = 10
+    min_candidate_nodes_absolute: Annotated[int, msgspec.Meta(ge=0)] = 100
+
+    def __post_init__(self) -> None:
+        """Refuse to look for no candidates at all."""
+        if not self.min_candidate_nodes_percentage and not self.min_candidate_nodes_absolute:
+            raise ValueError(
+                "minCandidateNodesPercentage and minCandidateNodesAbsolute must not both be 0: "
+                "no node would be a candidate"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A node to nominate and the pods that have to go there; or a status, and what becomes of an earlier
+    nomination: None lets it stand, the empty name takes it back.
+    """
+
+    node: str | None
+    status: Status
+    victims: tuple[Pod, ...] = ()
+
+
+class DefaultPreemption:
+    """Nominates a node on which pods of lower priority have to go, and has them go."""
+
+    name = names.DEFAULT_PREEMPTION
+    args_type = DefaultPreemptionArgs
+
+    def __init__(self, args: DefaultPreemptionArgs, handle: Handle) -> None:
+        """Listen to disruption budgets."""
+        self._args = args
+        self._handle = handle
+        self._snapshot = handle.cache.snapshot
+        self._budgets = Budgets(handle.informers)
+        self._ladder = Ladder(handle.cache, self._budgets, handle.nominator)
+        self._evictions = Evictions(self.name, handle)
+        self._searches: LRUCache[Hashable, Survey | Trials] = LRUCache(_MAX_SEARCHES)
+
+    def pre_enqueue(self, pod: Pod) -> Status:
+        """Keep a pod out of the queue while its victims are being told to go."""
+        if self._evictions.under_way(pod):
+            return unresolvable("waiting for the preemption for this pod to be finished")
+        return SUCCESS
+
+    def post_filter(
+        self, state: CycleState, info: PodInfo, refusals: Sequence[Refusal], filters: Filters
+    ) -> tuple[str | None, Status]:
+        """Find the best node to preempt on, and start to."""
+        self._handle.metrics.preemption_attempts_total.inc()
+        decision = self.decide(state, info, refusals, filters)
+        node, status = decision.node, decision.status
+        if node and status.ok:
+            self._evictions.start(info.pod, node, decision.victims)
+            return node, status
+        return node, msgspec.structs.replace(status, reasons=(f"preemption: {status.message}",))
+
+    def events_to_register(self) -> list[EventInterest]:
+        """A deletion, which by itself helps nobody: the plugins that refused the preemptor know better."""
+        deleted = ClusterEvent(EventResource.ASSIGNED_POD, Action.DELETE)
+        return [EventInterest(deleted, lambda _pod, _old, _new: Hint.SKIP)]
+
+    def decide(
+        self, state: CycleState, info: PodInfo, refusals: Sequence[Refusal], filters: Filters
+    ) -> Decision:
+        """Where to preempt and whom; nothing is done about it."""
+        hindrance = self._hindrance(info.pod, refusals)
+        if hindrance:
+            return Decision(None, unschedulable(hindrance))
+        rows = self._helpful(refusals)
+        self._ladder.refresh()
+        search = self._search(state, info, filters)
+        if isinstance(search, Survey):
+            found = search.find(state, info, self._snapshot, rows)
+        else:
+            few = self._args.min_candidate_nodes_absolute
+            part = int(np.count_nonzero(rows)) * self._args.min_candidate_nodes_percentage // 100
+            found = search.find(state, info, self._snapshot, rows, filters, few, max(few, part))
+        if found.row < 0:
+            return self._nowhere(found)
+        # Extenders that preempt would be asked here, about all candidates and their victims.
+        victims = tuple(victim.pod for victim in found.victims)
+        return Decision(self._snapshot.table.name(found.row), SUCCESS, victims)
+
+    def _helpful(self, refusals: Sequence[Refusal]) -> Mask:
+        """The rows where taking pods away may help: bool, (capacity,)."""
+        rows = np.zeros(self._snapshot.table.capacity, np.bool_)
+        for each in refusals:
+            if each.status.code is Code.UNSCHEDULABLE:
+                rows[each.rows] = True
+        return rows
+
+    def _hindrance(self, pod: Pod, refusals: Sequence[Refusal]) -> str:
+        """Why a pod may not preempt; empty if it may.
+
+        One that preempted before waits for its victims, unless its node is out of the question by now.
+        """
+        if pod.spec.preemption_policy == "Never":
+            return "not eligible due to preemptionPolicy=Never."
+        row = self._snapshot.table.row_of.get(pod.status.nominated_node_name)
+        if row is None or not self._snapshot.table.live[row]:
+            return ""
+        status = next((each.status for each in refusals if row in each.rows), None)
+        if status is None or status.code is Code.UNSCHEDULABLE_AND_UNRESOLVABLE:
+            return ""
+        if any(
+            other.pod.spec.priority < pod.spec.priority and leaving_for_another(other.pod)
+            for other in self._snapshot.pods(row)
+        ):
+            return "not eligible due to a terminating pod on the nominated node."
+        return ""
+
+    def _search(self, state: CycleState, info: PodInfo, filters: Filters) -> Survey | Trials:
+        """What is known of preempting for pods of this priority that the filters cannot tell apart."""
+        priority = info.pod.spec.priority
+        key = (priority, filters.key(state, info))
+        search = self._searches.get(key)
+        if search is None:
+            plugins = filters.asked(state, info)
+            ladder, budgets, handle = self._ladder, self._budgets, self._handle
+            if asks_sums_only(plugins):
+                search = Survey(plugins, priority, ladder, budgets, handle.nominator, handle.rng)
+            else:
+                sums = [plugin for plugin in plugins if reads_sums(plugin)]
+                bounds = Survey(sums, priority, ladder, None, handle.nominator, handle.rng)
+                search = Trials(plugins, priority, bounds, ladder, budgets, handle.rng)
+            self._searches[key] = search
+        return search
+
+    def _nowhere(self, found: Finding) -> Decision:
+        """Preempting helps nowhere: say why, and take back an earlier nomination."""
+        if found.idle:
+            idle_nodes = map(self._snapshot.table.name, found.idle)
+            causes = [f'expected at least one victim pod on node "{name}"' for name in idle_nodes]
+            return Decision(None, error(causes[0] if len(causes) == 1 else f"[{', '.join(causes)}]"))
+        nodes = self._snapshot.table.node_count
+        others = nodes - sum(len(each.rows) for each in found.failures)
+        reasons = [*found.failures, *([Refused(_NOT_HELPFUL, np.zeros(others, np.intp))] if others else [])]
+        return Decision("", unschedulable(fit_message(nodes, reasons)))

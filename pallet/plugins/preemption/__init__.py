@@ -1,0 +1,7 @@
+"""The parts of DefaultPreemption: whom to preempt, where, and how it is done.
+
+    importance ─→ ladder ─┬→ survey (all nodes at once) ──────┬→ finding ─→ eviction
+    budgets ──────────────┴→ trials (one node after the other)┘
+
+All but `eviction` is pure: it decides on the snapshot, and changes nothing that lasts.
+"""

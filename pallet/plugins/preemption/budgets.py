@@ -1,0 +1,99 @@
+"""PodDisruptionBudgets: whom it would hurt to lose."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from pallet.api.labels import Labels
+from pallet.api.pod import Pod
+from pallet.api.workloads import POD_DISRUPTION_BUDGETS, PodDisruptionBudget
+from pallet.informers.factory import InformerFactory
+from pallet.informers.informer import Handler
+
+_MAX_MATCHES = 16_384
+
+_Key = tuple[str, str]
+
+
+class Budgets:
+    """All budgets, and which pods each of them is about.
+
+    `stamp` grows with every change, `selection` with those that may change which pods a budget is about.
+    """
+
+    def __init__(self, informers: InformerFactory) -> None:
+        self.stamp = 0
+        self.selection = 0
+        self._budgets: dict[_Key, PodDisruptionBudget] = {}
+        self._matches: dict[tuple[str, Labels], tuple[_Key, ...]] = {}
+        informers.informer(POD_DISRUPTION_BUDGETS).add_handler(
+            Handler(on_add=self._put, on_update=self._update, on_delete=self._drop)
+        )
+
+    def __len__(self) -> int:
+        return len(self._budgets)
+
+    def guards(self, pod: Pod) -> bool:
+        """Whether any budget is about a pod."""
+        return bool(self._about(pod))
+
+    def violated_by(self, pods: Iterable[Pod]) -> list[bool]:
+        """For each of some pods, whether preempting it after those before it breaks a budget.
+
+        A pod that its budget's status names as disrupted is counted already.
+        """
+        taken: Counter[_Key] = Counter()
+        violated = []
+        for pod in pods:
+            broken = False
+            for key in self._about(pod) if self._budgets else ():
+                status = self._budgets[key].status
+                if pod.metadata.name not in status.disrupted_pods:
+                    taken[key] += 1
+                    broken |= taken[key] > status.disruptions_allowed
+            violated.append(broken)
+        return violated
+
+    def _about(self, pod: Pod) -> tuple[_Key, ...]:
+        meta = pod.metadata
+        if not meta.labels:
+            return ()
+        found = self._matches.get((meta.namespace, meta.labels))
+        if found is None:
+            if len(self._matches) > _MAX_MATCHES:
+                self._matches.clear()
+            found = self._matches[meta.namespace, meta.labels] = tuple(
+                key for key, budget in self._budgets.items() if _selects(budget, meta.namespace, meta.labels)
+            )
+        return found
+
+    def _put(self, budget: PodDisruptionBudget) -> None:
+        self._budgets[_key(budget)] = budget
+        self._reselect()
+
+    def _update(self, old: PodDisruptionBudget, new: PodDisruptionBudget) -> None:
+        self._budgets[_key(new)] = new
+        if old.spec != new.spec:
+            self._reselect()
+        elif old.status != new.status:
+            self.stamp += 1
+
+    def _drop(self, budget: PodDisruptionBudget) -> None:
+        self._budgets.pop(_key(budget), None)
+        self._reselect()
+
+    def _reselect(self) -> None:
+        self._matches.clear()
+        self.selection += 1
+        self.stamp += 1
+
+
+def _key(budget: PodDisruptionBudget) -> _Key:
+    return budget.metadata.namespace, budget.metadata.name
+
+
+def _selects(budget: PodDisruptionBudget, namespace: str, labels: Labels) -> bool:
+    """A budget without selector, or with an empty one, is about no pods here."""
+    selector = budget.spec.selector
+    if selector is None or not (selector.match_labels or selector.match_expressions):
+        return False
+    return budget.metadata.namespace == namespace and selector.matches(labels)

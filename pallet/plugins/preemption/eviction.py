@@ -1,0 +1,139 @@
+"""Preempting: what is written about the victims, and when the preemptor may be tried again.
+
+The decision is made within a cycle; the writes go on beside the loop. Until they are done the preemptor is
+kept out of the queue, so that it does not preempt once more.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import anyio
+
+from pallet.api.core import ObjectReference
+from pallet.api.pod import PODS, Pod
+from pallet.client.client import STRATEGIC_MERGE_PATCH
+from pallet.client.errors import AnswerLost, ApiError, Unreachable
+from pallet.framework.handle import Handle
+from pallet.logs import get_logger
+from pallet.plugins.preemption.importance import DISRUPTION_TARGET, PREEMPTED
+
+log = get_logger(__name__)
+
+_FAILURES: Final = (ApiError, AnswerLost, Unreachable)
+
+
+class Evictions:
+    """The preemptions under way. All words are kube-scheduler's."""
+
+    def __init__(self, plugin: str, handle: Handle) -> None:
+        self._plugin = plugin
+        self._handle = handle
+        self._under_way: set[str] = set()
+
+    def under_way(self, preemptor: Pod) -> bool:
+        """Whether a pod's victims are being told to go."""
+        return preemptor.metadata.uid in self._under_way
+
+    def start(self, preemptor: Pod, node_name: str, victims: Sequence[Pod]) -> None:
+        """Have the victims go. Those that are going already need not be told."""
+        staying = [victim for victim in victims if not victim.terminating]
+        if staying:
+            self._handle.metrics.preemption_victims.observe(len(victims))
+            self._under_way.add(preemptor.metadata.uid)
+            self._handle.tasks.start(self._evict_all, preemptor, node_name, staying)
+
+    async def _evict_all(self, preemptor: Pod, node_name: str, victims: Sequence[Pod]) -> None:
+        """Tell all of them to go, and those nominated to the node that they have to look elsewhere."""
+        uid = preemptor.metadata.uid
+        failed = False
+
+        async def attempt(write: Any, pod: Pod, *more: Any) -> None:
+            nonlocal failed
+            try:
+                await write(pod, *more)
+            except _FAILURES as error:
+                failed = True
+                log.error("Could not preempt", preemptor=preemptor.key, pod=pod.key, error=error)  # noqa: TRY400  # expected
+
+        try:
+            async with anyio.create_task_group() as tasks:
+                for info in self._handle.nominator.on(node_name):
+                    if info.pod.spec.priority < preemptor.spec.priority:
+                        tasks.start_soon(attempt, self._send_elsewhere, info.pod)
+                for victim in victims:
+                    tasks.start_soon(attempt, self._evict, victim, preemptor, node_name)
+        finally:
+            self._under_way.discard(uid)
+        # What freed the preemptor may have come while it was kept out; and without room nothing will come.
+        (self._handle.activate if failed else self._handle.ungate)((uid,))
+
+    async def _send_elsewhere(self, pod: Pod) -> None:
+        """Take back the nomination of a pod that yields to the preemptor."""
+        if pod.status.nominated_node_name:
+            await self._patch(pod, {"nominatedNodeName": None})
+
+    async def _evict(self, victim: Pod, preemptor: Pod, node_name: str) -> None:
+        note = f"Preempted by pod {preemptor.metadata.uid} on node {node_name}"
+        waiting = self._handle.waiting.get(victim.metadata.uid)
+        if waiting is not None and waiting.preempt(self._plugin):
+            note += " (in kube-scheduler memory)."
+        elif not await self._delete(victim, preemptor):
+            return
+        log.v(2, "Preempted pod", preemptor=preemptor.key, pod=victim.key, node=node_name)
+        self._handle.recorder.event(
+            _reference(victim),
+            preemptor.spec.scheduler_name,
+            kind="Normal",
+            reason="Preempted",
+            action="Preempting",
+            note=note,
+        )
+
+    async def _delete(self, victim: Pod, preemptor: Pod) -> bool:
+        """Write on a victim why it has to go, and delete it; False when it was gone before."""
+        words = f"{preemptor.spec.scheduler_name}: preempting to accommodate a higher priority pod"
+        meta = victim.metadata
+        try:
+            if (condition := _condition(victim, words)) is not None:
+                await self._patch(victim, {"conditions": [condition]})
+            await self._handle.client.delete(PODS, meta.name, meta.namespace, uid=meta.uid)
+        except ApiError as refused:
+            if refused.not_found or refused.conflict:  # gone, or another one took its name
+                return False
+            raise
+        return True
+
+    async def _patch(self, pod: Pod, status: dict[str, Any]) -> None:
+        await self._handle.client.patch(
+            PODS,
+            pod.metadata.name,
+            pod.metadata.namespace,
+            {"metadata": {"uid": pod.metadata.uid}, "status": status},
+            subresource="status",
+            content_type=STRATEGIC_MERGE_PATCH,
+            safe=True,
+        )
+
+
+def _condition(victim: Pod, message: str) -> dict[str, Any] | None:
+    """The condition DisruptionTarget that a victim is to carry; None where it does already."""
+    current = next((each for each in victim.status.conditions if each.type == DISRUPTION_TARGET), None)
+    held = current is not None and current.status == "True"
+    if held and current is not None and (current.reason, current.message) == (PREEMPTED, message):
+        return None
+    since = current.last_transition_time if held and current is not None else None
+    return {
+        "type": DISRUPTION_TARGET,
+        "status": "True",
+        "reason": PREEMPTED,
+        "message": message,
+        "observedGeneration": victim.metadata.generation,
+        "lastProbeTime": None,
+        "lastTransitionTime": since or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def _reference(pod: Pod) -> ObjectReference:
+    meta = pod.metadata
+    return ObjectReference("Pod", meta.namespace, meta.name, meta.uid, "v1", meta.resource_version)

@@ -1,0 +1,165 @@
+"""The pods of every node in the order of their importance, as columns.
+
+One ladder serves all preemptors of a profile: the pods that one may preempt are those at the end of each
+column whose priority is below its own. Rows are sorted anew where pods came, went or started.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from pallet.api.requests import Requests
+from pallet.cache.cache import Cache, Hold
+from pallet.cache.changes import ChangeLog, Rows
+from pallet.cache.pod_info import PodInfo
+from pallet.framework.nominator import Nominator
+from pallet.framework.verdicts import Stamps
+from pallet.plugins.preemption.budgets import Budgets
+from pallet.plugins.preemption.importance import by_importance
+
+if TYPE_CHECKING:
+    from pallet.cache.columns import Mask
+    from pallet.cache.node_table import Amounts
+
+NOBODY = np.iinfo(np.int64).max
+"""The priority on a step where no pod stands: nobody is above it."""
+
+_FIRST_STEPS = 8
+
+
+class Ladder:
+    """Who stands on each row, the most important first.
+
+    priority, start, kind: (steps, capacity); `kind` tells what the pod requests: a row of `weights`
+    guarded: bool, (capacity,), rows with a pod that a disruption budget is about
+    changes: the rows about which anything changed that preemption depends on
+
+    Places that are only reserved are left out: there is no pod yet that could be preempted.
+    """
+
+    def __init__(self, cache: Cache, budgets: Budgets, nominator: Nominator) -> None:
+        self.changes = ChangeLog()
+        self._cache = cache
+        self._snapshot = cache.snapshot
+        self._budgets = budgets
+        self._nominator = nominator
+        self._stamps = Stamps(loads=True, across=False)
+        self._nodes = self._starts = self._nominated = self._guard = self._selection = -1
+        self._kind_of: dict[Requests, int] = {}
+        self._clear()
+
+    @property
+    def steps(self) -> int:
+        """The length of every column: as many pods as the fullest row has, and some."""
+        return len(self.priority)
+
+    def pods(self, row: int) -> tuple[PodInfo, ...]:
+        """The pods of a row, the most important first."""
+        return self._pods[row]
+
+    def nominated_node(self, info: PodInfo) -> str:
+        """The node to which a preemptor itself is nominated already; empty for none."""
+        return self._nominator.node_of(info.uid)
+
+    def refresh(self) -> None:
+        """Catch up with what happened, and note the rows that it is about."""
+        snapshot, table, budgets = self._snapshot, self._snapshot.table, self._budgets
+        moved, begun = self._stamps.rows_behind(table), snapshot.starts.rows_since(self._starts)
+        nominated = self._nominator.changed_since(self._nominated)
+        if moved is None or begun is None:
+            self._clear()
+            self._sort(snapshot.rows())
+        else:
+            rows = {*moved, *begun}
+            self._sort(rows)
+            if self._selection != budgets.selection:
+                self._guard_all()
+            if nominated is None or self._nodes != table.node_changes.stamp:
+                self.changes.reset()  # one node can matter to what filters say about another
+            else:
+                rows |= {table.row_of[name] for name in nominated if name in table.row_of}
+                if self._guard != budgets.stamp:
+                    rows.update(self.guarded.nonzero()[0].tolist())
+                for row in rows:
+                    self.changes.record(row)
+        self._starts, self._nodes = snapshot.starts.stamp, table.node_changes.stamp
+        self._nominated = self._nominator.stamp
+        self._guard, self._selection = budgets.stamp, budgets.selection
+        self._stamps.catch_up(table)
+
+    def settle(self) -> None:
+        """What was placed and taken back meanwhile was only supposed, and changed nothing."""
+        self._stamps.catch_up(self._snapshot.table)
+
+    def _clear(self) -> None:
+        table = self._snapshot.table
+        self.priority: npt.NDArray[np.int64] = np.full((_FIRST_STEPS, table.capacity), NOBODY)
+        self.start: npt.NDArray[np.float64] = np.zeros((_FIRST_STEPS, table.capacity))
+        self.kind: Rows = np.zeros((_FIRST_STEPS, table.capacity), np.intp)
+        self.weights: Amounts = np.zeros((1, len(table.resources)), np.int64)
+        self.guarded: Mask = np.zeros(table.capacity, np.bool_)
+        self.changes.reset()
+        self._kind_of.clear()
+        self._pods: list[tuple[PodInfo, ...]] = [()] * table.capacity
+
+    def _sort(self, rows: Iterable[int]) -> None:
+        self._widen()
+        guards = self._budgets.guards
+        for row in rows:
+            standing = sorted(
+                (*by_importance(info.pod), number, info)
+                for number, info in enumerate(self._snapshot.pods(row))
+                if not self._is_reserved(info)
+            )
+            count = len(standing)
+            if count > self.steps:
+                self._lengthen(count)
+            self.priority[count:, row] = NOBODY
+            pods = tuple(info for *_, info in standing)
+            if pods:
+                self.priority[:count, row] = [-each[0] for each in standing]
+                self.start[:count, row] = [each[1] for each in standing]
+                self.kind[:count, row] = [self._kind(info.requests) for info in pods]
+            self.guarded[row] = len(self._budgets) > 0 and any(guards(info.pod) for info in pods)
+            self._pods[row] = pods
+
+    def _guard_all(self) -> None:
+        """Find the guarded rows anew: which pods the budgets are about has changed."""
+        guards = self._budgets.guards
+        for row in self._snapshot.rows():
+            guarded = any(guards(info.pod) for info in self._pods[row])
+            if guarded or self.guarded[row]:
+                self.changes.record(row)
+            self.guarded[row] = guarded
+
+    def _widen(self) -> None:
+        """Have the weights speak of all resources that there are by now."""
+        count = len(self._snapshot.table.resources)
+        if self.weights.shape[1] != count:
+            self.weights = np.zeros((len(self.weights), count), np.int64)
+            for requests, kind in self._kind_of.items():
+                self.weights[kind] = self._snapshot.table.weight(requests)
+
+    def _is_reserved(self, info: PodInfo) -> bool:
+        if info.pod.spec.node_name:
+            return False
+        placement = self._cache.placement(info.uid)
+        return placement is not None and placement.hold is Hold.RESERVED
+
+    def _kind(self, requests: Requests) -> int:
+        kind = self._kind_of.get(requests)
+        if kind is None:
+            kind = self._kind_of[requests] = len(self._kind_of) + 1
+            if kind >= len(self.weights):
+                self.weights = np.vstack((self.weights, np.zeros_like(self.weights)))
+            self.weights[kind] = self._snapshot.table.weight(requests)
+        return kind
+
+    def _lengthen(self, count: int) -> None:
+        added = max(count - self.steps, self.steps)
+        capacity = self._snapshot.table.capacity
+        self.priority = np.vstack((self.priority, np.full((added, capacity), NOBODY)))
+        self.start = np.vstack((self.start, np.zeros((added, capacity))))
+        self.kind = np.vstack((self.kind, np.zeros((added, capacity), np.intp)))

@@ -1,0 +1,164 @@
+"""Preemption where filters look at more than sums of requests: nodes are tried one by one, the best first.
+
+What has to go for the sums of requests alone is known for all nodes (see `survey`), and bounds what has to go
+for all filters: no victim can be less important. A node that cannot even hold the sums is not tried.
+"""
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import NamedTuple
+
+import numpy as np
+
+from pallet.cache.columns import Mask
+from pallet.cache.pod_info import PodInfo
+from pallet.cache.snapshot import Snapshot
+from pallet.framework.diagnosis import Refused
+from pallet.framework.interface import Filters, Reads, VectorFilterPlugin
+from pallet.framework.row_filters import relieved
+from pallet.framework.state import CycleState
+from pallet.framework.status import Status
+from pallet.plugins.preemption.budgets import Budgets
+from pallet.plugins.preemption.finding import NO_VICTIMS, Finding, Rank, rank_of
+from pallet.plugins.preemption.importance import started
+from pallet.plugins.preemption.ladder import Ladder
+from pallet.plugins.preemption.survey import Survey
+
+
+class Trial(NamedTuple):
+    """What trying a row came to: who has to go, and how good that is (None where it does not help)."""
+
+    status: Status
+    victims: tuple[PodInfo, ...] = ()
+    rank: Rank | None = None
+
+
+class _Ask(NamedTuple):
+    """What tells whether the pod fits on a row: all filters, and those that the return of a pod concerns."""
+
+    all: Callable[[int], Status]
+    again: Callable[[int], Status]
+
+
+class Trials:
+    """The trials for preemptors that the filters cannot tell apart; a row is tried again when it changes."""
+
+    def __init__(
+        self,
+        plugins: Sequence[VectorFilterPlugin],
+        priority: int,
+        bounds: Survey,
+        ladder: Ladder,
+        budgets: Budgets,
+        rng: Random,
+    ) -> None:
+        self._lasting = all(plugin.reads is not Reads.CLUSTER for plugin in plugins)
+        self._priority = priority
+        self._bounds = bounds
+        self._ladder = ladder
+        self._budgets = budgets
+        self._rng = rng
+        self._stamp = ladder.changes.stamp
+        self._kept: dict[int, Trial] = {}
+
+    def find(
+        self,
+        state: CycleState,
+        info: PodInfo,
+        snapshot: Snapshot,
+        rows: Mask,
+        filters: Filters,
+        few: int,
+        enough: int,
+    ) -> Finding:
+        """The best of some candidates that break no budget if that can be.
+
+        `enough` candidates are tried for, but only a `few` when the best of them is as good as what the sums
+        alone promise of the others, and no more when these must be worse.
+        """
+        own = self._learn(info)
+        bounds = self._bounds
+        bounds.refresh(state, info, snapshot, rows)
+        hopeful, hopeless = bounds.sorted(rows)
+        # Who is asked must be settled before the pods that a filter is about are taken away.
+        ask = _Ask(filters.asker(state, info), filters.asker(state, info, loads_only=True))
+        tried: dict[int, Trial] = {}
+        best: tuple[Rank, float, int] | None = None
+        candidates = 0
+        for row in hopeful:
+            if best is not None and not best[0][0]:
+                highest = best[0][1]
+                if highest < bounds.highest[row] or candidates >= enough:
+                    break
+                if candidates >= few and best[0] <= bounds.rank(row):
+                    break
+            trial = tried[row] = self._trial(snapshot, row, ask, own)
+            if trial.rank is not None:
+                candidates += 1
+                entry = (trial.rank, self._rng.random(), row)
+                best = entry if best is None else min(best, entry)
+        self._ladder.settle()
+        if best is not None:
+            return Finding(best[2], tried[best[2]].victims)
+        return Finding(failures=[*bounds.failures(hopeless), *_failures(tried)], idle=_idle(tried))
+
+    def _trial(self, snapshot: Snapshot, row: int, ask: _Ask, own: str) -> Trial:
+        trial = self._kept.get(row)
+        is_own = bool(own) and snapshot.table.name(row) == own  # where it does not yield to itself
+        if trial is None or is_own:
+            trial = self._try(snapshot, row, ask)
+            if self._lasting and not is_own:
+                self._kept[row] = trial
+        return trial
+
+    def _try(self, snapshot: Snapshot, row: int, ask: _Ask) -> Trial:
+        """Take all away that may go, and let them come back one by one while the pod still fits.
+
+        Those come first whose going breaks a budget, then the most important. The snapshot is as before in
+        the end.
+        """
+        pods = [each for each in self._ladder.pods(row) if each.pod.spec.priority < self._priority]
+        if not pods:
+            return Trial(NO_VICTIMS)
+        violated = self._budgets.violated_by(each.pod for each in pods)
+        name = snapshot.table.name(row)
+        going: list[int] = []
+        with relieved(snapshot, row, pods):
+            status = ask.all(row)
+            if not status.ok:
+                return Trial(status)
+            for index in sorted(range(len(pods)), key=lambda index: not violated[index]):
+                snapshot.place(pods[index], name)
+                if not ask.again(row).ok:
+                    snapshot.remove(pods[index], row)
+                    going.append(index)
+        going.sort()
+        if not going:
+            return Trial(status)
+        victims = tuple(pods[index] for index in going)
+        ranked = ((victim.pod.spec.priority, started(victim.pod)) for victim in victims)
+        return Trial(status, victims, rank_of(ranked, sum(violated[index] for index in going)))
+
+    def _learn(self, info: PodInfo) -> str:
+        """Forget trials of rows that changed. Give the node to which the preemptor itself is nominated."""
+        changes = self._ladder.changes
+        changed = changes.rows_since(self._stamp)
+        if changed is None:
+            self._kept.clear()
+        else:
+            for row in changed:
+                self._kept.pop(row, None)
+        self._stamp = changes.stamp
+        return self._ladder.nominated_node(info)
+
+
+def _failures(tried: dict[int, Trial]) -> list[Refused]:
+    by_status: dict[Status, list[int]] = {}
+    for row, trial in tried.items():
+        if not trial.status.ok:
+            by_status.setdefault(trial.status, []).append(row)
+    return [Refused(status, np.array(rows, np.intp)) for status, rows in by_status.items()]
+
+
+def _idle(tried: dict[int, Trial]) -> tuple[int, ...]:
+    return tuple(row for row, trial in tried.items() if trial.status.ok)
