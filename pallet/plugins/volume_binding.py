@@ -185,6 +185,10 @@ class VolumeBinding:
         if choice is not None:
             self._binder.restore(choice)
 
+    def has_to_prepare(self, state: CycleState, pod: Pod, node_name: str) -> bool:
+        """Whether there is anything to write."""
+        return state.read(_CHOICE) is not None
+
     async def pre_bind(self, state: CycleState, pod: Pod, node_name: str) -> Status:
         """Write the choice, and wait until all claims are bound."""
         choice: VolumeChoice | None = state.read(_CHOICE)
