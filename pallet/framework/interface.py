@@ -293,7 +293,11 @@ class PermitPlugin(Protocol):
 
 
 class PreBindPlugin(Protocol):
-    """Does what must be done before the pod is bound."""
+    """Does what must be done before the pod is bound.
+
+    One that often has nothing to do says so with a method `has_to_prepare(state, pod, node_name) -> bool`
+    (kube-scheduler's PreBindPreFlight); it is then not asked further.
+    """
 
     name: str
 

@@ -4,13 +4,14 @@ Plugins are timed here, and what they throw becomes an error that ends the pod's
 words of errors are kube-scheduler's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from traceback import format_exception
 from typing import Protocol, Self
 
 import msgspec
 
 from pallet.api.pod import Pod
+from pallet.framework.interface import PreBindPlugin
 from pallet.framework.metrics import Metrics
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
@@ -102,10 +103,14 @@ class BindingCycle:
         self._waits[status.code.label].observe(self._clock() - started)
         return status
 
-    async def pre_bind(self, assumed: Assumed) -> Status:
-        """Have the pre-bind plugins prepare what the pod needs, in order, until one fails."""
+    def preparers(self, assumed: Assumed) -> Sequence[PreBindPlugin]:
+        """The pre-bind plugins that have something to do for the pod."""
+        return [plugin for plugin in assumed.profile.pre_bind if _has_to_prepare(plugin, assumed)]
+
+    async def pre_bind(self, assumed: Assumed, preparers: Iterable[PreBindPlugin]) -> Status:
+        """Have pre-bind plugins prepare what the pod needs, in order, until one fails."""
         started, status = self._clock(), SUCCESS
-        for plugin in assumed.profile.pre_bind:
+        for plugin in preparers:
             with _Answer("PreBind", plugin) as answer:
                 answer.status = await plugin.pre_bind(assumed.state, assumed.pod, assumed.node)
             status = answer.status
@@ -138,6 +143,13 @@ class BindingCycle:
     def _observe(self, point: str, status: Status, assumed: Assumed, started: float) -> None:
         key = point, status.code.label, assumed.profile.scheduler_name
         self._durations[key].observe(self._clock() - started)
+
+
+def _has_to_prepare(plugin: PreBindPlugin, assumed: Assumed) -> bool:
+    if hasattr(plugin, "has_to_prepare"):
+        with _Answer("PreBindPreFlight", plugin):
+            return bool(plugin.has_to_prepare(assumed.state, assumed.pod, assumed.node))
+    return True
 
 
 class _Named(Protocol):

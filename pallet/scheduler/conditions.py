@@ -74,6 +74,13 @@ class ConditionWriter:
         self._wanted[uid] = _Wanted(pod, reason, message, nominated)
         self._wake.set()
 
+    def nominate(self, pod: Pod, node_name: str) -> None:
+        """Have a pod show the node that it is about to be bound to, its condition left as it is."""
+        reason, message, nominated = self._carried(pod)
+        if nominated != node_name:
+            self._wanted[pod.metadata.uid] = _Wanted(pod, reason, message, node_name)
+            self._wake.set()
+
     def forget(self, pod: Pod) -> None:
         """A pod is bound or gone: nothing is to be written any more."""
         self._wanted.pop(pod.metadata.uid, None)
@@ -130,7 +137,7 @@ class ConditionWriter:
             "lastProbeTime": None,
             "lastTransitionTime": since or now,
         }
-        status: dict[str, Any] = {"conditions": [condition]}
+        status: dict[str, Any] = {"conditions": [condition]} if wanted.reason else {}
         if wanted.nominated not in (None, pod.status.nominated_node_name):
             status["nominatedNodeName"] = wanted.nominated or None
         version = {"uid": pod.metadata.uid, "resourceVersion": pod.metadata.resource_version}

@@ -199,13 +199,17 @@ class Scheduler:
         """The binding cycle of one pod, which begins with a slot. One that has to wait gives it to others."""
         self._cycles += 1
         try:
-            status = SUCCESS
-            if self._binding.is_waiting(assumed):
+            status, preparers = SUCCESS, self._binding.preparers(assumed)
+            waits = self._binding.is_waiting(assumed)
+            if waits or preparers:
+                # It may take long, and a cluster autoscaler wants to know where the pod will go.
+                self._conditions.nominate(assumed.pod, assumed.node)
+            if waits:
                 status = await self._beside(self._binding.permission(assumed))
             if status.ok:
                 self._queue.settle(assumed.queued.uid)
-                if assumed.profile.pre_bind:
-                    status = await self._beside(self._binding.pre_bind(assumed))
+                if preparers:
+                    status = await self._beside(self._binding.pre_bind(assumed, preparers))
             if status.ok:
                 status = await self._binding.bind(assumed)
         finally:

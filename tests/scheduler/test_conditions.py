@@ -90,6 +90,26 @@ async def test_the_transition_time_changes_with_the_status_only(
     assert (scene.api.conditions[0]["lastTransitionTime"] == "2030-01-01T00:00:05Z") is kept
 
 
+async def test_a_node_is_shown_without_a_condition(scene: Scene) -> None:
+    scene.api.serve()
+    scene.writer.nominate(scene.pod(), "n1")
+    await anyio.sleep(1)
+    assert scene.api.conditions == []
+    assert scene.api.pod("default/a").status.nominated_node_name == "n1"
+    scene.writer.nominate(scene.api.pod("default/a"), "n1")
+    await anyio.sleep(1)
+    assert scene.patches == 1, "what it shows already is not written again"
+
+
+async def test_a_node_is_shown_beside_the_condition_that_is_there(scene: Scene) -> None:
+    scene.api.serve()
+    pod = scene.pod(carried("before"))
+    scene.writer.nominate(pod, "n1")
+    await anyio.sleep(1)
+    assert scene.messages == ["before"]
+    assert scene.api.pod("default/a").status.nominated_node_name == "n1"
+
+
 async def test_what_a_pod_carries_is_not_written(scene: Scene) -> None:
     scene.set(scene.pod(carried()))
     await anyio.sleep(1)

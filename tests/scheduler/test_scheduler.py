@@ -305,6 +305,25 @@ class TestPlugins:
         await world.until(lambda: world.api.bound == ["a n1"])
         assert anyio.current_time() < 60
 
+    @pytest.mark.parametrize("prepares", [True, False])
+    async def test_a_pod_that_is_prepared_shows_its_node_meanwhile(self, *, prepares: bool) -> None:
+        class Preparing(Probe):
+            def has_to_prepare(self, state: CycleState, pod: Pod, node_name: str) -> bool:
+                return prepares
+
+            async def pre_bind(self, state: CycleState, pod: Pod, node_name: str) -> Status:
+                await anyio.sleep(5)
+                return await super().pre_bind(state, pod, node_name)
+
+        probe = Preparing()
+        async with a_world(probe) as world:
+            world.add_pod("a")
+            await anyio.sleep(1)
+            shown = world.api.pod("default/a").status.nominated_node_name
+            assert (shown, world.api.bound) == (("n1", []) if prepares else ("", ["a n1"]))
+            await world.until(lambda: world.api.bound == ["a n1"])
+            assert ("Probe pre_bind a" in probe.asked) is prepares
+
     async def test_a_binder_may_leave_a_pod_to_the_next_but_somebody_must_bind(self) -> None:
         class Skips:
             name = "Skips"

@@ -90,9 +90,9 @@ class API:
         for field in ("uid", "resourceVersion"):
             if patch["metadata"][field] != found["metadata"][field]:
                 return _status(409, "Conflict", "the object has been modified")
-        condition = patch["status"]["conditions"][0]
-        self.conditions.append({"pod": found["metadata"]["name"], **condition})
-        found["status"]["conditions"] = [condition]
+        for condition in patch["status"].get("conditions", ()):
+            self.conditions.append({"pod": found["metadata"]["name"], **condition})
+            found["status"]["conditions"] = [condition]
         if "nominatedNodeName" in patch["status"]:
             found["status"]["nominatedNodeName"] = patch["status"]["nominatedNodeName"] or ""
         self._next_version(found)
