@@ -2,14 +2,20 @@
 
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from random import Random
 
 from pallet.api.pod import PODS, Pod
+from pallet.api.whole import WHOLE_NODES
 from pallet.app.pod_sets import PodSetParts
 from pallet.cache.cache import Cache, Hold
 from pallet.client.client import Client
 from pallet.config.settings import Settings
+from pallet.extenders.binder import ExtenderBinder
+from pallet.extenders.extender import Extender
+from pallet.extenders.extenders import Extenders
+from pallet.extenders.wire import Document
 from pallet.framework.handle import Handle
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
@@ -31,10 +37,13 @@ from pallet.scheduler.scheduler import Scheduler
 class Graph:
     """The objects of one process. Making them reads the configuration, and sends nothing.
 
-    `events` is a client of its own, so that bindings never wait behind events. Raises ConfigError.
+    `events` is a client of its own, so that bindings never wait behind events. `extenders` are those of the
+    configuration. Raises ConfigError.
     """
 
-    def __init__(self, settings: Settings, client: Client, events: Client) -> None:
+    def __init__(
+        self, settings: Settings, client: Client, events: Client, extenders: Sequence[Extender] = ()
+    ) -> None:
         configuration = settings.configuration
         configured = [with_whole_plugin(profile) for profile in configuration.profiles]
         rng = Random()  # noqa: S311  # it breaks ties, it guards nothing
@@ -64,6 +73,7 @@ class Graph:
             now=client.server_clock.now,
             rng=rng,
         )
+        asked = Extenders(extenders, client, self._whole_nodes(extenders))
         registry = Registry({**BUILT_IN, **(self.pod_sets.plugins if self.pod_sets else {})})
         nominator = Nominator()
         for profile in configured:
@@ -82,7 +92,10 @@ class Graph:
                 activate=self._activate,
                 ungate=self._ungate,
             )
-            self.profiles[name] = build_profile(profile, DEFAULTS, registry, handle)
+            built = build_profile(profile, DEFAULTS, registry, handle)
+            if any(each.configuration.bind_verb for each in extenders):
+                built = replace(built, bind=(ExtenderBinder(asked, client), *built.bind))
+            self.profiles[name] = built
 
         self.queue = SchedulingQueue(
             self.profiles,
@@ -101,6 +114,7 @@ class Graph:
             self.metrics,
             rng,
             time.monotonic,
+            asked,
         )
         if self.pod_sets:
             self.pod_sets.listen_to_sets()
@@ -112,6 +126,13 @@ class Graph:
         self.started = False
         """Whether scheduling has begun; false while another replica leads."""
         self._watch_cache_size()
+
+    def _whole_nodes(self, extenders: Sequence[Extender]) -> Callable[[str], Document | None]:
+        """Where to find whole nodes, which are watched only if some extender wants to be sent them."""
+        if all(each.configuration.node_cache_capable for each in extenders):
+            return lambda _: None
+        nodes = self.informers.informer(WHOLE_NODES).store
+        return lambda name: found.json if (found := nodes.get(name)) else None
 
     def pods(self) -> Iterable[Pod]:
         """All pods, for the resource metrics; none while another replica leads, as in kube-scheduler."""

@@ -18,6 +18,7 @@ from pallet.client.client import Client
 from pallet.client.errors import ConfigError as ConnectionConfigError
 from pallet.config.errors import ConfigError
 from pallet.config.settings import Settings
+from pallet.extenders.extender import extenders_of
 from pallet.informers.factory import NotSyncedError
 from pallet.leaderelection import LeaderElector, LeadershipLostError, LeaseLock, new_identity
 from pallet.logs import get_logger, logging_to
@@ -59,8 +60,11 @@ async def run(settings: Settings) -> int:
 
 
 async def _live(settings: Settings) -> None:
-    async with _clients(settings) as (client, events, leases):
-        graph = Graph(settings, client, events)
+    async with (
+        _clients(settings) as (client, events, leases),
+        extenders_of(settings.configuration.extenders) as extenders,
+    ):
+        graph = Graph(settings, client, events, extenders)
         election = settings.configuration.leader_election
         elector = None
         if election.leader_elect:

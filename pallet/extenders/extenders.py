@@ -6,7 +6,6 @@ a decision that is made afresh on the cluster as it is when they have answered.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import anyio
 
@@ -14,8 +13,9 @@ from pallet.api.pod import PODS, Pod
 from pallet.client.client import Client
 from pallet.extenders.extender import Extender, ExtenderError
 from pallet.extenders.wire import MAX_EXTENDER_SCORE, Document
+from pallet.framework.advice import Advice
 from pallet.framework.interface import MAX_SCORE
-from pallet.framework.status import Status, unresolvable, unschedulable
+from pallet.framework.status import Code, Status, unresolvable, unschedulable
 from pallet.logs import get_logger
 
 log = get_logger(__name__)
@@ -23,14 +23,7 @@ log = get_logger(__name__)
 EXTENDER = "Extender"
 """The name under which extenders together refuse a pod (kube-scheduler's)."""
 
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """What the extenders say about a pod: the nodes they leave, why not the others, and scores to add."""
-
-    names: frozenset[str]
-    refused: Mapping[str, Status] = field(default_factory=dict)
-    scores: Mapping[str, int] = field(default_factory=dict)
+_WITHOUT_REASON = Status(Code.UNSCHEDULABLE, plugin=EXTENDER)
 
 
 class Extenders:
@@ -43,7 +36,7 @@ class Extenders:
         self._client = client
         self._node = node
 
-    def advise(self, pod: Pod) -> bool:
+    def are_asked_about(self, pod: Pod) -> bool:
         """Whether any of them filters or scores, and wants to be asked about a pod."""
         return any(
             (each.configuration.filter_verb or each.configuration.prioritize_verb) and each.concerns(pod)
@@ -64,6 +57,8 @@ class Extenders:
         if not all(each.configuration.node_cache_capable for each in asked):
             nodes = {name: found for name in names if (found := self._node(name)) is not None}
         left, refused = await self._filter(asked, document, names, nodes)
+        for name in set(names).difference(left, refused):
+            refused[name] = _WITHOUT_REASON
         scores = await self._prioritize(asked, document, left, nodes)
         return Advice(frozenset(left), refused, scores)
 

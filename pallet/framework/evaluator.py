@@ -12,6 +12,7 @@ from cachetools import LRUCache
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
+from pallet.framework.advice import Advice
 from pallet.framework.diagnosis import Refused, fit_message, rejection_message
 from pallet.framework.interface import Scores
 from pallet.framework.kinds import PodKind
@@ -67,12 +68,20 @@ class Evaluator:
         percentage = profile.percentage_of_nodes_to_score
         self._sampler = None if percentage is None else Sampler(percentage)
 
-    def choose(self, state: CycleState, info: PodInfo, only: frozenset[str] | None = None) -> Choice:
+    def choose(
+        self,
+        state: CycleState,
+        info: PodInfo,
+        only: frozenset[str] | None = None,
+        advice: Advice | None = None,
+    ) -> Choice:
         """Pick a node with the highest total among the feasible ones, at random where several have it.
 
-        `only` names the nodes to consider, for callers that know them. Nothing is changed but memories.
-        Raises PluginError when a plugin answers with an error.
+        `only` names the nodes to consider, for callers that know them; `advice` does so too, and adds scores
+        and reasons. Nothing is changed but memories. Raises PluginError when a plugin answers with an error.
         """
+        if advice is not None:
+            only = advice.names
         if not self._snapshot.table.node_count:
             return Choice(node=None, message=NO_NODES)
         names, narrowed_by, refusal = self._pre_filter(state, info)
@@ -81,13 +90,19 @@ class Evaluator:
         nominated = info.pod.status.nominated_node_name
         if nominated and (only is None or nominated in only) and self._fits(state, info, nominated):
             return Choice(node=nominated, feasible=1, evaluated=1)
+        allowed = names
         if only is not None:
             names = only if names is None else names & only
         if names is None:
             found = self._best_of_all(state, info)
         else:
-            found = self._best_of(*self._totals_over(state, info, self._rows(names)))
+            rows, totals = self._totals_over(state, info, self._rows(names))
+            if advice is not None:
+                totals = totals + self._scores_of(rows, advice)
+            found = self._best_of(rows, totals)
         if found is None:
+            if advice is not None:
+                return self._explain(state, info, allowed, narrowed_by, advice)
             return self._explain(state, info, names, narrowed_by)
         row, best, feasible = found
         table = self._snapshot.table
@@ -97,6 +112,11 @@ class Evaluator:
             feasible=feasible,
             evaluated=table.node_count if names is None else len(names),
         )
+
+    def feasible(self, state: CycleState, info: PodInfo) -> list[str]:
+        """The names of all nodes that can take a pod. Raises PluginError."""
+        table = self._snapshot.table
+        return [table.name(row) for row in (self.totals(state, info) != INFEASIBLE).nonzero()[0].tolist()]
 
     def totals(self, state: CycleState, info: PodInfo) -> Scores:
         """The total of every row, INFEASIBLE where the pod cannot go; not to be changed by the caller.
@@ -263,9 +283,17 @@ class Evaluator:
         )
 
     def _explain(
-        self, state: CycleState, info: PodInfo, names: frozenset[str] | None, narrowed_by: tuple[str, ...]
+        self,
+        state: CycleState,
+        info: PodInfo,
+        names: frozenset[str] | None,
+        narrowed_by: tuple[str, ...],
+        advice: Advice | None = None,
     ) -> Choice:
-        """Say for each node which plugin, in the configured order, was the first to refuse it."""
+        """Say for each node which plugin, in the configured order, was the first to refuse it.
+
+        Of nodes that no plugin refuses, the advice may say why not.
+        """
         table = self._snapshot.table
         left = table.live.nonzero()[0]
         refusals: list[Refused] = []
@@ -284,12 +312,27 @@ class Evaluator:
                     status = each.plugin.explain(info, code).by(each.plugin.name)
                     refusals.append(Refused(status, left[codes == code]))
                 left = left[codes == 0]
+        if advice is not None:
+            refusals += self._refused_on_advice(left, advice)
         return Choice(
             node=None,
             evaluated=table.node_count if names is None else len(names),
             refusals=tuple(refusals),
             message=fit_message(table.node_count, refusals),
         )
+
+    def _scores_of(self, rows: Rows, advice: Advice) -> Scores:
+        name = self._snapshot.table.name
+        return np.array([advice.scores.get(name(row), 0) for row in rows.tolist()], np.int64)
+
+    def _refused_on_advice(self, rows: Rows, advice: Advice) -> list[Refused]:
+        name = self._snapshot.table.name
+        by_status: dict[Status, list[int]] = {}
+        for row in rows.tolist():
+            status = advice.refused.get(name(row))
+            if status is not None:
+                by_status.setdefault(status, []).append(row)
+        return [Refused(status, np.array(refused, np.intp)) for status, refused in by_status.items()]
 
 
 def _blame(status: Status, plugins: tuple[str, ...], rows: Rows) -> tuple[Refused, ...]:

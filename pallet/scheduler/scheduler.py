@@ -16,6 +16,10 @@ import numpy as np
 from pallet.api.pod import Pod
 from pallet.api.podset import POD_SET_LABEL
 from pallet.cache.cache import Cache, Hold
+from pallet.client.errors import ApiError, Unreachable
+from pallet.extenders.extender import ExtenderError
+from pallet.extenders.extenders import Extenders
+from pallet.framework.advice import Advice
 from pallet.framework.diagnosis import Refused, fit_message
 from pallet.framework.evaluator import Choice, Evaluator
 from pallet.framework.events import ASSIGNED_POD_DELETE
@@ -60,6 +64,7 @@ class Scheduler:
         metrics: Metrics,
         rng: Random,
         clock: Callable[[], float],
+        extenders: Extenders | None = None,
     ) -> None:
         self._cache = cache
         self._queue = queue
@@ -73,6 +78,7 @@ class Scheduler:
             for name, profile in profiles.items()
         }
         self._binding = BindingCycle(waiting, metrics, clock)
+        self._extenders = extenders
         self._slots = anyio.Semaphore(MAX_BINDINGS, fast_acquire=True)
         self._cycles = 0
         self._stopping = False
@@ -97,7 +103,10 @@ class Scheduler:
                     if queued is None:
                         await self._idle()
                         break
-                    assumed = self._cycle(queued)
+                    if self._extenders and self._extenders.are_asked_about(queued.pod):
+                        assumed = await self._cycle_on_advice(queued, self._extenders)
+                    else:
+                        assumed = self._cycle(queued)
                     if assumed is not None:
                         self._slots.acquire_nowait()
                         bindings.start(assumed)
@@ -124,7 +133,33 @@ class Scheduler:
         self._wake = anyio.Event()
         await self._wake.wait()
 
-    def _cycle(self, queued: QueuedPod) -> Assumed | None:
+    async def _cycle_on_advice(self, queued: QueuedPod, extenders: Extenders) -> Assumed | None:
+        """The cycle of a pod that extenders want to be asked about; meanwhile no other cycle starts."""
+        feasible = self._feasible(queued)
+        advice = None
+        try:
+            if feasible:
+                advice = await extenders.advice(queued.pod, feasible)
+        except (ExtenderError, ApiError, Unreachable) as failure:
+            self._fail(queued, str(failure))
+            return None
+        if not self._queue.is_in_flight(queued.uid):
+            return None  # it is gone, or has a node
+        return self._cycle(queued, advice)
+
+    def _feasible(self, queued: QueuedPod) -> list[str]:
+        """The nodes that can take a pod now; none where that cannot be told, as its cycle will say."""
+        kept = self._cache.unreserve(queued.uid)
+        try:
+            return self._evaluators[queued.pod.spec.scheduler_name].feasible(CycleState(), queued.info)
+        except Exception as failure:  # noqa: BLE001 - plugins may raise anything
+            log.v(4, "Cannot tell which nodes are feasible", **_named(queued.pod), error=failure)
+            return []
+        finally:
+            if kept is not None:
+                self._cache.reserve(queued.info, kept)
+
+    def _cycle(self, queued: QueuedPod, advice: Advice | None = None) -> Assumed | None:
         """The scheduling cycle of one pod: choose, assume, reserve, permit. None when it gets no place."""
         pod = queued.pod
         if pod.terminating:
@@ -136,7 +171,7 @@ class Scheduler:
             self._queue.done(queued.uid)
             return None
         try:
-            assumed = self._place(queued)
+            assumed = self._place(queued, advice)
         except PluginError as failure:
             self._fail(queued, str(failure))
             return None
@@ -161,7 +196,7 @@ class Scheduler:
         held = self._cache.placement(uid)
         return held is not None and held.hold is not Hold.RESERVED
 
-    def _place(self, queued: QueuedPod) -> Assumed | None:
+    def _place(self, queued: QueuedPod, advice: Advice | None) -> Assumed | None:
         """Choose a node and assume the pod there.
 
         The room that is kept for the pod itself is free to it, and kept on if it fails.
@@ -171,7 +206,7 @@ class Scheduler:
         kept = self._cache.unreserve(queued.uid)
         node = None
         try:
-            choice = self._choose(evaluator, state, queued)
+            choice = self._choose(evaluator, state, queued, advice)
             node = choice.node
             if node is None:
                 nominated, remedy = self._seek_remedy(evaluator, state, queued, choice)
@@ -187,9 +222,11 @@ class Scheduler:
         evaluator.profile.nominator.drop(queued.uid)
         return Assumed(evaluator.profile, state, queued, queued.pod, node, kept)
 
-    def _choose(self, evaluator: Evaluator, state: CycleState, queued: QueuedPod) -> Choice:
+    def _choose(
+        self, evaluator: Evaluator, state: CycleState, queued: QueuedPod, advice: Advice | None
+    ) -> Choice:
         started = self._clock()
-        choice = evaluator.choose(state, queued.info)
+        choice = evaluator.choose(state, queued.info, advice=advice)
         self._metrics.scheduling_algorithm_duration_seconds.observe(self._clock() - started)
         code = Code.UNSCHEDULABLE if choice.node is None else Code.SUCCESS
         self._watches[evaluator.profile.scheduler_name].end_cycle(code.label)

@@ -10,7 +10,8 @@ from pallet.config.errors import ConfigError, FieldPath
 from pallet.config.schema import Extender as Configuration
 from pallet.config.schema import ExtenderTLS, ManagedResource
 from pallet.extenders.extender import ExtenderError, extenders_of
-from pallet.extenders.extenders import Advice, Extenders
+from pallet.extenders.extenders import Extenders
+from pallet.framework.advice import Advice
 from pallet.framework.status import Code
 from tests.builders import make_pod
 from tests.extenders.service import Service, serving
@@ -144,7 +145,7 @@ async def test_one_that_manages_resources_is_asked_about_pods_that_want_them(
         configuration = _configured(service, managed_resources=(ManagedResource("example.com/gpu"),))
         async with extenders_of([configuration]) as extenders:
             asking = Extenders(extenders, cast("Client", _Api()), _node)
-            assert asking.advise(pod) is concerned
+            assert asking.are_asked_about(pod) is concerned
             assert (asking.binder(pod) is not None) is concerned
 
 
