@@ -32,7 +32,7 @@ demo: binaries ## the quickstart, step by step; QUIET_TIME=2m0s, CLUSTER=kind
 	@$(BIN)/python -m tools.demo
 
 .PHONY: bench
-bench: binaries ## beside kube-scheduler and a blind binder, about ten minutes; ARGS="--help" tells more
+bench: binaries ## every workload beside kube-scheduler and a blind binder; ARGS="--help" tells more
 	@$(BIN)/python -m tools.bench $(ARGS)
 
 ##@ Control plane

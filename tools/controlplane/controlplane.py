@@ -28,17 +28,24 @@ class ControlPlane(Cluster):
     A context manager. It ends with the process that started it, even when that is killed, unless `detached`.
     With `kwok` in place of kubelets, nodes become Ready and stay so, and bound pods are Running. Without,
     nodes are born Ready, bound pods stay Pending, and neither costs anything: for benchmarks.
-    `apiserver_args` come after the others, so that they win.
+    `apiserver_args` come after the others, so that they win. `controllers` are those that
+    kube-controller-manager runs, by default all of its own.
     """
 
     def __init__(
-        self, *, kwok: bool = True, detached: bool = False, apiserver_args: Sequence[str] = ()
+        self,
+        *,
+        kwok: bool = True,
+        detached: bool = False,
+        apiserver_args: Sequence[str] = (),
+        controllers: Sequence[str] = ("*",),
     ) -> None:
         for program in ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", *["kwok"] * kwok):
             binaries.find(program)  # build or complain before anything is made
         self._kwok = kwok
         self._detached = detached
         self._apiserver_args = tuple(apiserver_args)
+        self._controllers = tuple(controllers)
         self._processes: dict[str, Process] = {}
         self._guard: Guard | None = None
         directory = Path(tempfile.mkdtemp(prefix="pallet-controlplane-", dir=_memory()))
@@ -189,12 +196,12 @@ class ControlPlane(Cluster):
 
     def _start_controller_manager(self) -> None:
         # Nobody renews the nodes' leases without kwok, so they would be taken for unreachable after 50 s.
-        controllers = "*" if self._kwok else "*,-node-lifecycle-controller"
+        controllers = [*self._controllers, *["-node-lifecycle-controller"] * (not self._kwok)]
         manager = self._run(
             "kube-controller-manager",
             "kube-controller-manager",
             f"--kubeconfig={self.kubeconfig}",
-            f"--controllers={controllers}",
+            f"--controllers={','.join(controllers)}",
             f"--root-ca-file={self.ca_file}",
             f"--service-account-private-key-file={self.directory / 'service-account.key'}",
             "--leader-elect=false",

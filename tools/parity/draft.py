@@ -1,0 +1,76 @@
+"""A cluster while it is being drawn: what the subjects add to."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import TypeVar
+
+from tools.parity.scenario import Manifest
+
+T = TypeVar("T")
+
+ZONE = "topology.kubernetes.io/zone"
+HOSTNAME = "kubernetes.io/hostname"
+
+APPS = ("web", "db", "cache")
+VERSIONS = ("v1", "v2")
+TEAMS = ("red", "blue")
+
+
+@dataclass(slots=True)
+class Draft:
+    """The objects so far, and the generator that decides. Values come from small pools, so that they meet."""
+
+    rng: Random
+    prefix: str
+    namespaces: list[Manifest] = field(default_factory=list)
+    nodes: list[Manifest] = field(default_factory=list)
+    objects: list[Manifest] = field(default_factory=list)
+    """Everything else but pods."""
+    changes: list[Manifest] = field(default_factory=list)
+    """See Scenario."""
+    plugin_config: list[Manifest] = field(default_factory=list)
+    """Arguments of plugins, as in a KubeSchedulerConfiguration."""
+    nodes_with_ports: set[str] = field(default_factory=set)
+    """Where a pod has host ports. No other gets any: kube-scheduler forgets both when one of the two goes."""
+    pods: int = 0
+    """How many pods were drawn."""
+
+    def chance(self, probability: float) -> bool:
+        """Draw true with a probability between 0 and 1."""
+        return self.rng.random() < probability
+
+    def pick(self, choices: Sequence[T]) -> T:
+        """Draw one of several."""
+        return self.rng.choice(choices)
+
+    def some(self, choices: Sequence[T], most: int) -> list[T]:
+        """Draw one or more different ones."""
+        return self.rng.sample(choices, self.rng.randint(1, min(most, len(choices))))
+
+    def namespace(self) -> str:
+        """Draw the name of a namespace."""
+        name: str = self.pick(self.namespaces)["metadata"]["name"]
+        return name
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One part of scheduling.
+
+    `prepare` adds to the nodes and the objects of a cluster, `dress` to a pod; a pod that has a node in its
+    spec is one of those that are there before.
+    """
+
+    name: str
+    prepare: Callable[[Draft], None]
+    dress: Callable[[Draft, Manifest], None]
+
+
+def nothing(_: Draft) -> None:
+    """Prepare nothing."""
+
+
+def is_bound(pod: Manifest) -> bool:
+    """Whether a pod is drawn onto a node."""
+    return "nodeName" in pod["spec"]

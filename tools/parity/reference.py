@@ -1,0 +1,113 @@
+"""The real kube-scheduler, and what its log says about its decisions."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tools.controlplane import ControlPlane
+from tools.parity.scenario import Manifest
+
+QPS = 5000.0
+ALL_CANDIDATES = {"minCandidateNodesPercentage": 100, "minCandidateNodesAbsolute": 100_000}
+
+VERBOSITY = ("-v=2", "--vmodule=schedule_one=10,eventhandlers=4")
+"""Scores and events are in the log, bodies of requests are not."""
+
+_LINE = re.compile(r'\] "(?P<what>[^"]+)" (?P<fields>.*)')
+_FIELD = re.compile(r'(\w+)="?([^"\s]*)"?')
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What the log says about a pod: of several scores of one node, the first."""
+
+    totals: dict[str, int] = field(default_factory=dict)
+    shares: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    victims: set[str] = field(default_factory=set)
+    """Those that were told to go, without those that were going already."""
+    preempting: bool = False
+    """Whether there are victims to be told to go."""
+    evicting: int = 0
+    """How many times victims are being told at the moment."""
+    refusals: int = 0
+    """How many times no node was found."""
+
+
+class DecisionLog:
+    """What a kube-scheduler writes to its log file, taken in as it grows."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._read = 0
+        self._attempts: dict[str, Attempt] = defaultdict(Attempt)
+        self._node_events = 0
+
+    @property
+    def node_events(self) -> int:
+        """How many times a node was new, changed or gone."""
+        self._take_in()
+        return self._node_events
+
+    def attempt(self, pod: str) -> Attempt:
+        """The attempt on a pod, given as namespace/name, as far as it is in the log."""
+        self._take_in()
+        return self._attempts[pod]
+
+    def _take_in(self) -> None:
+        """Read the complete lines that are new."""
+        with self._file.open("rb") as log:
+            log.seek(self._read)
+            text = log.read()
+        end = text.rfind(b"\n") + 1
+        self._read += end
+        for line in text[:end].decode(errors="replace").splitlines():
+            found = _LINE.search(line)
+            if found:
+                self._take(found["what"], dict(_FIELD.findall(found["fields"])))
+
+    def _take(self, what: str, fields: dict[str, str]) -> None:
+        match what:
+            case "Plugin scored node for pod":
+                shares = self._attempts[fields["pod"]].shares[fields["plugin"]]
+                shares.setdefault(fields["node"], int(fields["score"]))
+            case "Calculated node's final score for pod":
+                self._attempts[fields["pod"]].totals.setdefault(fields["node"], int(fields["score"]))
+            case "Start the preemption asynchronously":
+                self._attempts[fields["preemptor"]].preempting = True
+                self._attempts[fields["preemptor"]].evicting += 1
+            case "Preemptor Pod preempted victim Pod":
+                self._attempts[fields["preemptor"]].victims.add(fields["victim"])
+            case "Async Preemption finished completely":
+                self._attempts[fields["preemptor"]].evicting -= 1
+            case "Add event for node" | "Update event for node" | "Delete event for node":
+                self._node_events += 1
+            case "Unable to schedule pod; no fit; waiting":
+                self._attempts[fields["pod"]].refusals += 1
+
+
+def configuration(plugin_config: Iterable[Manifest]) -> Manifest:
+    """A KubeSchedulerConfiguration with some arguments of plugins. All nodes are looked at, always."""
+    all_candidates = {"name": "DefaultPreemption", "args": ALL_CANDIDATES}
+    profile = {"schedulerName": "default-scheduler", "pluginConfig": [all_candidates, *plugin_config]}
+    return {
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "leaderElection": {"leaderElect": False},
+        "clientConnection": {"qps": QPS, "burst": int(QPS)},
+        "percentageOfNodesToScore": 100,
+        "profiles": [profile],
+    }
+
+
+@contextmanager
+def kube_scheduler(control_plane: ControlPlane, configured: Manifest) -> Iterator[DecisionLog]:
+    """Run a kube-scheduler while the block runs."""
+    process = control_plane.start_kube_scheduler(configured, args=VERBOSITY)
+    try:
+        yield DecisionLog(process.log)
+    finally:
+        process.kill()  # there is nothing it would have to finish
+        process.log.unlink()

@@ -1,0 +1,101 @@
+"""What a run has found: counts, and each difference with the state that leads to it."""
+
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from pallet.api.pod import Pod
+from tools.parity.match import Step
+from tools.parity.scenario import Manifest, Scenario, key_of
+from tools.parity.subjects.basics import DELETED
+
+VERDICTS = ("placed", "refused", "preempting")
+
+
+class Report:
+    """Takes steps; prints what differs and a line for each cluster; writes files to replay to a folder."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.pods = 0
+        self.differing = 0
+        self.left_out = 0
+        self._folder = folder
+        self._started = time.monotonic()
+        self._by_subject: Counter[tuple[str, str]] = Counter()
+        self._in_scenario: Counter[str] = Counter()
+
+    def take(self, step: Step) -> None:
+        """Take the next step of a scenario, or the first of the next."""
+        if not step.number:
+            self._in_scenario.clear()
+        self.pods += 1
+        verdict = _verdict(step)
+        self._in_scenario[verdict] += 1
+        for subject in step.scenario.subjects:
+            self._by_subject[subject, verdict] += 1
+        if not step.comparable:
+            self.left_out += 1
+        elif step.differences:
+            self._show(step)
+        if step.number == len(step.scenario.pods) - 1:
+            print(self._line(step.scenario), flush=True)
+
+    def summary(self) -> str:
+        """The verdicts by subject, and how many pods differ."""
+        subjects = sorted({subject for subject, _ in self._by_subject})
+        rows = [["subject", *VERDICTS]]
+        rows += [[name, *(str(self._by_subject[name, verdict]) for verdict in VERDICTS)] for name in subjects]
+        table = "\n".join("".join(f"{cell:<14}" for cell in row).rstrip() for row in rows)
+        left_out = f" ({self.left_out} not comparable: see Step)" if self.left_out else ""
+        compared = f"{self.pods - self.left_out:,} pods compared{left_out}"
+        return f"\n{table}\n\n{compared}, {self.differing} differ"
+
+    def _line(self, scenario: Scenario) -> str:
+        counts = ", ".join(f"{self._in_scenario[verdict]} {verdict}" for verdict in VERDICTS)
+        nodes = sum(each["kind"] == "Node" for each in scenario.objects)
+        rate = self.pods / (time.monotonic() - self._started)
+        subjects = ", ".join(scenario.subjects)
+        return f"seed {scenario.seed} ({subjects}; {nodes} nodes): {counts}; {rate:.0f} pods/s"
+
+    def _show(self, step: Step) -> None:
+        self.differing += 1
+        scenario = step.scenario
+        print(f"seed {scenario.seed} step {step.number}, pod {key_of(step.pod)}:")
+        for difference in step.differences:
+            print(f"  {difference}")
+        if self._folder:
+            file = self._folder / f"{scenario.name}-{step.number}.json"
+            _state_at(step).write(file, differences=step.differences, nominated=_nominated(step))
+            print(f"  python -m tools.parity --replay {file}")
+
+
+def _state_at(step: Step) -> Scenario:
+    """The scenario in which the step would be the first."""
+    scenario = step.scenario
+    pods = {key_of(each): each for each in (*scenario.objects, *scenario.pods) if each["kind"] == "Pod"}
+    placed = [_as_it_was(pods[pod.key], pod) for pod in step.there if pod.spec.node_name]
+    others = [each for each in scenario.objects if each["kind"] != "Pod"]
+    changes = [{**each, "before": 0} for each in scenario.changes if each["before"] <= step.number]
+    return replace(scenario, objects=[*others, *placed], pods=[step.pod], changes=changes)
+
+
+def _as_it_was(manifest: Manifest, pod: Pod) -> Manifest:
+    """A pod's manifest with what has come to it since."""
+    metadata = {**manifest["metadata"], **({"deletionTimestamp": DELETED} if pod.terminating else {})}
+    spec = {**manifest["spec"], "nodeName": pod.spec.node_name}
+    started = pod.status.start_time
+    status = {"phase": "Running", "startTime": started.isoformat()} if started else {}
+    return {"status": status, **manifest, "metadata": metadata, "spec": spec}
+
+
+def _nominated(step: Step) -> dict[str, str]:
+    """The pods that waited for their victims, with their nodes; they are not there when it is replayed."""
+    nodes = ((pod.key, pod.status.nominated_node_name) for pod in step.there if not pod.spec.node_name)
+    return dict(nodes)
+
+
+def _verdict(step: Step) -> str:
+    if step.theirs.node:
+        return "placed"
+    return "preempting" if step.theirs.nominated else "refused"
