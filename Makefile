@@ -35,6 +35,10 @@ demo: binaries ## the quickstart, step by step; QUIET_TIME=2m0s, CLUSTER=kind
 bench: binaries ## every workload beside kube-scheduler and a blind binder; ARGS="--help" tells more
 	@$(BIN)/python -m tools.bench $(ARGS)
 
+.PHONY: parity
+parity: binaries ## 5,000 random pods, each decided here and by kube-scheduler, compared; about ten minutes
+	@$(BIN)/python -m tools.parity $(ARGS)
+
 ##@ Control plane
 
 .PHONY: binaries

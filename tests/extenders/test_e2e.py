@@ -22,7 +22,7 @@ GPU = "example.com/gpu"
 
 
 class Service:
-    """Refuses `bare`, and `old` for good; likes `best`; leaves pods called `picky…` no node at all. It binds."""
+    """Refuses `bare`, and `old` for good; likes `best`; leaves pods called `picky…` no node. It binds."""
 
     def __init__(self, cluster: ControlPlane) -> None:
         self._client = cluster.client
