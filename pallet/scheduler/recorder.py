@@ -26,7 +26,8 @@ log = get_logger(__name__)
 
 MAX_PENDING = 20_000
 """Events that may wait to be written; what comes on top is dropped and counted in the log."""
-WRITERS = 64
+WRITERS = 16
+"""With more, events would take the API server's time from bindings."""
 SERIES_SECONDS = 360.0
 MAX_SERIES = 8192
 """Events of which a repetition is recognised."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
+import msgspec
 import yaml
 
 if TYPE_CHECKING:
@@ -135,8 +136,42 @@ def _complete(pods: int, bindings: list[Binding], events: list[Event], silence: 
     return scheduled >= pods or silence > EVENTS_SILENCE_SECONDS
 
 
+class Metadata(msgspec.Struct, rename="camel"):
+    """Of an object's metadata, what is looked at."""
+
+    name: str = ""
+    resource_version: str = ""
+
+
+class Spec(msgspec.Struct, rename="camel"):
+    """Of a pod's spec, where the pod is."""
+
+    node_name: str = ""
+
+
+class Watched(msgspec.Struct):
+    """Of a pod or an event, what is looked at: little, for reading takes the contenders' processor."""
+
+    metadata: Metadata = msgspec.field(default_factory=Metadata)
+    spec: Spec = msgspec.field(default_factory=Spec)
+    reason: str = ""
+
+
+class Line(msgspec.Struct):
+    """A line of a watch."""
+
+    type: str
+    object: Watched
+
+
+LINE = msgspec.json.Decoder(Line)
+
+
 class _Watch(threading.Thread):
-    """Reads a watch, from now on, line by line."""
+    """Reads a collection's changes, from now on, line by line.
+
+    The API server ends the watch of a reader that is slow for a moment; it is then opened again where it was.
+    """
 
     def __init__(
         self,
@@ -144,31 +179,48 @@ class _Watch(threading.Thread):
         context: ssl.SSLContext,
         collection: str,
         selector: str,
-        take: Callable[[float, Any], None],
+        take: Callable[[float, "Line"], None],
     ) -> None:
         """Opens the watch; raises `ObserverError` where that is refused."""
         super().__init__(daemon=True)
         self.error = ""
         self._take = take
+        self._collection, self._selector = collection, selector
         host = urlsplit(server).netloc
         self._connection = http.client.HTTPSConnection(host, context=context)
-        version = json.loads(self._get(collection, limit=1).read())["metadata"]["resourceVersion"]
-        self._response = self._get(
-            collection, watch=1, resourceVersion=version, fieldSelector=selector, timeoutSeconds=3600
-        )
+        self._version: str = json.loads(self._get(collection, limit=1).read())["metadata"]["resourceVersion"]
+        self._response = self._watch()
 
     def run(self) -> None:
         """Take every line until the watch breaks."""
-        rest = b""
         try:
-            while chunk := self._response.read1(CHUNK_BYTES):
-                now = time.monotonic()
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    self._take(now, json.loads(line))
-            self.error = "a watch has ended"
-        except (OSError, http.client.HTTPException, KeyError, ValueError) as error:
+            while True:
+                self._read()
+                self._response = self._watch()
+        except (OSError, http.client.HTTPException, ObserverError, ValueError) as error:
             self.error = f"a watch broke: {error!r}"
+
+    def _watch(self) -> http.client.HTTPResponse:
+        return self._get(
+            self._collection,
+            watch=1,
+            resourceVersion=self._version,
+            fieldSelector=self._selector,
+            timeoutSeconds=3600,
+        )
+
+    def _read(self) -> None:
+        """Take lines until the server ends the watch."""
+        rest = b""
+        while chunk := self._response.read1(CHUNK_BYTES):
+            now = time.monotonic()
+            *texts, rest = (rest + chunk).split(b"\n")
+            for text in texts:
+                line = LINE.decode(text)
+                if line.type == "ERROR":
+                    raise ObserverError(text.decode())
+                self._version = line.object.metadata.resource_version
+                self._take(now, line)
 
     def _get(self, collection: str, **query: object) -> http.client.HTTPResponse:
         self._connection.request("GET", f"{collection}?{urlencode(query)}")
@@ -178,25 +230,25 @@ class _Watch(threading.Thread):
         return response
 
 
-def _to_bindings(bindings: list[Binding]) -> Callable[[float, Any], None]:
+def _to_bindings(bindings: list[Binding]) -> Callable[[float, Line], None]:
     """Take note of each pod's node, and of each change of it, which must never be."""
     nodes: dict[str, str] = {}
 
-    def take(at: float, event: Any) -> None:
-        pod, node = event["object"]["metadata"]["name"], event["object"]["spec"]["nodeName"]
-        if event["type"] != "DELETED" and nodes.get(pod) != node:
+    def take(at: float, line: Line) -> None:
+        pod, node = line.object.metadata.name, line.object.spec.node_name
+        if line.type != "DELETED" and nodes.get(pod) != node:
             nodes[pod] = node
             bindings.append(Binding(at, pod, node))
 
     return take
 
 
-def _to_events(events: list[Event]) -> Callable[[float, Any], None]:
+def _to_events(events: list[Event]) -> Callable[[float, Line], None]:
     """Take note of each event that is added."""
 
-    def take(at: float, event: Any) -> None:
-        if event["type"] == "ADDED":
-            events.append(Event(at, event["object"]["reason"]))
+    def take(at: float, line: Line) -> None:
+        if line.type == "ADDED":
+            events.append(Event(at, line.object.reason))
 
     return take
 
