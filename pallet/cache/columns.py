@@ -68,7 +68,7 @@ class LabelColumn:
 
     def _compact(self) -> None:
         """Give the codes out anew: values that no node has any more would pile up for ever."""
-        used = np.union1d(self.codes, [ABSENT])
+        used = [code for code, rows in enumerate(self.nodes) if rows or code == ABSENT]
         self.codes = np.searchsorted(used, self.codes)
         self.values = [self.values[code] for code in used]
         self.code_of = {value: code for code, value in enumerate(self.values) if code != ABSENT}

@@ -3,7 +3,9 @@
 The scheduler decides with an evaluator on the live snapshot; planners decide with their own on a copy.
 """
 
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -14,22 +16,25 @@ from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.advice import Advice
 from pallet.framework.diagnosis import Refused, fit_message, rejection_message
+from pallet.framework.instruments import Counter
 from pallet.framework.interface import Scores
 from pallet.framework.kinds import PodKind
 from pallet.framework.lift import PluginError
 from pallet.framework.memory import FilterMemory, ScoreMemory
 from pallet.framework.nominees import Nominees
 from pallet.framework.profile import Profile
-from pallet.framework.row_filters import RowFilters, distinct
+from pallet.framework.row_filters import RowFilters, distinct, without
 from pallet.framework.sampling import Sampler
 from pallet.framework.state import CycleState
-from pallet.framework.status import Code, Status, unresolvable
-from pallet.framework.stopwatch import Timed, untimed
+from pallet.framework.status import SUCCESS, Code, Status, unresolvable
+from pallet.framework.stopwatch import PRE_FILTER, PRE_SCORE, UNWATCHED, Watch
 from pallet.framework.verdicts import INFEASIBLE, NO_ROWS
 
 NO_NODES = "no nodes available to schedule pods"
 
 NO_TOTALS: Scores = np.zeros(0, np.int64)
+
+T = TypeVar("T")
 
 _MAX_KINDS = 256
 
@@ -52,12 +57,15 @@ class Choice(msgspec.Struct, frozen=True):
 class Evaluator:
     """Decides for the pods of one profile on one snapshot, and remembers what helps with the next pod."""
 
-    def __init__(self, profile: Profile, snapshot: Snapshot, rng: Random, timed: Timed = untimed) -> None:
+    def __init__(self, profile: Profile, snapshot: Snapshot, rng: Random, watch: Watch = UNWATCHED) -> None:
         self.profile = profile
         self._snapshot = snapshot
         self._rng = rng
-        self._filters = [FilterMemory(plugin, timed) for plugin in profile.filter]
-        self._scores = [ScoreMemory(plugin, weight, timed) for plugin, weight in profile.score]
+        self._watch = watch
+        self._pre_filters = _asked(PRE_FILTER, ((p.name, p.pre_filter) for p in profile.pre_filter), watch)
+        self._pre_scores = _asked(PRE_SCORE, ((p.name, p.pre_score) for p in profile.pre_score), watch)
+        self._filters = [FilterMemory(plugin, watch) for plugin in profile.filter]
+        self._scores = [ScoreMemory(plugin, weight, watch) for plugin, weight in profile.score]
         self._kept_filters = [each for each in self._filters if not each.fleeting]
         self._kept_scores = [each for each in self._scores if not each.fleeting]
         self._fleeting_filters = [each for each in self._filters if each.fleeting]
@@ -141,22 +149,32 @@ class Evaluator:
         self, state: CycleState, info: PodInfo
     ) -> tuple[frozenset[str] | None, tuple[str, ...], Status | None]:
         """The only nodes to look at (None for all), or else a refusal; and between them, who said so."""
+        self._watch.begin()
+        found = self._ask_pre_filters(state, info)
+        self._watch.pre_filtered(found[2] or SUCCESS)
+        return found
+
+    def _ask_pre_filters(
+        self, state: CycleState, info: PodInfo
+    ) -> tuple[frozenset[str] | None, tuple[str, ...], Status | None]:
         nodes: frozenset[str] | None = None
         narrowed_by: tuple[str, ...] = ()
         refused: tuple[str, Status] | None = None
-        for plugin in self.profile.pre_filter:
-            names, status = plugin.pre_filter(state, info, self._snapshot)
+        for plugin, pre_filter, evaluations in self._pre_filters[state.sampled]:
+            names, status = pre_filter(state, info, self._snapshot)
             if status.code is Code.SKIP:
-                state.skipped_filters.add(plugin.name)
-            elif status.code is Code.UNSCHEDULABLE:
-                refused = plugin.name, status  # preemption may help, and needs what the others prepare
+                state.skipped_filters.add(plugin)
                 continue
-            elif status.rejected:
-                return None, (plugin.name,), status
-            elif not status.ok:
-                raise PluginError(plugin.name, status.message)
+            evaluations.inc()
+            if status.code is Code.UNSCHEDULABLE:
+                refused = plugin, status  # preemption may help, and needs what the others prepare
+                continue
+            if status.rejected:
+                return None, (plugin,), status
+            if not status.ok:
+                raise PluginError(plugin, status.message)
             if names is not None:
-                narrowed_by = (*narrowed_by, plugin.name)
+                narrowed_by = (*narrowed_by, plugin)
                 nodes = names if nodes is None else nodes & names
                 if not nodes:
                     return nodes, narrowed_by, _nothing_left(narrowed_by)
@@ -236,12 +254,16 @@ class Evaluator:
         """
         if rows.size < 2:
             return None
-        for plugin in self.profile.pre_score:
-            status = plugin.pre_score(state, info, self._snapshot, rows)
+        self._watch.begin()
+        for plugin, pre_score, evaluations in self._pre_scores[state.sampled]:
+            status = pre_score(state, info, self._snapshot, rows)
             if status.code is Code.SKIP:
-                state.skipped_scores.add(plugin.name)
-            elif not status.ok:
-                raise PluginError(plugin.name, status.message)
+                state.skipped_scores.add(plugin)
+                continue
+            evaluations.inc()
+            if not status.ok:
+                raise PluginError(plugin, status.message)
+        self._watch.pre_scored()
         total: Scores | None = None
         for each in scorers:
             if each.plugin.name not in state.skipped_scores:
@@ -301,7 +323,7 @@ class Evaluator:
             considered = self._rows(names)
             if narrowed_by:
                 reason = unresolvable(f"node(s) didn't satisfy plugin(s) {_listed(narrowed_by)}")
-                refusals += _blame(reason, narrowed_by, np.setdiff1d(left, considered))
+                refusals += _blame(reason, narrowed_by, without(left, considered, table.capacity))
             left = considered
         yielding, left = self._nominees.explain(state, info, left)
         refusals += yielding
@@ -333,6 +355,19 @@ class Evaluator:
             if status is not None:
                 by_status.setdefault(status, []).append(row)
         return [Refused(status, np.array(refused, np.intp)) for status, refused in by_status.items()]
+
+
+_Asked = tuple[str, Callable[..., T], Counter]
+"""A plugin's name, its method, and what counts its evaluations."""
+
+
+def _asked(
+    point: str, methods: Iterable[tuple[str, Callable[..., T]]], watch: Watch
+) -> Mapping[bool, list[_Asked[T]]]:
+    """Whom to ask at a point, by whether the cycle is sampled."""
+    asked = [(name, method, watch.evaluations(point, name)) for name, method in methods]
+    timed = [(name, watch.executed(point, name, method), counter) for name, method, counter in asked]
+    return {False: asked, True: timed}
 
 
 def _blame(status: Status, plugins: tuple[str, ...], rows: Rows) -> tuple[Refused, ...]:

@@ -9,7 +9,7 @@ same, so that the runtime asks again only for rows that changed. The runtime lif
 vector one.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from enum import Enum, auto
 from typing import Any, Protocol
 
@@ -139,6 +139,17 @@ class VectorFilterPlugin(Protocol):
 
 Changes = Callable[[Any, Snapshot, Any], tuple[Any, list[int] | None]]
 """`filter_changes` or `score_changes` of a plugin that has it (see WatchfulFilterPlugin)."""
+
+
+class NeighbourFilterPlugin(VectorFilterPlugin, Protocol):
+    """A vector filter that can tell whether single pods alone keep another pod from their node.
+
+    Preemption then need not have all others go to find out.
+    """
+
+    def filter_beside(self, info: PodInfo, others: Iterable[PodInfo]) -> int:
+        """A code other than 0 where any of the others is enough to refuse the pod."""
+        ...
 
 
 class WatchfulFilterPlugin(VectorFilterPlugin, Protocol):

@@ -20,7 +20,7 @@ from pallet.framework.interface import (
 from pallet.framework.kinds import Follower, NormalizedColumn, ScoreColumn
 from pallet.framework.lift import PluginError
 from pallet.framework.state import CycleState
-from pallet.framework.stopwatch import FILTER, SCORE, Timed, untimed
+from pallet.framework.stopwatch import FILTER, SCORE, UNWATCHED, Watch
 from pallet.framework.verdicts import Question, Remembered
 
 _MAX_REMEMBERED = 256
@@ -30,14 +30,14 @@ _MAX_REMEMBERED = 256
 class FilterMemory:
     """A filter plugin with the verdicts it gave, by signature."""
 
-    def __init__(self, plugin: VectorFilterPlugin, timed: Timed = untimed) -> None:
+    def __init__(self, plugin: VectorFilterPlugin, watch: Watch = UNWATCHED) -> None:
         self.plugin = plugin
         self.name = plugin.name
-        self.filter_rows = timed(FILTER, plugin.name, plugin.filter_rows)
+        self.filter_rows = watch.judged(FILTER, plugin.name, plugin.filter_rows)
         self.question = Question(
             plugin.reads,
             self.filter_rows,
-            _timed_if_there(timed, FILTER, plugin, "filter_row"),
+            _timed_if_there(watch, FILTER, plugin, "filter_row"),
             getattr(plugin, "filter_changes", None),
         )
         self.fleeting = self.question.fleeting
@@ -72,14 +72,14 @@ class FilterMemory:
 class ScoreMemory:
     """A score plugin with the scores it gave, by signature."""
 
-    def __init__(self, plugin: VectorScorePlugin, weight: int, timed: Timed = untimed) -> None:
+    def __init__(self, plugin: VectorScorePlugin, weight: int, watch: Watch = UNWATCHED) -> None:
         self.plugin = plugin
         self.name = plugin.name
-        self.score_rows = timed(SCORE, plugin.name, plugin.score_rows)
+        self.score_rows = watch.judged(SCORE, plugin.name, plugin.score_rows)
         self.question = Question(
             plugin.reads,
             self.score_rows,
-            _timed_if_there(timed, SCORE, plugin, "score_row"),
+            _timed_if_there(watch, SCORE, plugin, "score_row"),
             getattr(plugin, "score_changes", None),
         )
         self.fleeting = self.question.fleeting
@@ -133,6 +133,6 @@ class _Memory:
         return found
 
 
-def _timed_if_there(timed: Timed, point: str, plugin: Any, method: str) -> Any:
+def _timed_if_there(watch: Watch, point: str, plugin: Any, method: str) -> Any:
     found = getattr(plugin, method, None)
-    return None if found is None else timed(point, plugin.name, found)
+    return None if found is None else watch.judged(point, plugin.name, found)

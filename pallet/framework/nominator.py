@@ -41,9 +41,11 @@ class Nominator:
             self._record(node_name)
 
     def update(self, old: Pod, info: PodInfo) -> None:
-        """Take in a newer version of a pending pod. Where neither names a node, what is known here stands."""
+        """Take in a newer version of a pending pod. Where both name the same node, or none, what is known
+        here stands.
+        """
         node_name = info.pod.status.nominated_node_name
-        if not node_name and not old.status.nominated_node_name:
+        if node_name == old.status.nominated_node_name:
             node_name = self.node_of(info.uid)
         self.nominate(info, node_name)
 

@@ -7,10 +7,16 @@ from pallet.framework.interface import Filters, Refusal
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, Status, unschedulable
+from pallet.framework.stopwatch import POST_FILTER, UNWATCHED, Watch
 
 
 def run_post_filters(
-    profile: Profile, state: CycleState, info: PodInfo, refusals: Sequence[Refusal], filters: Filters
+    profile: Profile,
+    state: CycleState,
+    info: PodInfo,
+    refusals: Sequence[Refusal],
+    filters: Filters,
+    watch: Watch = UNWATCHED,
 ) -> tuple[str | None, Status]:
     """Ask the plugins in order until one has success or finds the pod unresolvable, as kube-scheduler does.
 
@@ -20,7 +26,10 @@ def run_post_filters(
     nominated: str | None = None
     reasons: list[str] = []
     for plugin in profile.post_filter:
-        node, status = plugin.post_filter(state, info, refusals, filters)
+        post_filter = plugin.post_filter
+        if state.sampled:
+            post_filter = watch.executed(POST_FILTER, plugin.name, post_filter)
+        node, status = post_filter(state, info, refusals, filters)
         if status.ok or status.code is Code.UNSCHEDULABLE_AND_UNRESOLVABLE:
             return node, status.by(plugin.name)
         if not status.rejected:

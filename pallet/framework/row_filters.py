@@ -149,7 +149,7 @@ def distinct(values: npt.NDArray[Scalar]) -> list[int]:
     while values.size and len(found) < _FEW:
         found.append(int(values[0]))
         values = values[values != values[0]]
-    return sorted((*found, *np.unique(values).tolist()))
+    return sorted((*found, *set(values.tolist())))
 
 
 def without(rows: Rows, others: Rows, capacity: int) -> Rows:

@@ -4,12 +4,16 @@ from typing import Any
 
 
 class CycleState:
-    """Values by key, written once by an early extension point and read by later ones."""
+    """Values by key, written once by an early extension point and read by later ones.
 
-    __slots__ = ("_values", "skipped_filters", "skipped_scores")
+    `sampled`: whether single plugins are timed in this cycle.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_values", "sampled", "skipped_filters", "skipped_scores")
+
+    def __init__(self, *, sampled: bool = False) -> None:
         self._values: dict[str, Any] = {}
+        self.sampled = sampled
         self.skipped_filters: set[str] = set()
         self.skipped_scores: set[str] = set()
 

@@ -1,13 +1,16 @@
 """DefaultPreemption: makes room for a pod that fits nowhere, by having less important ones go.
 
 As kube-scheduler's plugin of this name with `minCandidateNodesPercentage: 100`: wherever it can, it looks at
-all nodes and takes the best, not the best of some. See `pallet.plugins.preemption` for the parts.
+all nodes and takes the best, not the best of some. What would hold up the loop for too long is done in parts:
+a candidate among the nodes looked at so far will do, and without one the pod is tried again soon. For what
+there is to it see `pallet.plugins.preemption`.
 """
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+import anyio
 import msgspec
 import numpy as np
 from cachetools import LRUCache
@@ -26,12 +29,16 @@ from pallet.plugins import names
 from pallet.plugins.preemption.budgets import Budgets
 from pallet.plugins.preemption.eviction import Evictions
 from pallet.plugins.preemption.finding import Finding
-from pallet.plugins.preemption.importance import leaving_for_another
 from pallet.plugins.preemption.ladder import Ladder
 from pallet.plugins.preemption.survey import Survey
 from pallet.plugins.preemption.trials import Trials
 
 _MAX_SEARCHES = 32
+
+_PAUSE = 0.05
+"""Seconds between the cycles of a search that takes several."""
+
+_UNFINISHED = unschedulable("not all nodes have been tried yet")
 
 _NOT_HELPFUL = unresolvable("Preemption is not helpful for scheduling")
 
@@ -94,6 +101,8 @@ class DefaultPreemption:
         if node and status.ok:
             self._evictions.start(info.pod, node, decision.victims)
             return node, status
+        if status is _UNFINISHED:
+            self._handle.tasks.start(self._go_on, info.uid)
         return node, msgspec.structs.replace(status, reasons=(f"preemption: {status.message}",))
 
     def events_to_register(self) -> list[EventInterest]:
@@ -108,20 +117,28 @@ class DefaultPreemption:
         hindrance = self._hindrance(info.pod, refusals)
         if hindrance:
             return Decision(None, unschedulable(hindrance))
-        rows = self._helpful(refusals)
-        self._ladder.refresh()
+        helpful = self._helpful(refusals)
+        rows = self._ladder.refresh(helpful)
         search = self._search(state, info, filters)
+        nodes = int(np.count_nonzero(helpful))
         if isinstance(search, Survey):
             found = search.find(state, info, self._snapshot, rows)
         else:
             few = self._args.min_candidate_nodes_absolute
-            part = int(np.count_nonzero(rows)) * self._args.min_candidate_nodes_percentage // 100
-            found = search.find(state, info, self._snapshot, rows, filters, few, max(few, part))
+            enough = max(few, nodes * self._args.min_candidate_nodes_percentage // 100)
+            found = search.find(state, info, self._snapshot, rows, filters, few, enough)
+        if found.row < 0 and (found.unfinished or np.count_nonzero(rows) < nodes):
+            return Decision(None, _UNFINISHED)
         if found.row < 0:
             return self._nowhere(found)
         # Extenders that preempt would be asked here, about all candidates and their victims.
         victims = tuple(victim.pod for victim in found.victims)
         return Decision(self._snapshot.table.name(found.row), SUCCESS, victims)
+
+    async def _go_on(self, uid: str) -> None:
+        """Have a pod tried again soon, for which there was not the time to try all nodes."""
+        await anyio.sleep(_PAUSE)
+        self._handle.activate((uid,))
 
     def _helpful(self, refusals: Sequence[Refusal]) -> Mask:
         """The rows where taking pods away may help: bool, (capacity,)."""
@@ -134,18 +151,20 @@ class DefaultPreemption:
     def _hindrance(self, pod: Pod, refusals: Sequence[Refusal]) -> str:
         """Why a pod may not preempt; empty if it may.
 
-        One that preempted before waits for its victims, unless its node is out of the question by now.
+        One that preempted before waits for its victims, unless its node is out of the question by now. What
+        it did is known before its status and theirs show it: else it would preempt once more, elsewhere.
         """
         if pod.spec.preemption_policy == "Never":
             return "not eligible due to preemptionPolicy=Never."
-        row = self._snapshot.table.row_of.get(pod.status.nominated_node_name)
+        node = self._handle.nominator.node_of(pod.metadata.uid) or pod.status.nominated_node_name
+        row = self._snapshot.table.row_of.get(node)
         if row is None or not self._snapshot.table.live[row]:
             return ""
         status = next((each.status for each in refusals if row in each.rows), None)
         if status is None or status.code is Code.UNSCHEDULABLE_AND_UNRESOLVABLE:
             return ""
         if any(
-            other.pod.spec.priority < pod.spec.priority and leaving_for_another(other.pod)
+            other.pod.spec.priority < pod.spec.priority and self._evictions.is_going(other.pod)
             for other in self._snapshot.pods(row)
         ):
             return "not eligible due to a terminating pod on the nominated node."

@@ -1,6 +1,6 @@
 """NodePorts: a host port is taken once per address and protocol."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,23 @@ class NodePorts:
                     codes[row] = 1
         return codes[rows]
 
+    def filter_row(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:
+        """The code of one row."""
+        held = snapshot.table.ports
+        return int(
+            any(
+                _clash(port.ip, address)
+                for port in info.ports
+                for address in held.get((port.protocol, port.port), {}).get(row, ())
+            )
+        )
+
+    def filter_beside(self, info: PodInfo, others: Iterable[PodInfo]) -> int:
+        """Code 1 where another pod has a port that the pod needs."""
+        return int(
+            any(_collide(wanted, held) for other in others for held in other.ports for wanted in info.ports)
+        )
+
     def explain(self, info: PodInfo, code: int) -> Status:
         """The only reason."""
         return unschedulable("node(s) didn't have free ports for the requested pod ports")
@@ -57,15 +74,14 @@ def _clash(mine: str, other: str) -> bool:
     return mine == other or ANY_ADDRESS in (mine, other)
 
 
-def _frees_a_port(pod: Pod, old: Pod, _: Pod | None) -> Hint:
-    def frees(wanted: HostPort, held: HostPort) -> bool:
-        same = (wanted.protocol, wanted.port) == (held.protocol, held.port)
-        return same and _clash(wanted.ip, held.ip)
+def _collide(mine: HostPort, other: HostPort) -> bool:
+    return (mine.protocol, mine.port) == (other.protocol, other.port) and _clash(mine.ip, other.ip)
 
+
+def _frees_a_port(pod: Pod, old: Pod, _: Pod | None) -> Hint:
     freed = host_ports(old)
-    return (
-        Hint.QUEUE if any(frees(wanted, held) for wanted in host_ports(pod) for held in freed) else Hint.SKIP
-    )
+    frees = any(_collide(wanted, held) for wanted in host_ports(pod) for held in freed)
+    return Hint.QUEUE if frees else Hint.SKIP
 
 
 def _new_node(_: Pod, __: Node | None, ___: Node) -> Hint:

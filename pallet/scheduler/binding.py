@@ -4,18 +4,19 @@ Plugins are timed here, and what they throw becomes an error that ends the pod's
 words of errors are kube-scheduler's.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from traceback import format_exception
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 import msgspec
 
 from pallet.api.pod import Pod
+from pallet.framework.instruments import Histogram, Values
 from pallet.framework.interface import PreBindPlugin
 from pallet.framework.metrics import Metrics
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
-from pallet.framework.status import SUCCESS, Code, Status, error
+from pallet.framework.status import SKIP, SUCCESS, Code, Status, error
 from pallet.framework.waiting import WaitingPod, WaitingPods
 from pallet.logs import get_logger
 from pallet.scheduler.queued_pod import QueuedPod
@@ -24,6 +25,9 @@ log = get_logger(__name__)
 
 MAX_PERMIT_SECONDS = 900.0
 """A permit plugin may ask for more, but a pod waits no longer."""
+
+
+PRE_FLIGHT: Final = "PreBindPreFlight"
 
 
 class Assumed(msgspec.Struct, frozen=True):
@@ -43,6 +47,7 @@ class BindingCycle:
     def __init__(self, waiting: WaitingPods, metrics: Metrics, clock: Callable[[], float]) -> None:
         self._waiting = waiting
         self._durations = metrics.framework_extension_point_duration_seconds
+        self._executions = metrics.plugin_execution_duration_seconds
         self._waits = metrics.permit_wait_duration_seconds
         self._clock = clock
 
@@ -51,7 +56,7 @@ class BindingCycle:
         state, pod, node = assumed.state, assumed.pod, assumed.node
         started, status = self._clock(), SUCCESS
         for plugin in assumed.profile.reserve:
-            with _Answer("Reserve", plugin) as answer:
+            with self._asking("Reserve", plugin, assumed) as answer:
                 answer.status = plugin.reserve(state, pod, node)
             status = answer.status
             if not status.ok:
@@ -63,7 +68,7 @@ class BindingCycle:
         """Have all reserve plugins undo, in reverse order."""
         started = self._clock()
         for plugin in reversed(assumed.profile.reserve):
-            with _Answer("Unreserve", plugin):
+            with self._asking("Unreserve", plugin, assumed):
                 plugin.unreserve(assumed.state, assumed.pod, assumed.node)
         self._observe("Unreserve", SUCCESS, assumed, started)
 
@@ -72,7 +77,7 @@ class BindingCycle:
         timeouts: dict[str, float] = {}
         started, status = self._clock(), SUCCESS
         for plugin in assumed.profile.permit:
-            with _Answer("Permit", plugin) as answer:
+            with self._asking("Permit", plugin, assumed) as answer:
                 answer.status, seconds = plugin.permit(assumed.state, assumed.pod, assumed.node)
             status = answer.status
             if status.code is Code.WAIT:
@@ -105,13 +110,18 @@ class BindingCycle:
 
     def preparers(self, assumed: Assumed) -> Sequence[PreBindPlugin]:
         """The pre-bind plugins that have something to do for the pod."""
-        return [plugin for plugin in assumed.profile.pre_bind if _has_to_prepare(plugin, assumed)]
+        started = self._clock()
+        preparers = [plugin for plugin in assumed.profile.pre_bind if self._has_to_prepare(plugin, assumed)]
+        self._observe(PRE_FLIGHT, SUCCESS if preparers else SKIP, assumed, started)
+        if not preparers:  # then pre_bind is left out, which kube-scheduler counts as a success
+            self._observe("PreBind", SUCCESS, assumed, self._clock())
+        return preparers
 
     async def pre_bind(self, assumed: Assumed, preparers: Iterable[PreBindPlugin]) -> Status:
         """Have pre-bind plugins prepare what the pod needs, in order, until one fails."""
         started, status = self._clock(), SUCCESS
         for plugin in preparers:
-            with _Answer("PreBind", plugin) as answer:
+            with self._asking("PreBind", plugin, assumed) as answer:
                 answer.status = await plugin.pre_bind(assumed.state, assumed.pod, assumed.node)
             status = answer.status
             if not status.ok:
@@ -124,7 +134,7 @@ class BindingCycle:
         started = self._clock()
         status = Status(Code.SKIP)
         for plugin in assumed.profile.bind:
-            with _Answer("Bind", plugin) as answer:
+            with self._asking("Bind", plugin, assumed) as answer:
                 answer.status = await plugin.bind(assumed.state, assumed.pod, assumed.node)
             status = answer.status
             if status.code is not Code.SKIP:
@@ -136,7 +146,7 @@ class BindingCycle:
         """Tell the post-bind plugins."""
         started = self._clock()
         for plugin in assumed.profile.post_bind:
-            with _Answer("PostBind", plugin):
+            with self._asking("PostBind", plugin, assumed):
                 plugin.post_bind(assumed.state, assumed.pod, assumed.node)
         self._observe("PostBind", SUCCESS, assumed, started)
 
@@ -144,12 +154,17 @@ class BindingCycle:
         key = point, status.code.label, assumed.profile.scheduler_name
         self._durations[key].observe(self._clock() - started)
 
+    def _has_to_prepare(self, plugin: PreBindPlugin, assumed: Assumed) -> bool:
+        if not hasattr(plugin, "has_to_prepare"):
+            return True
+        with self._asking(PRE_FLIGHT, plugin, assumed) as answer:
+            needed = bool(plugin.has_to_prepare(assumed.state, assumed.pod, assumed.node))
+            answer.status = SUCCESS if needed else SKIP
+            return needed
+        return True
 
-def _has_to_prepare(plugin: PreBindPlugin, assumed: Assumed) -> bool:
-    if hasattr(plugin, "has_to_prepare"):
-        with _Answer("PreBindPreFlight", plugin):
-            return bool(plugin.has_to_prepare(assumed.state, assumed.pod, assumed.node))
-    return True
+    def _asking(self, point: str, plugin: "_Named", assumed: Assumed) -> "_Answer":
+        return _Answer(point, plugin, self._executions if assumed.state.sampled else None, self._clock)
 
 
 class _Named(Protocol):
@@ -157,14 +172,28 @@ class _Named(Protocol):
 
 
 class _Answer:
-    """A plugin's answer with its name on it; what the plugin throws is an error too."""
+    """A plugin's answer with its name on it; what the plugin throws is an error too.
 
-    def __init__(self, point: str, plugin: _Named) -> None:
+    With `executions` it is noted how long the plugin takes.
+    """
+
+    def __init__(
+        self,
+        point: str,
+        plugin: _Named,
+        executions: Mapping[Values, Histogram] | None,
+        clock: Callable[[], float],
+    ) -> None:
         self._point = point
         self._plugin = plugin.name
+        self._executions = executions
+        self._clock = clock
+        self._started = 0.0
         self.status = SUCCESS
 
     def __enter__(self) -> Self:
+        if self._executions is not None:
+            self._started = self._clock()
         return self
 
     def __exit__(self, _: object, failure: BaseException | None, __: object) -> bool:
@@ -172,6 +201,9 @@ class _Answer:
             trace = "".join(format_exception(failure))
             log.error("A plugin failed", plugin=self._plugin, extension_point=self._point, traceback=trace)
             self.status = error(repr(failure))
+        if self._executions is not None:
+            key = self._plugin, self._point, self.status.code.label
+            self._executions[key].observe(self._clock() - self._started)
         if self.status.code is Code.ERROR:
             self.status = error(f'running {self._point} plugin "{self._plugin}": {self.status.message}')
         if not self.status.ok:

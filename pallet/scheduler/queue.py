@@ -35,6 +35,7 @@ from pallet.framework.events import (
 from pallet.framework.metrics import Metrics
 from pallet.framework.profile import Profile
 from pallet.framework.status import SUCCESS
+from pallet.framework.stopwatch import samples
 from pallet.logs import get_logger
 from pallet.scheduler.heap import Heap
 from pallet.scheduler.hints import Hints
@@ -72,6 +73,7 @@ class SchedulingQueue:
         self._error_backoff: Heap[QueuedPod] = Heap()
         self._unschedulable = Unschedulable()
         self._gated: dict[str, QueuedPod] = {}
+        self._samples = samples()
         self._in_flight = InFlight(metrics.inflight_events)
         self._hints = Hints(profiles, metrics, clock)
         self._nominator = next(iter(profiles.values())).nominator  # there is one for all profiles
@@ -96,6 +98,8 @@ class SchedulingQueue:
         event = pod_update(old, new)
         if (flying := self._in_flight.get(uid)) is not None:
             flying.info = PodInfo(new)
+            if self._nominator.node_of(uid):  # not so once it is assumed
+                self._nominator.update(old, flying.info)
             self._in_flight.record(event, old, new, only=uid)
             return
         queued = self._find(uid)
@@ -308,14 +312,18 @@ class SchedulingQueue:
 
     def _gatekeeper(self, pod: Pod) -> str:
         """The pre-enqueue plugin that refuses a pod; empty for none."""
-        name, started = pod.spec.scheduler_name, self._clock()
-        status = SUCCESS
+        name, clock, sampled = pod.spec.scheduler_name, self._clock, next(self._samples)
+        started, status = clock(), SUCCESS
         for plugin in self._profiles[name].pre_enqueue:
+            asked = clock() if sampled else started
             status = plugin.pre_enqueue(pod).by(plugin.name)
+            if sampled:
+                key = plugin.name, "PreEnqueue", status.code.label
+                self._metrics.plugin_execution_duration_seconds[key].observe(clock() - asked)
             if not status.ok:
                 break
         duration = self._metrics.framework_extension_point_duration_seconds
-        duration["PreEnqueue", status.code.label, name].observe(self._clock() - started)
+        duration["PreEnqueue", status.code.label, name].observe(clock() - started)
         return "" if status.ok else status.plugin
 
     def _admit(self, queued: QueuedPod, event: ClusterEvent) -> None:

@@ -30,7 +30,7 @@ from pallet.framework.post_filter import run_post_filters
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status
-from pallet.framework.stopwatch import Stopwatch
+from pallet.framework.stopwatch import POST_FILTER, Stopwatch, samples
 from pallet.framework.waiting import WaitingPods
 from pallet.logs import get_logger
 from pallet.scheduler.binding import Assumed, BindingCycle
@@ -74,9 +74,10 @@ class Scheduler:
         self._clock = clock
         self._watches = {name: Stopwatch(metrics, name) for name in profiles}
         self._evaluators = {
-            name: Evaluator(profile, cache.snapshot, rng, self._watches[name].timed)
+            name: Evaluator(profile, cache.snapshot, rng, self._watches[name])
             for name, profile in profiles.items()
         }
+        self._samples = samples()
         self._binding = BindingCycle(waiting, metrics, clock)
         self._extenders = extenders
         self._slots = anyio.Semaphore(MAX_BINDINGS, fast_acquire=True)
@@ -202,7 +203,7 @@ class Scheduler:
         The room that is kept for the pod itself is free to it, and kept on if it fails.
         """
         evaluator = self._evaluators[queued.pod.spec.scheduler_name]
-        state = CycleState()
+        state = CycleState(sampled=next(self._samples))
         kept = self._cache.unreserve(queued.uid)
         node = None
         try:
@@ -228,8 +229,7 @@ class Scheduler:
         started = self._clock()
         choice = evaluator.choose(state, queued.info, advice=advice)
         self._metrics.scheduling_algorithm_duration_seconds.observe(self._clock() - started)
-        code = Code.UNSCHEDULABLE if choice.node is None else Code.SUCCESS
-        self._watches[evaluator.profile.scheduler_name].end_cycle(code.label)
+        self._watches[evaluator.profile.scheduler_name].end_cycle(scored=choice.feasible > 1)
         return choice
 
     async def _bind(self, assumed: Assumed) -> None:
@@ -299,9 +299,14 @@ class Scheduler:
             return "", ""
         started = self._clock()
         nominated, status = run_post_filters(
-            profile, state, queued.info, choice.refusals, evaluator.row_filters
+            profile,
+            state,
+            queued.info,
+            choice.refusals,
+            evaluator.row_filters,
+            self._watches[profile.scheduler_name],
         )
-        key = "PostFilter", status.code.label, profile.scheduler_name
+        key = POST_FILTER, status.code.label, profile.scheduler_name
         self._metrics.framework_extension_point_duration_seconds[key].observe(self._clock() - started)
         if status.ok:
             log.v(2, "Nominated a node", **_named(queued.pod), node=nominated)
@@ -333,8 +338,8 @@ class Scheduler:
     ) -> None:
         """Say on the pod, in the log and in the metrics why it was not scheduled, and nominate its node.
 
-        The empty name takes a nomination away; with None the one that the pod's status shows stands. Nothing
-        is said on a pod that is gone meanwhile, or was given a node by somebody else.
+        The empty name takes a nomination away; with None the one that is known stands, which may be ahead of
+        the pod's status. Nothing is said on a pod that is gone meanwhile, or that somebody else gave a node.
         """
         pod = queued.pod
         self._count(queued, result)
@@ -342,8 +347,10 @@ class Scheduler:
         if self._queue.is_in_flight(queued.uid):
             self._say(pod, "Warning", "FailedScheduling", "Scheduling", message)
             self._conditions.set(pod, reason, message, nominated)
-            node = pod.status.nominated_node_name if nominated is None else nominated
-            self._evaluators[pod.spec.scheduler_name].profile.nominator.nominate(queued.info, node)
+            nominator = self._evaluators[pod.spec.scheduler_name].profile.nominator
+            if nominated is None:
+                nominated = nominator.node_of(queued.uid) or pod.status.nominated_node_name
+            nominator.nominate(queued.info, nominated)
 
     def _say(self, pod: Pod, kind: str, reason: str, action: str, note: str) -> None:
         controller = pod.spec.scheduler_name

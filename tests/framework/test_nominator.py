@@ -41,6 +41,7 @@ def test_a_nomination_is_taken_away_by_the_empty_name_and_with_the_pod() -> None
     ("old", "new", "node"),
     [
         pytest.param("", "", "n1", id="not seen yet: what is in memory stands"),
+        pytest.param("n2", "n2", "n1", id="an older one is still seen: what is in memory stands"),
         pytest.param("", "n2", "n2", id="added"),
         pytest.param("n1", "n2", "n2", id="changed"),
         pytest.param("n1", "", "", id="removed"),

@@ -4,6 +4,7 @@ import pytest
 
 from pallet.api.node import Node
 from pallet.api.pod import ContainerPort, Pod, Toleration
+from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import (
     ASSIGNED_POD_ADD,
     ASSIGNED_POD_DELETE,
@@ -142,6 +143,7 @@ def test_a_host_port_is_taken_once(
     message = "" if fits else "node(s) didn't have free ports for the requested pod ports"
     assert asked.messages(pod) == {"a": message, "b": ""}
     assert asked.hint(ASSIGNED_POD_DELETE, pod, holder, None) is (Hint.SKIP if fits else Hint.QUEUE)
+    assert asked.plugin.filter_beside(PodInfo(pod), [PodInfo(holder)]) == (0 if fits else 1)
 
 
 def test_a_new_node_has_free_ports_and_another_pod_has_none_to_give() -> None:

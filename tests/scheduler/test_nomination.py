@@ -76,6 +76,18 @@ class TestCycle:
         assert world.api.pod(pod.key).status.nominated_node_name == left
         assert world.nominator.node_of("uid-a") == left
 
+    async def test_a_nomination_that_stands_may_be_newer_than_the_one_that_is_seen(
+        self, world: World, probe: Probe
+    ) -> None:
+        probe.said["pre_enqueue"] = lambda _: SUCCESS if probe.said.get("post_filter") else unschedulable()
+        pod = world.api.put(make_pod("a", cpu="5", nominated="n1"))
+        world.handlers.add_pod(pod)
+        probe.said["post_filter"] = unschedulable("preemption: wait")
+        world.nominator.nominate(PodInfo(pod), "n2")
+        world.queue.activate(["uid-a"])
+        await world.until(lambda: bool(world.api.conditions))
+        assert world.nominator.node_of("uid-a") == "n2"
+
     async def test_a_placed_pod_is_nominated_no_longer(self, world: World) -> None:
         pod = world.api.put(make_pod("a", nominated="n1"))
         world.handlers.add_pod(pod)
@@ -129,6 +141,18 @@ class TestQueue:
         assert nominator.node_of("uid-a") == "n1"
         world.queue.update(newer, nominated(newer, ""))
         assert nominator.node_of("uid-a") == ""
+
+    def test_updates_of_a_pod_in_flight_are_followed_until_it_is_assumed(self) -> None:
+        world = QueueWorld()
+        nominator = world.queue._nominator
+        pod = make_pod("a", nominated="n1")
+        world.queue.add(pod)
+        world.pop()
+        world.queue.update(pod, newer := nominated(pod, "n2"))
+        assert nominator.node_of("uid-a") == "n2"
+        nominator.drop("uid-a")
+        world.queue.update(newer, nominated(newer, "n1"))
+        assert not nominator
 
     def test_a_deleted_pod_is_nominated_no_longer(self) -> None:
         world = QueueWorld()

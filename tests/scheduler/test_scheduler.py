@@ -69,8 +69,19 @@ async def test_a_pod_is_bound_and_that_is_said_and_counted(world: World, probe: 
     assert metrics.pod_scheduling_sli_duration_seconds["1"].count == 1
     assert metrics.pod_scheduling_attempts.count == 1
     points = metrics.framework_extension_point_duration_seconds
-    for point in ("Reserve", "Permit", "PreBind", "Bind", "PostBind"):
-        assert points[point, "Success", SCHEDULER].count == 1
+    before, after = ("PreFilter", "Filter"), ("Reserve", "Permit", "PreBindPreFlight", "PreBind", "Bind")
+    for point in (*before, *after, "PostBind"):
+        assert points[point, "Success", SCHEDULER].count == 1, point
+    assert points["Score", "Success", SCHEDULER].count == 0  # one node needs no ranking
+    plugins = metrics.plugin_execution_duration_seconds
+    for point in ("PreEnqueue", "PreFilter", "Filter", "Reserve", "PreBind", "PostBind"):
+        assert plugins[probe.name, point, "Success"].count == 1, point
+    assert plugins["DefaultBinder", "Bind", "Success"].count == 1
+    world.add_pod("b")
+    await world.until(lambda: world.api.bound == ["a n1", "b n1"])
+    assert points["PreFilter", "Success", SCHEDULER].count == 2
+    assert plugins[probe.name, "PreFilter", "Success"].count == 1  # only some cycles are sampled
+    assert metrics.plugin_evaluation_total[probe.name, "PreFilter", SCHEDULER].value == 2
 
 
 async def test_a_pod_that_does_not_fit_is_told_why_and_waits(world: World) -> None:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -18,16 +19,20 @@ from pallet.api.node import Node
 from pallet.api.pod import Pod
 from pallet.cache.cache import Cache
 from pallet.client.client import Client
+from pallet.framework.handle import Handle
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
+from pallet.framework.tasks import Tasks
 from pallet.framework.waiting import WaitingPods
+from pallet.plugins.default_preemption import DefaultPreemption, DefaultPreemptionArgs
 from pallet.scheduler.conditions import ConditionWriter
 from pallet.scheduler.handlers import ClusterHandlers
 from pallet.scheduler.queue import SchedulingQueue
 from pallet.scheduler.recorder import EventRecorder
 from pallet.scheduler.scheduler import Scheduler
 from tests.builders import SCHEDULER, make_node, make_pod
-from tests.faults.proxy import Exchange, Fault, FaultProxy
+from tests.faults.proxy import Exchange, Fault, FaultProxy, answer
+from tests.profiles import make_handle
 from tests.scheduler.probe import Probe, a_profile
 
 ALWAYS = float("inf")
@@ -42,6 +47,7 @@ class API:
         self.events: list[dict[str, Any]] = []
         self.conditions: list[dict[str, Any]] = []
         self.bound: list[str] = []
+        self.deleted: list[str] = []
         self.lose_answers = 0
         """How many bindings are carried out, but not answered."""
 
@@ -49,8 +55,10 @@ class API:
         """Answer from now on, where no earlier rule does."""
         self.server.on("POST", "/binding$", self.bind, times=ALWAYS)
         self.server.on("GET", "/pods/", self.get, times=ALWAYS)
+        self.server.on("DELETE", "/pods/", self.delete, times=ALWAYS)
         self.server.on("PATCH", "/pods/.*/status$", self.patch, times=ALWAYS)
         self.server.on("POST", "/events$", self.create_event, times=ALWAYS)
+        self.server.on("PATCH", "/events/", answer(200, {}), times=ALWAYS)
 
     def put(self, pod: Pod) -> Pod:
         self.pods[pod.key] = json.loads(encode(pod))
@@ -87,14 +95,24 @@ class API:
         found = self.pods.get(_key(exchange))
         if found is None:
             return _status(404, "NotFound", "gone")
-        for field in ("uid", "resourceVersion"):
-            if patch["metadata"][field] != found["metadata"][field]:
+        for field, required in patch["metadata"].items():
+            if required != found["metadata"][field]:
                 return _status(409, "Conflict", "the object has been modified")
         for condition in patch["status"].get("conditions", ()):
             self.conditions.append({"pod": found["metadata"]["name"], **condition})
             found["status"]["conditions"] = [condition]
         if "nominatedNodeName" in patch["status"]:
             found["status"]["nominatedNodeName"] = patch["status"]["nominatedNodeName"] or ""
+        self._next_version(found)
+        return web.json_response(found)
+
+    async def delete(self, exchange: Exchange) -> web.StreamResponse:
+        """Take note of it; the pod has a grace period."""
+        found = self.pods.get(_key(exchange))
+        if found is None:
+            return _status(404, "NotFound", "gone")
+        self.deleted.append(found["metadata"]["name"])
+        found["metadata"]["deletionTimestamp"] = "2030-01-01T00:00:00Z"
         self._next_version(found)
         return web.json_response(found)
 
@@ -115,17 +133,29 @@ class API:
 class World:
     """The scheduler's parts around one profile with probes."""
 
-    def __init__(self, client: Client, server: FaultProxy, probes: tuple[Probe, ...], bind: Any) -> None:
+    def __init__(
+        self, client: Client, server: FaultProxy, probes: tuple[Probe, ...], bind: Any, *, preempts: bool
+    ) -> None:
         self.api = API(server)
         self.server = server
         self.metrics = Metrics(Instruments())
         self.cache = Cache()
         self.waiting = WaitingPods()
-        profiles = {SCHEDULER: a_profile(*probes, client=client, bind=bind)}
-        self.nominator = profiles[SCHEDULER].nominator
+        self.tasks = Tasks()
         rng = Random(0)  # noqa: S311  # breaks ties
-        self.queue = SchedulingQueue(profiles, self.metrics, anyio.current_time)
         self.recorder = EventRecorder(client, "host", rng)
+        profile = a_profile(*probes, client=client, bind=bind)
+        self.nominator = profile.nominator
+        if preempts:
+            preemption = DefaultPreemption(DefaultPreemptionArgs(), self._handle(client))
+            profile = replace(
+                profile,
+                pre_enqueue=(*profile.pre_enqueue, preemption),
+                post_filter=(preemption,),
+                plugins={**profile.plugins, preemption.name: preemption},
+            )
+        profiles = {SCHEDULER: profile}
+        self.queue = SchedulingQueue(profiles, self.metrics, anyio.current_time)
         self.conditions = ConditionWriter(client)
         self.scheduler = Scheduler(
             profiles,
@@ -144,6 +174,18 @@ class World:
         self.seen: dict[str, Pod] = {}
         self.api.serve()
 
+    def _handle(self, client: Client) -> Handle:
+        return replace(
+            make_handle(self.cache),
+            client=client,
+            recorder=self.recorder,
+            waiting=self.waiting,
+            nominator=self.nominator,
+            tasks=self.tasks,
+            activate=lambda uids: self.queue.activate(uids),  # noqa: PLW0108  # the queue comes later
+            ungate=lambda uids: self.queue.ungate(uids),  # noqa: PLW0108  # the queue comes later
+        )
+
     def meet(self, method: str, path: str, fault: Fault, *, times: float = 1) -> None:
         """Let the next requests meet a fault instead of the API."""
         self.server.on(method, path, fault, times=times)
@@ -154,9 +196,11 @@ class World:
         self.handlers.add_node(node)
         return node
 
-    def add_pod(self, name: str = "a", *, cpu: str = "1", priority: int = 0, uid: str = "") -> Pod:
-        """Create a pod, and have it seen."""
-        pod = self.api.put(make_pod(name, cpu=cpu, priority=priority, uid=uid))
+    def add_pod(
+        self, name: str = "a", *, cpu: str = "1", priority: int = 0, uid: str = "", node: str = ""
+    ) -> Pod:
+        """Create a pod, on a node already where one is given, and have it seen."""
+        pod = self.api.put(make_pod(name, cpu=cpu, priority=priority, uid=uid, node=node))
         self.seen[pod.key] = pod
         self.handlers.add_pod(pod)
         return pod
@@ -189,14 +233,15 @@ class World:
 
 
 @asynccontextmanager
-async def a_world(*probes: Probe, bind: Any = None) -> AsyncIterator[World]:
-    """A world whose scheduler runs, with one node of 4 cpu."""
+async def a_world(*probes: Probe, bind: Any = None, preempts: bool = False) -> AsyncIterator[World]:
+    """A world whose scheduler runs, with one node of 4 cpu; it preempts where that is asked for."""
     async with FaultProxy.start() as server, Client.connect(master=server.url, qps=0) as client:
-        world = World(client, server, probes, bind)
+        world = World(client, server, probes, bind, preempts=preempts)
         world.add_node()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(world.recorder.run)
             tasks.start_soon(world.conditions.run)
+            tasks.start_soon(world.tasks.run)
             tasks.start_soon(world.scheduler.run)
             yield world
             tasks.cancel_scope.cancel()

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import anyio
+from cachetools import LRUCache
 
 from pallet.api.core import ObjectReference
 from pallet.api.pod import PODS, Pod
@@ -16,9 +17,12 @@ from pallet.client.client import STRATEGIC_MERGE_PATCH
 from pallet.client.errors import AnswerLost, ApiError, Unreachable
 from pallet.framework.handle import Handle
 from pallet.logs import get_logger
-from pallet.plugins.preemption.importance import DISRUPTION_TARGET, PREEMPTED
+from pallet.plugins.preemption.importance import DISRUPTION_TARGET, PREEMPTED, leaving_for_another
 
 log = get_logger(__name__)
+
+MAX_REMEMBERED: Final = 16_384
+"""Victims that were told to go and are not seen going; of more the oldest are forgotten."""
 
 _FAILURES: Final = (ApiError, AnswerLost, Unreachable)
 
@@ -30,10 +34,15 @@ class Evictions:
         self._plugin = plugin
         self._handle = handle
         self._under_way: set[str] = set()
+        self._deleted: LRUCache[str, None] = LRUCache(MAX_REMEMBERED)
 
     def under_way(self, preemptor: Pod) -> bool:
         """Whether a pod's victims are being told to go."""
         return preemptor.metadata.uid in self._under_way
+
+    def is_going(self, pod: Pod) -> bool:
+        """Whether a pod goes because it was preempted, though the API may not show that yet."""
+        return pod.metadata.uid in self._deleted or leaving_for_another(pod)
 
     def start(self, preemptor: Pod, node_name: str, victims: Sequence[Pod]) -> None:
         """Have the victims go. Those that are going already need not be told."""
@@ -98,6 +107,7 @@ class Evictions:
             if (condition := _condition(victim, words)) is not None:
                 await self._patch(victim, {"conditions": [condition]})
             await self._handle.client.delete(PODS, meta.name, meta.namespace, uid=meta.uid)
+            self._deleted[meta.uid] = None
         except ApiError as refused:
             if refused.not_found or refused.conflict:  # gone, or another one took its name
                 return False

@@ -24,13 +24,15 @@ NO_VICTIMS = unresolvable("No preemption victims found for incoming pod")
 class Finding:
     """The best row, -1 for none, and who has to go there, the most important first.
 
-    Without one: why not, and rows where the pod fits although nobody goes, which is not to be expected.
+    Without one: why not, and rows where the pod fits although nobody goes, which is not to be expected. Or it
+    is `unfinished`, as there was not the time to look everywhere.
     """
 
     row: int = -1
     victims: tuple[PodInfo, ...] = ()
     failures: list[Refused] = field(default_factory=list)
     idle: tuple[int, ...] = ()
+    unfinished: bool = False
 
 
 def rank_of(victims: Iterable[tuple[int, float]], violations: int) -> Rank:

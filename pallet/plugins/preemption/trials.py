@@ -2,20 +2,25 @@
 
 What has to go for the sums of requests alone is known for all nodes (see `survey`), and bounds what has to go
 for all filters: no victim can be less important. A node that cannot even hold the sums is not tried.
+
+A trial takes time, so that a cycle makes only some: the best of them is taken, and without a candidate the
+next cycle goes on where this one ended.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
+from pallet.cache.changes import Rows
 from pallet.cache.columns import Mask
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.diagnosis import Refused
-from pallet.framework.interface import Filters, Reads, VectorFilterPlugin
-from pallet.framework.row_filters import relieved
+from pallet.framework.interface import Filters, NeighbourFilterPlugin, Reads, VectorFilterPlugin
+from pallet.framework.row_filters import reads_loads, relieved
 from pallet.framework.state import CycleState
 from pallet.framework.status import Status
 from pallet.plugins.preemption.budgets import Budgets
@@ -23,6 +28,12 @@ from pallet.plugins.preemption.finding import NO_VICTIMS, Finding, Rank, rank_of
 from pallet.plugins.preemption.importance import started
 from pallet.plugins.preemption.ladder import Ladder
 from pallet.plugins.preemption.survey import Survey
+
+MOST_MOVES = 4096
+"""How much is tried within one cycle: so many pods taken away, or put back, at some 7 us."""
+
+_ASKING = 4
+"""Having a pod come back and asking whether it may stay takes as long as so many moves."""
 
 
 class Trial(NamedTuple):
@@ -52,6 +63,7 @@ class Trials:
         budgets: Budgets,
         rng: Random,
     ) -> None:
+        self._foremost = _foremost(plugins)
         self._lasting = all(plugin.reads is not Reads.CLUSTER for plugin in plugins)
         self._priority = priority
         self._bounds = bounds
@@ -60,6 +72,8 @@ class Trials:
         self._rng = rng
         self._stamp = ladder.changes.stamp
         self._kept: dict[int, Trial] = {}
+        self._unfinished = False
+        self._moves = 0
 
     def find(
         self,
@@ -74,7 +88,8 @@ class Trials:
         """The best of some candidates that break no budget if that can be.
 
         `enough` candidates are tried for, but only a `few` when the best of them is as good as what the sums
-        alone promise of the others, and no more when these must be worse.
+        alone promise of the others, and no more when these must be worse. What a cycle without a candidate
+        found stands for the next one, however fleeting it may be.
         """
         own = self._learn(info)
         bounds = self._bounds
@@ -84,7 +99,8 @@ class Trials:
         ask = _Ask(filters.asker(state, info), filters.asker(state, info, loads_only=True))
         tried: dict[int, Trial] = {}
         best: tuple[Rank, float, int] | None = None
-        candidates = 0
+        candidates = self._moves = 0
+        self._unfinished = False
         for row in hopeful:
             if best is not None and not best[0][0]:
                 highest = best[0][1]
@@ -92,7 +108,10 @@ class Trials:
                     break
                 if candidates >= few and best[0] <= bounds.rank(row):
                     break
-            trial = tried[row] = self._trial(snapshot, row, ask, own)
+            if self._moves >= MOST_MOVES and row not in self._kept:
+                self._unfinished = best is None
+                break
+            trial = tried[row] = self._trial(info, snapshot, row, ask, own)
             if trial.rank is not None:
                 candidates += 1
                 entry = (trial.rank, self._rng.random(), row)
@@ -100,18 +119,20 @@ class Trials:
         self._ladder.settle()
         if best is not None:
             return Finding(best[2], tried[best[2]].victims)
-        return Finding(failures=[*bounds.failures(hopeless), *_failures(tried)], idle=_idle(tried))
+        if self._unfinished:
+            return Finding(unfinished=True)
+        return Finding(failures=[*self._hopeless(info, hopeless), *_failures(tried)], idle=_idle(tried))
 
-    def _trial(self, snapshot: Snapshot, row: int, ask: _Ask, own: str) -> Trial:
+    def _trial(self, info: PodInfo, snapshot: Snapshot, row: int, ask: _Ask, own: str) -> Trial:
         trial = self._kept.get(row)
         is_own = bool(own) and snapshot.table.name(row) == own  # where it does not yield to itself
         if trial is None or is_own:
-            trial = self._try(snapshot, row, ask)
-            if self._lasting and not is_own:
+            trial = self._try(info, snapshot, row, ask)
+            if not is_own:
                 self._kept[row] = trial
         return trial
 
-    def _try(self, snapshot: Snapshot, row: int, ask: _Ask) -> Trial:
+    def _try(self, info: PodInfo, snapshot: Snapshot, row: int, ask: _Ask) -> Trial:
         """Take all away that may go, and let them come back one by one while the pod still fits.
 
         Those come first whose going breaks a budget, then the most important. The snapshot is as before in
@@ -120,6 +141,10 @@ class Trials:
         pods = [each for each in self._ladder.pods(row) if each.pod.spec.priority < self._priority]
         if not pods:
             return Trial(NO_VICTIMS)
+        refusal = self._refusal_by_staying(info, row)
+        if refusal is not None:
+            return Trial(refusal)
+        self._moves += 2 * len(pods)
         violated = self._budgets.violated_by(each.pod for each in pods)
         name = snapshot.table.name(row)
         going: list[int] = []
@@ -129,6 +154,7 @@ class Trials:
                 return Trial(status)
             for index in sorted(range(len(pods)), key=lambda index: not violated[index]):
                 snapshot.place(pods[index], name)
+                self._moves += _ASKING
                 if not ask.again(row).ok:
                     snapshot.remove(pods[index], row)
                     going.append(index)
@@ -139,11 +165,35 @@ class Trials:
         ranked = ((victim.pod.spec.priority, started(victim.pod)) for victim in victims)
         return Trial(status, victims, rank_of(ranked, sum(violated[index] for index in going)))
 
+    def _refusal_by_staying(self, info: PodInfo, row: int) -> Status | None:
+        """What the first filters say of pods on a row that stay or will come, whoever else goes."""
+        if not self._foremost:
+            return None
+        staying = [each for each in self._ladder.pods(row) if each.pod.spec.priority >= self._priority]
+        staying += self._ladder.ahead_of(info, row)
+        for plugin in self._foremost:
+            code = plugin.filter_beside(info, staying)
+            if code:
+                return plugin.explain(info, code).by(plugin.name)
+        return None
+
+    def _hopeless(self, info: PodInfo, rows: Rows) -> list[Refused]:
+        """Why preempting does not help where the sums alone forbid it: another filter may come first."""
+        failures = self._bounds.failures(rows)
+        if not self._foremost:
+            return failures
+        by_status: dict[Status, list[int]] = {}
+        for refused in failures:
+            for row in refused.rows.tolist():
+                first = None if refused.status is NO_VICTIMS else self._refusal_by_staying(info, row)
+                by_status.setdefault(first or refused.status, []).append(row)
+        return _refused(by_status)
+
     def _learn(self, info: PodInfo) -> str:
         """Forget trials of rows that changed. Give the node to which the preemptor itself is nominated."""
         changes = self._ladder.changes
         changed = changes.rows_since(self._stamp)
-        if changed is None:
+        if changed is None or not (self._lasting or self._unfinished):
             self._kept.clear()
         else:
             for row in changed:
@@ -152,11 +202,24 @@ class Trials:
         return self._ladder.nominated_node(info)
 
 
+def _foremost(plugins: Sequence[VectorFilterPlugin]) -> list[NeighbourFilterPlugin]:
+    """The filters that can tell of single pods, up to the first one that looks at pods and cannot."""
+    looking = (plugin for plugin in plugins if reads_loads(plugin))
+    return [
+        cast("NeighbourFilterPlugin", plugin)
+        for plugin in takewhile(lambda plugin: hasattr(plugin, "filter_beside"), looking)
+    ]
+
+
 def _failures(tried: dict[int, Trial]) -> list[Refused]:
     by_status: dict[Status, list[int]] = {}
     for row, trial in tried.items():
         if not trial.status.ok:
             by_status.setdefault(trial.status, []).append(row)
+    return _refused(by_status)
+
+
+def _refused(by_status: dict[Status, list[int]]) -> list[Refused]:
     return [Refused(status, np.array(rows, np.intp)) for status, rows in by_status.items()]
 
 

@@ -20,6 +20,8 @@ from pallet.plugins.default_preemption import DefaultPreemptionArgs
 from tests.builders import make_node, make_pod, pod_affinity, pod_term
 from tests.plugins.preemption.scene import Scene, make_budget
 
+PORT = [ContainerPort(host_port=80)]
+
 PREEMPTED = PodCondition("DisruptionTarget", "True", "PreemptionByScheduler")
 
 
@@ -215,6 +217,30 @@ def test_affinity_to_the_victims_does_not_help() -> None:
             "1 No preemption victims found for incoming pod, 1 Preemption is not helpful for scheduling",
             id="one node is out of the question",
         ),
+        pytest.param(
+            [
+                pod("x", "a", 9, "0", ports=PORT),
+                pod("x2", "a", 0),
+                pod("y", "b", 9, "0", labels={"app": "y"}),
+                pod("y2", "b", 0),
+            ],
+            pod("p", priority=5, cpu="1", ports=PORT, affinity=pod_affinity(away=[pod_term("y")])),
+            "1 node(s) didn't have free ports for the requested pod ports, "
+            "1 node(s) didn't match pod anti-affinity rules",
+            id="a port is held by one that stays",
+        ),
+        pytest.param(
+            [pod("x", "a", 9, ports=PORT), pod("x2", "a", 0, "0"), pod("y", "b", 9), pod("y2", "b", 0, "0")],
+            pod("p", priority=5, ports=PORT),
+            "1 Insufficient cpu, 1 node(s) didn't have free ports for the requested pod ports",
+            id="a port comes before the sums",
+        ),
+        pytest.param(
+            [pod("x", "a", 9, ports=PORT), pod("y", "b", 9, ports=PORT)],
+            pod("p", priority=5, ports=PORT),
+            "2 No preemption victims found for incoming pod",
+            id="a port comes after the lack of victims",
+        ),
     ],
 )
 def test_what_is_said_when_nothing_helps(placed: list[Pod], wanted: Pod, message: str) -> None:
@@ -304,6 +330,13 @@ def test_a_deletion_is_heard_of_but_helps_nobody_by_itself() -> None:
     assert interest.event.matches(ASSIGNED_POD_DELETE)
     assert interest.hint is not None
     assert interest.hint(pod("p"), pod("x"), None) is Hint.SKIP
+
+
+def test_a_port_of_a_nominated_pod_is_as_good_as_taken() -> None:
+    strong = pod("strong", priority=9, cpu="0", ports=PORT)
+    scene = Scene(nodes(1), [pod("x", "a", 7), pod("y", "a", 0, "0")], nominated={"a": [strong]})
+    message = "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports."
+    assert scene.decision(pod("p", priority=5, ports=PORT)) == message
 
 
 def test_a_node_where_the_pod_fits_after_all_is_an_error() -> None:
