@@ -1,14 +1,28 @@
-"""Pod, as far as a scheduler reads it."""
+"""Pod, as far as a scheduler reads it.
 
+There may be 150,000 pods: what nobody reads is dropped when they are decoded, and what the pods of a template
+have in common is kept once. Structs are changed in place for that, as nobody has seen them yet.
+"""
+
+from collections.abc import Hashable
 from datetime import datetime
+from functools import lru_cache
+from sys import intern
+from typing import TypeVar
 
 import msgspec
-from msgspec.structs import force_setattr, replace
+from msgspec.structs import force_setattr
 
 from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.meta import ObjectMeta
 from pallet.api.resource import Resource
 from pallet.api.selectors import LabelSelector, NodeSelector, NodeSelectorTerm
+
+T = TypeVar("T", bound=Hashable)
+
+_SCHEDULED = "PodScheduled"
+_CONDITIONS_READ = frozenset((_SCHEDULED, "DisruptionTarget", "PodResizePending"))
+_MAX_SHARED = 16384
 
 
 class ContainerPort(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -245,6 +259,24 @@ class PodSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     volumes: tuple[Volume, ...] = ()
     resource_claims: tuple[PodResourceClaim, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Share what templates, and nodes, have in common; drop volumes of kinds that do not matter."""
+        for field in ("scheduler_name", "node_name", "preemption_policy"):
+            force_setattr(self, field, intern(getattr(self, field)))
+        for field in (
+            "containers",
+            "init_containers",
+            "tolerations",
+            "affinity",
+            "topology_spread_constraints",
+        ):
+            value = getattr(self, field)
+            if value:
+                force_setattr(self, field, _shared(value))
+        if self.volumes:
+            kept = tuple([volume for volume in self.volumes if volume != Volume(volume.name)])
+            force_setattr(self, "volumes", kept)
+
 
 class PodCondition(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """One condition of a pod's status."""
@@ -272,7 +304,10 @@ class ContainerStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class PodStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """How far the pod has come. Of container statuses only those are kept that differ from the spec."""
+    """How far the pod has come. Of container statuses only those are kept that differ from the spec.
+
+    Of the conditions those are kept that are read; PodScheduled while it is not so.
+    """
 
     phase: str = ""
     conditions: tuple[PodCondition, ...] = ()
@@ -283,6 +318,13 @@ class PodStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     allocated_resources: Labels = NO_LABELS
     resources: ActuatedResources | None = None
 
+    def __post_init__(self) -> None:
+        """Drop the other conditions."""
+        force_setattr(self, "phase", intern(self.phase))
+        if self.conditions:
+            kept = tuple([condition for condition in self.conditions if _is_read(condition)])
+            force_setattr(self, "conditions", kept)
+
 
 class Pod(msgspec.Struct, frozen=True, gc=False):
     """core/v1 Pod."""
@@ -292,15 +334,25 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
     status: PodStatus = PodStatus()
 
     def __post_init__(self) -> None:
-        """Drop the statuses of containers that have just what they ask for: of many pods, all."""
-        status = self.status
-        if status.container_statuses or status.init_container_statuses:
-            kept = replace(
-                status,
-                container_statuses=_resizing(self.spec.containers, status.container_statuses),
-                init_container_statuses=_resizing(self.spec.init_containers, status.init_container_statuses),
-            )
-            force_setattr(self, "status", kept)
+        """Drop the statuses of containers that have just what they ask for: of many pods, all.
+
+        Of the metadata no annotations are read (but of bookmarks, which have no name), nor finalizers, nor
+        owners other than the controller.
+        """
+        meta, status = self.metadata, self.status
+        if meta.name:
+            force_setattr(meta, "namespace", intern(meta.namespace))
+            force_setattr(meta, "annotations", NO_LABELS)
+            force_setattr(meta, "finalizers", ())
+        if meta.owner_references:
+            controllers = tuple([owner for owner in meta.owner_references if owner.controller])
+            force_setattr(meta, "owner_references", _shared(controllers))
+        if status.container_statuses:
+            kept = _resizing(self.spec.containers, status.container_statuses)
+            force_setattr(status, "container_statuses", kept)
+        if status.init_container_statuses:
+            kept = _resizing(self.spec.init_containers, status.init_container_statuses)
+            force_setattr(status, "init_container_statuses", kept)
 
     @property
     def key(self) -> str:
@@ -316,6 +368,17 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
     def terminating(self) -> bool:
         """Whether its deletion has been asked for."""
         return self.metadata.deletion_timestamp is not None
+
+
+@lru_cache(maxsize=_MAX_SHARED)
+def _shared(value: T) -> T:
+    """The first of equal values."""
+    return value
+
+
+def _is_read(condition: PodCondition) -> bool:
+    done = condition.type == _SCHEDULED and condition.status == "True"
+    return condition.type in _CONDITIONS_READ and not done
 
 
 def _resizing(

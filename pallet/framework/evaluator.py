@@ -242,7 +242,7 @@ class Evaluator:
 
     def _sift(self, state: CycleState, info: PodInfo, rows: Rows, filters: list[FilterMemory]) -> Rows:
         for each in filters:
-            rows = rows[each.filter_rows(state, info, self._snapshot, rows) == 0]
+            rows = rows.compress(each.filter_rows(state, info, self._snapshot, rows) == 0)
         return rows
 
     def _weigh(

@@ -66,12 +66,10 @@ class PodTopologySpread:
         for constraint in reversed(constraints):
             domains = memory.domains(constraint, ground_of(constraint, keys, pod), snapshot)
             itself = 1 if constraint.selects(pod) else 0
-            values = table.labels[constraint.topology_key].codes[rows]
-            uneven = domains.sums.take(values) > constraint.max_skew + domains.lowest - itself
-            codes = uneven * _UNEVEN if codes is None else np.where(uneven, _UNEVEN, codes)
-            unlabelled = values == ABSENT
-            if unlabelled.any():
-                codes[unlabelled] = _NO_LABEL
+            by_domain = (domains.sums > constraint.max_skew + domains.lowest - itself) * _UNEVEN
+            by_domain[ABSENT] = _NO_LABEL
+            found = by_domain.take(table.labels[constraint.topology_key].codes[rows])
+            codes = found if codes is None else np.where(found, found, codes)
         return np.zeros(table.live[rows].shape, np.uint32) if codes is None else codes
 
     def explain(self, info: PodInfo, code: int) -> Status:

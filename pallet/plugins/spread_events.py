@@ -21,15 +21,23 @@ class SpreadHints:
         pods = Action.ADD | Action.DELETE | Action.UPDATE_POD_LABEL | Action.UPDATE_POD_TOLERATIONS
         nodes = Action.ADD | Action.DELETE | Action.UPDATE_NODE_LABEL | Action.UPDATE_NODE_TAINT
         return [
-            EventInterest(ClusterEvent(EventResource.ASSIGNED_POD, pods), self._after_pod),
-            EventInterest(ClusterEvent(EventResource.UNSCHEDULED_POD, pods), self._after_pod),
+            EventInterest(ClusterEvent(EventResource.ASSIGNED_POD, pods), self._after_neighbour),
+            EventInterest(ClusterEvent(EventResource.UNSCHEDULED_POD, pods), self._after_itself),
             EventInterest(ClusterEvent(EventResource.NODE, nodes), self._after_node),
         ]
 
+    def _after_neighbour(self, pod: Pod, old: Pod | None, new: Pod | None) -> Hint:
+        """Pods of the same namespace are counted where they were, or were to be."""
+        near = (new or old or pod).metadata.namespace == pod.metadata.namespace
+        return self._after_pod(pod, old, new) if near else Hint.SKIP
+
+    def _after_itself(self, pod: Pod, old: Pod | None, new: Pod | None) -> Hint:
+        """Of the pods without a node only the pod itself counts."""
+        itself = (new or old or pod).metadata.uid == pod.metadata.uid
+        return self._after_pod(pod, old, new) if itself else Hint.SKIP
+
     def _after_pod(self, pod: Pod, old: Pod | None, new: Pod | None) -> Hint:
         """A pod helps when a constraint counts it before or after, but not alike."""
-        if any(each is not None and not _involved(each, pod) for each in (old, new)):
-            return Hint.SKIP
         constraints = self._reader.read(pod).hard
         if old is None or new is None:
             return _HINTS[any(each.selects(new or old or pod) for each in constraints)]
@@ -46,14 +54,6 @@ class SpreadHints:
             return _HINTS[was or is_now]
         moved = any(old.metadata.labels.get(key) != new.metadata.labels.get(key) for key in keys)
         return _HINTS[is_now and (moved or old.spec.taints != new.spec.taints)]
-
-
-def _involved(other: Pod, pod: Pod) -> bool:
-    """Whether it is the pod itself, or one with a node (or the promise of one) in the same namespace."""
-    if other.metadata.uid == pod.metadata.uid:
-        return True
-    placed = bool(other.spec.node_name or other.status.nominated_node_name)
-    return placed and other.metadata.namespace == pod.metadata.namespace
 
 
 def _mind_taints(constraints: Iterable[Constraint]) -> bool:

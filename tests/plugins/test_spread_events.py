@@ -63,6 +63,11 @@ def test_a_pod_that_comes_or_goes_helps_if_it_counts(placed: Pod, helps: bool) -
     assert hint(went, WEB, placed, None) is helps
 
 
+def test_a_pod_that_gave_its_place_up_helps_though_it_never_showed_its_node() -> None:
+    assert hint(ASSIGNED_POD_DELETE, WEB, other(on="", app="web"), None)
+    assert not hint(ASSIGNED_POD_DELETE, WEB, other(on="", namespace="other", app="web"), None)
+
+
 @pytest.mark.parametrize(
     ("refused", "old", "new", "helps"),
     [
