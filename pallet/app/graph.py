@@ -73,7 +73,7 @@ class Graph:
             now=client.server_clock.now,
             rng=rng,
         )
-        asked = Extenders(extenders, client, self._whole_nodes(extenders))
+        asked = Extenders(extenders, client, self._whole_nodes(extenders), self.cache.snapshot)
         registry = Registry({**BUILT_IN, **(self.pod_sets.plugins if self.pod_sets else {})})
         nominator = Nominator()
         for profile in configured:
@@ -91,6 +91,7 @@ class Graph:
                 metrics=self.metrics,
                 activate=self._activate,
                 ungate=self._ungate,
+                extenders=asked,
             )
             built = build_profile(profile, DEFAULTS, registry, handle)
             if any(each.configuration.bind_verb for each in extenders):

@@ -70,6 +70,17 @@ class Extender:
         )
         return {each.host: each.score for each in answer}
 
+    async def preempt(
+        self, pod: Document, victims: Mapping[str, Sequence[str | Document]], violations: Mapping[str, int]
+    ) -> Mapping[str, wire.MetaVictims]:
+        """The nodes on which it agrees to preemption, and who has to go there.
+
+        It is given victims by node, by their UIDs if it knows pods, or else whole.
+        """
+        body = wire.preemption_args(pod, victims, violations)
+        answer = await self._ask(self.configuration.preempt_verb, body, wire.PreemptionResult)
+        return answer.nodenametometavictims or {}
+
     async def bind(self, pod: Pod, node_name: str) -> None:
         """Have it bind a pod."""
         meta = pod.metadata

@@ -98,7 +98,7 @@ def binding_args(name: str, namespace: str, uid: str, node: str) -> bytes:
 
 
 def preemption_args(
-    pod: Document, victims: Mapping[str, Sequence[Any]], violations: Mapping[str, int]
+    pod: Document, victims: Mapping[str, Sequence[str | Document]], violations: Mapping[str, int]
 ) -> bytes:
     """Ask about victims by node, each given by its UID, or as a whole pod (Document)."""
     whole = any(isinstance(each, bytes) for pods in victims.values() for each in pods)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from pallet.cache.pod_info import PodInfo
 from pallet.framework.status import Status
 
 
@@ -13,3 +14,10 @@ class Advice(msgspec.Struct, frozen=True):
     names: frozenset[str]
     refused: Mapping[str, Status] = {}
     scores: Mapping[str, int] = {}
+
+
+class Victims(msgspec.Struct, frozen=True):
+    """The pods that would have to go from a node, and how many of them a disruption budget would keep."""
+
+    pods: tuple[PodInfo, ...]
+    violations: int = 0

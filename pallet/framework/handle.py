@@ -1,16 +1,19 @@
 """What a plugin may use beside its arguments."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
 from pallet.api.core import ObjectReference
+from pallet.api.pod import Pod
 from pallet.cache.cache import Cache
 from pallet.client.client import Client
+from pallet.framework.advice import Victims
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
 from pallet.framework.nominator import Nominator
+from pallet.framework.status import Status
 from pallet.framework.tasks import Tasks
 from pallet.framework.waiting import WaitingPods
 from pallet.informers.factory import InformerFactory
@@ -23,6 +26,18 @@ class Recorder(Protocol):
         self, regarding: ObjectReference, controller: str, *, kind: str, reason: str, action: str, note: str
     ) -> None:
         """Record an event about an object. `kind` is Normal or Warning, `controller` who reports it."""
+        ...
+
+
+class PreemptionExtenders(Protocol):
+    """Those outside the process that have to agree to a preemption."""
+
+    def are_asked_to_preempt(self, pod: Pod) -> bool:
+        """Whether any of them wants to be asked before a pod preempts others."""
+        ...
+
+    async def preempt(self, pod: Pod, candidates: Mapping[str, Victims]) -> Mapping[str, Victims] | Status:
+        """Of some nodes and their victims those that all agree to, maybe with other victims; or an error."""
         ...
 
 
@@ -54,3 +69,4 @@ class Handle:
     metrics: Metrics = field(default_factory=_no_metrics)
     activate: Callable[[Iterable[str]], None] = _nobody
     ungate: Callable[[Iterable[str]], None] = _nobody
+    extenders: PreemptionExtenders | None = None

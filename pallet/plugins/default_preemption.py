@@ -6,8 +6,8 @@ a candidate among the nodes looked at so far will do, and without one the pod is
 there is to it see `pallet.plugins.preemption`.
 """
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import anyio
@@ -18,6 +18,7 @@ from cachetools import LRUCache
 from pallet.api.pod import Pod
 from pallet.cache.columns import Mask
 from pallet.cache.pod_info import PodInfo
+from pallet.framework.advice import Victims
 from pallet.framework.diagnosis import Refused, fit_message
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
 from pallet.framework.handle import Handle
@@ -27,6 +28,7 @@ from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status, error, unresolvable, unschedulable
 from pallet.plugins import names
 from pallet.plugins.preemption.budgets import Budgets
+from pallet.plugins.preemption.consulting import Consultations
 from pallet.plugins.preemption.eviction import Evictions
 from pallet.plugins.preemption.finding import Finding
 from pallet.plugins.preemption.ladder import Ladder
@@ -39,6 +41,8 @@ _PAUSE = 0.05
 """Seconds between the cycles of a search that takes several."""
 
 _UNFINISHED = unschedulable("not all nodes have been tried yet")
+
+_UNDECIDED = unschedulable("waiting for extenders to agree to preemption")
 
 _NOT_HELPFUL = unresolvable("Preemption is not helpful for scheduling")
 
@@ -61,12 +65,13 @@ class DefaultPreemptionArgs(msgspec.Struct, frozen=True, rename="camel"):
 @dataclass(frozen=True, slots=True)
 class Decision:
     """A node to nominate and the pods that have to go there; or a status, and what becomes of an earlier
-    nomination: None lets it stand, the empty name takes it back.
+    nomination: None lets it stand, the empty name takes it back. Or nodes to be agreed to by extenders first.
     """
 
     node: str | None
     status: Status
     victims: tuple[Pod, ...] = ()
+    candidates: Mapping[str, Victims] = field(default_factory=dict)
 
 
 class DefaultPreemption:
@@ -82,27 +87,32 @@ class DefaultPreemption:
         self._snapshot = handle.cache.snapshot
         self._budgets = Budgets(handle.informers)
         self._ladder = Ladder(handle.cache, self._budgets, handle.nominator)
+        self._consultations = Consultations(handle)
         self._evictions = Evictions(self.name, handle)
         self._searches: LRUCache[Hashable, Survey | Trials] = LRUCache(_MAX_SEARCHES)
 
     def pre_enqueue(self, pod: Pod) -> Status:
-        """Keep a pod out of the queue while its victims are being told to go."""
-        if self._evictions.under_way(pod):
+        """Keep a pod out of the queue while extenders are asked, or its victims are being told to go."""
+        if self._evictions.under_way(pod) or self._consultations.under_way(pod):
             return unresolvable("waiting for the preemption for this pod to be finished")
         return SUCCESS
 
     def post_filter(
         self, state: CycleState, info: PodInfo, refusals: Sequence[Refusal], filters: Filters
     ) -> tuple[str | None, Status]:
-        """Find the best node to preempt on, and start to."""
-        self._handle.metrics.preemption_attempts_total.inc()
-        decision = self.decide(state, info, refusals, filters)
+        """Find the best node to preempt on, and start to; where extenders have a say, ask them first."""
+        decision = self._agreed(info, refusals)
+        if decision is None:
+            self._handle.metrics.preemption_attempts_total.inc()
+            decision = self.decide(state, info, refusals, filters)
         node, status = decision.node, decision.status
         if node and status.ok:
             self._evictions.start(info.pod, node, decision.victims)
             return node, status
         if status is _UNFINISHED:
             self._handle.tasks.start(self._go_on, info.uid)
+        if decision.candidates:
+            self._consultations.start(info.pod, decision.candidates)
         return node, msgspec.structs.replace(status, reasons=(f"preemption: {status.message}",))
 
     def events_to_register(self) -> list[EventInterest]:
@@ -121,19 +131,41 @@ class DefaultPreemption:
         rows = self._ladder.refresh(helpful)
         search = self._search(state, info, filters)
         nodes = int(np.count_nonzero(helpful))
+        few = self._args.min_candidate_nodes_absolute
+        enough = max(1, few, nodes * self._args.min_candidate_nodes_percentage // 100)
         if isinstance(search, Survey):
             found = search.find(state, info, self._snapshot, rows)
         else:
-            few = self._args.min_candidate_nodes_absolute
-            enough = max(few, nodes * self._args.min_candidate_nodes_percentage // 100)
             found = search.find(state, info, self._snapshot, rows, filters, few, enough)
         if found.row < 0 and (found.unfinished or np.count_nonzero(rows) < nodes):
             return Decision(None, _UNFINISHED)
         if found.row < 0:
             return self._nowhere(found)
-        # Extenders that preempt would be asked here, about all candidates and their victims.
-        victims = tuple(victim.pod for victim in found.victims)
-        return Decision(self._snapshot.table.name(found.row), SUCCESS, victims)
+        name = self._snapshot.table.name
+        if not self._consultations.are_needed(info.pod):
+            victims = tuple(victim.pod for victim in found.victims)
+            return Decision(name(found.row), SUCCESS, victims)
+        if isinstance(search, Survey):
+            others = search.others(rows, found.row, enough - 1)
+        else:
+            others = search.others(state, info, self._snapshot, rows, filters, found.row, enough - 1)
+        candidates = {found.row: Victims(found.victims, found.violations), **others}
+        return Decision(None, _UNDECIDED, candidates={name(row): each for row, each in candidates.items()})
+
+    def _agreed(self, info: PodInfo, refusals: Sequence[Refusal]) -> Decision | None:
+        """What extenders agreed to, if they were asked and their victims are still where they were."""
+        answer = self._consultations.answer(info.pod)
+        if answer is None:
+            return None
+        if isinstance(answer, Status):
+            return Decision(None, answer)
+        row = self._snapshot.table.row_of.get(answer.node)
+        if row is None or not self._helpful(refusals)[row]:
+            return None
+        standing = {each.uid: each.pod for each in self._snapshot.pods(row)}
+        if any(victim.uid not in standing for victim in answer.victims):
+            return None
+        return Decision(answer.node, SUCCESS, tuple(standing[victim.uid] for victim in answer.victims))
 
     async def _go_on(self, uid: str) -> None:
         """Have a pod tried again soon, for which there was not the time to try all nodes."""

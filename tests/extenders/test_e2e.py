@@ -19,10 +19,16 @@ Document = dict[str, Any]
 
 NODES = ("bare", "old", "plain", "best")
 GPU = "example.com/gpu"
+SLOT = "example.com/slot"
+
+PRIORITIES = {"low": 1, "middle": 2, "high": 3}
 
 
 class Service:
-    """Refuses `bare`, and `old` for good; likes `best`; leaves pods called `picky…` no node. It binds."""
+    """Refuses `bare`, and `old` for good; likes `best`; leaves pods called `picky…` no node.
+
+    It spares all pods on `plain`, and binds.
+    """
 
     def __init__(self, cluster: ControlPlane) -> None:
         self._client = cluster.client
@@ -45,6 +51,14 @@ class Service:
         names = [each["metadata"]["name"] for each in args["Nodes"]["items"]]
         return [{"Host": name, "Score": 10 if name == "best" else 0} for name in names]
 
+    def preempt(self, args: Document) -> Document:
+        agreed = {
+            node: {"pods": [{"uid": each["metadata"]["uid"]} for each in victims["Pods"]]}
+            for node, victims in args["NodeNameToVictims"].items()
+            if node != "plain"
+        }
+        return {"nodeNameToMetaVictims": agreed}
+
     def bind(self, args: Document) -> Document:
         namespace, name = args["PodNamespace"], args["PodName"]
         self._client.request(
@@ -62,7 +76,10 @@ class Service:
 def cluster() -> Iterator[ControlPlane]:
     """A control plane of its own: all of its nodes are counted in what is said."""
     with ControlPlane(kwok=False) as created:
-        created.add_nodes(NODES, capacity={"cpu": "8", GPU: "4"})
+        created.add_nodes(NODES, capacity={"cpu": "8", GPU: "4", SLOT: "1"})
+        for name, value in PRIORITIES.items():
+            body = {"metadata": {"name": name}, "value": value}
+            created.client.request("POST", "/apis/scheduling.k8s.io/v1/priorityclasses", body)
         yield created
 
 
@@ -105,7 +122,13 @@ def scheduler(
         "profiles": [{"schedulerName": request.param}],
         "extenders": [
             {"urlPrefix": f"http://127.0.0.1:{free_port()}", "filterVerb": "filter", "ignorable": True},
-            {"urlPrefix": url, "filterVerb": "filter", "prioritizeVerb": "prioritize", "weight": 100},
+            {
+                "urlPrefix": url,
+                "filterVerb": "filter",
+                "prioritizeVerb": "prioritize",
+                "preemptVerb": "preempt",
+                "weight": 100,
+            },
             {
                 "urlPrefix": url,
                 "bindVerb": "bind",
@@ -126,15 +149,30 @@ def scheduler(
 
 
 class Created:
-    """A pod of a scheduler."""
+    """A pod of a scheduler, or one that is on a node already and leaves it at once when told to."""
 
-    def __init__(self, cluster: ControlPlane, scheduler: str, name: str, **requests: str) -> None:
+    def __init__(
+        self,
+        cluster: ControlPlane,
+        scheduler: str,
+        name: str,
+        *,
+        priority: str = "",
+        on: str = "",
+        **requests: str,
+    ) -> None:
         self._client = cluster.client
         self.name = f"{name}-{scheduler}"
         self._path = f"/api/v1/namespaces/default/pods/{self.name}"
-        asked = {key.replace("gpu", GPU): value for key, value in requests.items()}
+        asked = {{"gpu": GPU, "slot": SLOT}.get(key, key): value for key, value in requests.items()}
         container = {"name": "main", "image": "pause", "resources": {"requests": asked, "limits": asked}}
-        spec = {"schedulerName": scheduler, "containers": [container]}
+        spec = {
+            "schedulerName": scheduler,
+            "containers": [container],
+            "priorityClassName": priority,
+            "nodeName": on,
+            "terminationGracePeriodSeconds": 0,
+        }
         body = {"metadata": {"name": self.name}, "spec": spec}
         self._client.request("POST", "/api/v1/namespaces/default/pods", body)
 
@@ -144,6 +182,10 @@ class Created:
             f"a node for {self.name}", lambda: self._client.request("GET", self._path)["spec"].get("nodeName")
         )
         return found
+
+    def delete(self) -> None:
+        """Have it gone."""
+        self._client.request("DELETE", self._path)
 
     def message(self) -> str:
         """Why it is not bound, once that is said."""
@@ -197,3 +239,22 @@ def test_the_extender_binds_what_asks_for_its_resource_which_plugins_do_not_coun
     assert pod.node() == "best"
     bound = [args["PodName"] for verb, args in service[0].asked if verb == "bind"]
     assert bound.count(pod.name) == 1
+
+
+def test_nobody_is_preempted_where_the_extender_does_not_agree(
+    cluster: ControlPlane, scheduler: str, service: tuple[Service, str]
+) -> None:
+    ranks = {"bare": "high", "old": "high", "plain": "low", "best": "middle"}
+    sitting = {
+        node: Created(cluster, scheduler, f"on-{node}", priority=rank, on=node, slot="1")
+        for node, rank in ranks.items()
+    }
+    pod = Created(cluster, scheduler, "preemptor", priority="high", slot="1")
+    assert pod.node() == "best"
+    assert sitting.pop("best").name not in cluster.kubectl("get", "pods", "-o", "name")
+    for each in (pod, *sitting.values()):
+        each.delete()
+    [asked] = [args for verb, args in service[0].asked if verb == "preempt" and pod.name in str(args["Pod"])]
+    assert sorted(asked["NodeNameToVictims"]) == ["best", "plain"]
+    assert asked["NodeNameToVictims"]["plain"]["Pods"][0]["spec"]["restartPolicy"] == "Always"
+    assert asked["NodeNameToVictims"]["plain"]["NumPDBViolations"] == 0

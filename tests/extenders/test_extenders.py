@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from pallet.api.pod import Pod
+from pallet.cache.snapshot import Snapshot
 from pallet.config.errors import ConfigError, FieldPath
 from pallet.config.schema import Extender as Configuration
 from pallet.config.schema import ExtenderTLS, ManagedResource
@@ -14,7 +15,7 @@ from pallet.extenders.extenders import Extenders
 from pallet.framework.advice import Advice
 from pallet.framework.status import Code
 from tests.builders import make_pod
-from tests.extenders.service import Service, serving
+from tests.extenders.service import Api, serving
 
 if TYPE_CHECKING:
     from pallet.client.client import Client
@@ -24,35 +25,20 @@ pytestmark = pytest.mark.anyio
 POD = make_pod("web", pod_set="")
 
 
-class _Api:
-    """Gives whole pods."""
-
-    async def request(self, method: str, path: str, **_: str) -> bytes:
-        assert (method, path) == ("GET", "/api/v1/namespaces/default/pods/web")
-        return b'{"metadata":{"name":"web"}}'
-
-
-def _configured(service: Service, **more: Any) -> Configuration:
-    verbs = {verb: verb for verb in service.answers if verb in ("filter", "prioritize", "bind")}
-    given: dict[str, Any] = {f"{verb}_verb": verb for verb in verbs}
-    common = {"url_prefix": service.url, "node_cache_capable": True, "weight": 1}
-    return Configuration(**(given | common | more))
-
-
 def _node(name: str) -> bytes:
     return f'{{"metadata":{{"name":"{name}"}}}}'.encode()
 
 
 async def _advice(*configurations: Configuration, pod: Pod = POD, names: str = "a b c") -> Advice:
     async with extenders_of(configurations) as extenders:
-        asking = Extenders(extenders, cast("Client", _Api()), _node)
+        asking = Extenders(extenders, cast("Client", Api()), _node, Snapshot())
         return await asking.advice(pod, names.split())
 
 
 async def test_a_filter_leaves_some_nodes_and_says_why_not_the_others() -> None:
     answer = {"nodenames": ["a"], "failedNodes": {"b": "full"}, "failedAndUnresolvableNodes": {"c": "broken"}}
     async with serving({"filter": answer}) as service:
-        advice = await _advice(_configured(service))
+        advice = await _advice(service.configured())
     assert advice.names == {"a"}
     reasons = {name: (status.code, status.message, status.plugin) for name, status in advice.refused.items()}
     assert reasons == {
@@ -66,7 +52,7 @@ async def test_a_filter_leaves_some_nodes_and_says_why_not_the_others() -> None:
 
 async def test_one_that_does_not_know_nodes_is_sent_them_whole() -> None:
     async with serving({"filter": {"nodes": {"items": [{"metadata": {"name": "b"}}]}}}) as service:
-        advice = await _advice(_configured(service, node_cache_capable=False), names="a b")
+        advice = await _advice(service.configured(node_cache_capable=False), names="a b")
     assert advice.names == {"b"}
     [(_, asked)] = service.asked
     assert asked["Nodes"]["items"] == [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}]
@@ -77,7 +63,7 @@ async def test_each_is_asked_about_what_the_one_before_left() -> None:
         serving({"filter": {"nodenames": ["a", "b"]}}) as first,
         serving({"filter": {"nodenames": ["b"]}, "prioritize": []}) as second,
     ):
-        advice = await _advice(_configured(first), _configured(second))
+        advice = await _advice(first.configured(), second.configured())
     assert advice.names == {"b"}
     assert [(verb, asked["NodeNames"]) for verb, asked in second.asked] == [
         ("filter", ["a", "b"]),
@@ -87,7 +73,7 @@ async def test_each_is_asked_about_what_the_one_before_left() -> None:
 
 async def test_nobody_is_asked_about_nothing() -> None:
     async with serving({"filter": {"nodenames": []}}) as first, serving({"filter": {}}) as second:
-        advice = await _advice(_configured(first), _configured(second))
+        advice = await _advice(first.configured(), second.configured())
     assert not advice.names
     assert not second.asked
 
@@ -97,7 +83,7 @@ async def test_scores_are_weighted_and_brought_to_the_scale_of_plugins() -> None
         serving({"prioritize": [{"Host": "a", "Score": 10}, {"Host": "b", "Score": 3}]}) as first,
         serving({"prioritize": [{"host": "b", "score": 1}, {"host": "gone", "score": 9}]}) as second,
     ):
-        advice = await _advice(_configured(first, weight=2), _configured(second, weight=5))
+        advice = await _advice(first.configured(weight=2), second.configured(weight=5))
     assert advice.scores == {"a": 200, "b": 60 + 50, "c": 0}
 
 
@@ -114,21 +100,21 @@ async def test_scores_are_weighted_and_brought_to_the_scale_of_plugins() -> None
 async def test_a_filter_that_fails_ends_the_cycle_unless_it_is_ignorable(answer: Any, words: str) -> None:
     async with serving({"filter": answer}) as service:
         with pytest.raises(ExtenderError, match="^" + words.format(url=service.url)):
-            await _advice(_configured(service))
-        advice = await _advice(_configured(service, ignorable=True))
+            await _advice(service.configured())
+        advice = await _advice(service.configured(ignorable=True))
     assert advice.names == {"a", "b", "c"}
 
 
 async def test_one_that_is_away_is_an_error_that_names_it() -> None:
     async with serving({"filter": {}}) as service:
-        configuration = _configured(service)
+        configuration = service.configured()
     with pytest.raises(ExtenderError, match=f'^Post "{configuration.url_prefix}/filter": '):
         await _advice(configuration)
 
 
 async def test_scores_that_cannot_be_had_are_done_without() -> None:
     async with serving({"prioritize": 500}) as service:
-        advice = await _advice(_configured(service))
+        advice = await _advice(service.configured())
     assert advice.scores == {"a": 0, "b": 0, "c": 0}
 
 
@@ -142,9 +128,9 @@ async def test_one_that_manages_resources_is_asked_about_pods_that_want_them(
 ) -> None:
     pod = make_pod("web", pod_set="", requests=requests)
     async with serving({"filter": {"nodenames": ["a"]}, "bind": {}}) as service:
-        configuration = _configured(service, managed_resources=(ManagedResource("example.com/gpu"),))
+        configuration = service.configured(managed_resources=(ManagedResource("example.com/gpu"),))
         async with extenders_of([configuration]) as extenders:
-            asking = Extenders(extenders, cast("Client", _Api()), _node)
+            asking = Extenders(extenders, cast("Client", Api()), _node, Snapshot())
             assert asking.are_asked_about(pod) is concerned
             assert (asking.binder(pod) is not None) is concerned
 
@@ -152,7 +138,7 @@ async def test_one_that_manages_resources_is_asked_about_pods_that_want_them(
 async def test_one_binds() -> None:
     async with (
         serving({"bind": {"error": ""}}) as service,
-        extenders_of([_configured(service)]) as (extender,),
+        extenders_of([service.configured()]) as (extender,),
     ):
         await extender.bind(POD, "a")
     given = {"PodName": "web", "PodNamespace": "default", "PodUID": "uid-web", "Node": "a"}
@@ -162,7 +148,7 @@ async def test_one_binds() -> None:
 async def test_a_bind_that_fails_says_so() -> None:
     async with (
         serving({"bind": {"Error": "node is gone"}}) as service,
-        extenders_of([_configured(service)]) as (extender,),
+        extenders_of([service.configured()]) as (extender,),
     ):
         with pytest.raises(ExtenderError, match=r"^node is gone$"):
             await extender.bind(POD, "a")

@@ -5,7 +5,7 @@ What the server holds is told to the scheduler's handlers only when the test say
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from random import Random
@@ -19,6 +19,8 @@ from pallet.api.node import Node
 from pallet.api.pod import Pod
 from pallet.cache.cache import Cache
 from pallet.client.client import Client
+from pallet.extenders.extender import Extender
+from pallet.extenders.extenders import Extenders
 from pallet.framework.handle import Handle
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
@@ -134,7 +136,14 @@ class World:
     """The scheduler's parts around one profile with probes."""
 
     def __init__(
-        self, client: Client, server: FaultProxy, probes: tuple[Probe, ...], bind: Any, *, preempts: bool
+        self,
+        client: Client,
+        server: FaultProxy,
+        probes: tuple[Probe, ...],
+        bind: Any,
+        *,
+        preempts: bool,
+        extenders: Sequence[Extender],
     ) -> None:
         self.api = API(server)
         self.server = server
@@ -142,6 +151,7 @@ class World:
         self.cache = Cache()
         self.waiting = WaitingPods()
         self.tasks = Tasks()
+        self.extenders = Extenders(extenders, client, lambda _: None, self.cache.snapshot)
         rng = Random(0)  # noqa: S311  # breaks ties
         self.recorder = EventRecorder(client, "host", rng)
         profile = a_profile(*probes, client=client, bind=bind)
@@ -182,6 +192,7 @@ class World:
             waiting=self.waiting,
             nominator=self.nominator,
             tasks=self.tasks,
+            extenders=self.extenders,
             activate=lambda uids: self.queue.activate(uids),  # noqa: PLW0108  # the queue comes later
             ungate=lambda uids: self.queue.ungate(uids),  # noqa: PLW0108  # the queue comes later
         )
@@ -233,10 +244,12 @@ class World:
 
 
 @asynccontextmanager
-async def a_world(*probes: Probe, bind: Any = None, preempts: bool = False) -> AsyncIterator[World]:
+async def a_world(
+    *probes: Probe, bind: Any = None, preempts: bool = False, extenders: Sequence[Extender] = ()
+) -> AsyncIterator[World]:
     """A world whose scheduler runs, with one node of 4 cpu; it preempts where that is asked for."""
     async with FaultProxy.start() as server, Client.connect(master=server.url, qps=0) as client:
-        world = World(client, server, probes, bind, preempts=preempts)
+        world = World(client, server, probes, bind, preempts=preempts, extenders=extenders)
         world.add_node()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(world.recorder.run)

@@ -3,5 +3,6 @@
     importance ─→ ladder ─┬→ survey (all nodes at once) ──────┬→ finding ─→ eviction
     budgets ──────────────┴→ trials (one node after the other)┘
 
-All but `eviction` is pure: it decides on the snapshot, and changes nothing that lasts.
+Where extenders have a say, `consulting` comes before `eviction`. All but these two is pure: it decides on
+the snapshot, and changes nothing that lasts.
 """

@@ -22,7 +22,8 @@ NO_VICTIMS = unresolvable("No preemption victims found for incoming pod")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The best row, -1 for none, and who has to go there, the most important first.
+    """The best row, -1 for none, who has to go there, the most important first, and how many of them although
+    a budget forbids it.
 
     Without one: why not, and rows where the pod fits although nobody goes, which is not to be expected. Or it
     is `unfinished`, as there was not the time to look everywhere.
@@ -30,6 +31,7 @@ class Finding:
 
     row: int = -1
     victims: tuple[PodInfo, ...] = ()
+    violations: int = 0
     failures: list[Refused] = field(default_factory=list)
     idle: tuple[int, ...] = ()
     unfinished: bool = False

@@ -18,6 +18,7 @@ from pallet.cache.columns import Mask
 from pallet.cache.node_table import Amounts
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
+from pallet.framework.advice import Victims
 from pallet.framework.diagnosis import Refused
 from pallet.framework.interface import VectorFilterPlugin
 from pallet.framework.nominator import Nominator
@@ -74,8 +75,13 @@ class Survey:
             failed = self._failure != 0
             idle = np.flatnonzero(rows & ~failed).tolist()
             return Finding(failures=self.failures(np.flatnonzero(rows & failed)), idle=tuple(idle))
-        pods = self._ladder.pods(row)
-        return Finding(row, tuple(pods[step] for step in np.flatnonzero(self._victims[:, row]).tolist()))
+        return Finding(row, self._who_goes(row), self.violations.item(row))
+
+    def others(self, rows: Mask, best: int, enough: int) -> dict[int, Victims]:
+        """The candidates beside the best, as `find` left them; of more than `enough` chance takes some."""
+        rest = [row for row in self.sorted(rows)[0] if row != best and self.count[row]]
+        some = self._rng.sample(rest, min(enough, len(rest)))
+        return {row: Victims(self._who_goes(row), self.violations.item(row)) for row in some}
 
     def refresh(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Mask) -> None:
         """Try again those of the rows about which something changed, all at once."""
@@ -114,6 +120,10 @@ class Survey:
         return [
             Refused(self._statuses[number], rows[numbers == number]) for number in distinct(numbers) if number
         ]
+
+    def _who_goes(self, row: int) -> tuple[PodInfo, ...]:
+        pods = self._ladder.pods(row)
+        return tuple(pods[step] for step in np.flatnonzero(self._victims[:, row]).tolist())
 
     def _best(self, rows: Mask) -> int | None:
         """The best candidate of some fresh rows; None if there is none."""

@@ -18,6 +18,7 @@ from pallet.cache.changes import Rows
 from pallet.cache.columns import Mask
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
+from pallet.framework.advice import Victims
 from pallet.framework.diagnosis import Refused
 from pallet.framework.interface import Filters, NeighbourFilterPlugin, Reads, VectorFilterPlugin
 from pallet.framework.row_filters import reads_loads, relieved
@@ -95,8 +96,7 @@ class Trials:
         bounds = self._bounds
         bounds.refresh(state, info, snapshot, rows)
         hopeful, hopeless = bounds.sorted(rows)
-        # Who is asked must be settled before the pods that a filter is about are taken away.
-        ask = _Ask(filters.asker(state, info), filters.asker(state, info, loads_only=True))
+        ask = _ask(state, info, filters)
         tried: dict[int, Trial] = {}
         best: tuple[Rank, float, int] | None = None
         candidates = self._moves = 0
@@ -118,10 +118,38 @@ class Trials:
                 best = entry if best is None else min(best, entry)
         self._ladder.settle()
         if best is not None:
-            return Finding(best[2], tried[best[2]].victims)
+            return Finding(best[2], tried[best[2]].victims, best[0][0])
         if self._unfinished:
             return Finding(unfinished=True)
         return Finding(failures=[*self._hopeless(info, hopeless), *_failures(tried)], idle=_idle(tried))
+
+    def others(
+        self,
+        state: CycleState,
+        info: PodInfo,
+        snapshot: Snapshot,
+        rows: Mask,
+        filters: Filters,
+        best: int,
+        enough: int,
+    ) -> dict[int, Victims]:
+        """Candidates beside the best, which `find` has just found: `enough`, if time allows so many.
+
+        Chance decides which rows are tried.
+        """
+        own = self._ladder.nominated_node(info)
+        ask = _ask(state, info, filters)
+        rest = [row for row in self._bounds.sorted(rows)[0] if row != best]
+        found: dict[int, Victims] = {}
+        for row in self._rng.sample(rest, len(rest)):
+            if len(found) >= enough:
+                break
+            if self._moves < MOST_MOVES or row in self._kept:
+                trial = self._trial(info, snapshot, row, ask, own)
+                if trial.rank is not None:
+                    found[row] = Victims(trial.victims, trial.rank[0])
+        self._ladder.settle()
+        return found
 
     def _trial(self, info: PodInfo, snapshot: Snapshot, row: int, ask: _Ask, own: str) -> Trial:
         trial = self._kept.get(row)
@@ -200,6 +228,11 @@ class Trials:
                 self._kept.pop(row, None)
         self._stamp = changes.stamp
         return self._ladder.nominated_node(info)
+
+
+def _ask(state: CycleState, info: PodInfo, filters: Filters) -> _Ask:
+    """Settle who is asked, before the pods that a filter is about are taken away."""
+    return _Ask(filters.asker(state, info), filters.asker(state, info, loads_only=True))
 
 
 def _foremost(plugins: Sequence[VectorFilterPlugin]) -> list[NeighbourFilterPlugin]:

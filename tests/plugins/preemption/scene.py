@@ -1,5 +1,6 @@
 """A cluster of a few nodes and pods, on which the default profile is asked to make room for a pod."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from random import Random
 from typing import cast
@@ -21,6 +22,7 @@ from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.config.load import default_configuration
 from pallet.framework.evaluator import Choice, Evaluator
+from pallet.framework.handle import PreemptionExtenders
 from pallet.framework.post_filter import run_post_filters
 from pallet.framework.profile import build_profile
 from pallet.framework.registry import PluginFactory, Registry
@@ -60,6 +62,7 @@ class Scene:
         *,
         nominated: Mapping[str, Iterable[Pod]] | None = None,
         args: DefaultPreemptionArgs | None = None,
+        extenders: PreemptionExtenders | None = None,
     ) -> None:
         self.cache = Cache()
         for node in nodes:
@@ -68,7 +71,8 @@ class Scene:
             self.cache.put_pod(pod)
         self.budgets = list(budgets)
         self._versions = 1
-        self.handle = make_handle(self.cache, {POD_DISRUPTION_BUDGETS: self.budgets})
+        handle = make_handle(self.cache, {POD_DISRUPTION_BUDGETS: self.budgets})
+        self.handle = dataclasses.replace(handle, extenders=extenders)
         for node_name, waiting in (nominated or {}).items():
             for pod in waiting:
                 self.handle.nominator.nominate(PodInfo(pod), node_name)
