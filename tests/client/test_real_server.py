@@ -71,12 +71,12 @@ async def test_all_pages_of_a_list_are_read(
 
 async def test_conditions_are_patched_beside_others(client: Client, namespace: str) -> None:
     await create_pod(client, namespace)
-    for kind in ("PodScheduled", "Mine"):
+    for kind in ("PodScheduled", "DisruptionTarget"):
         patch = {"status": {"conditions": [{"type": kind, "status": "False"}]}}
         pod = await client.patch(
             PODS, "p", namespace, patch, subresource="status", content_type=STRATEGIC_MERGE_PATCH
         )
-    assert {condition.type for condition in pod.status.conditions} == {"PodScheduled", "Mine"}
+    assert {condition.type for condition in pod.status.conditions} == {"PodScheduled", "DisruptionTarget"}
 
 
 async def test_a_pod_is_bound_once(client: Client, namespace: str, node_pool: NodePool) -> None:
