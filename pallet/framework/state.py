@@ -24,11 +24,3 @@ class CycleState:
     def read(self, key: str) -> Any:
         """The stored value, or None."""
         return self._values.get(key)
-
-    def clone(self) -> "CycleState":
-        """A state for a hypothesis; the values themselves are shared, so they must be immutable."""
-        twin = CycleState()
-        twin._values = dict(self._values)
-        twin.skipped_filters = set(self.skipped_filters)
-        twin.skipped_scores = set(self.skipped_scores)
-        return twin
