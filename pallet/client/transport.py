@@ -83,7 +83,7 @@ class Transport:
         try:
             yield Stream(response)
         finally:
-            response.close()  # what was not read makes the connection useless for others
+            _abort(response)
 
     async def _open(
         self,
@@ -141,6 +141,15 @@ def _session(credentials: Credentials, headers: dict[str, str]) -> aiohttp.Clien
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=headers,
     )
+
+
+def _abort(response: aiohttp.ClientResponse) -> None:
+    """Close the connection of a watch, which is of no use for others, without TLS's farewell: nobody waits
+    for the server's answer to it, and the socket would stay open until then.
+    """
+    if response.connection is not None and response.connection.transport is not None:
+        response.connection.transport.abort()
+    response.close()
 
 
 @contextmanager

@@ -96,7 +96,7 @@ class FaultProxy:
         """Listen on a port, or a free one, until left; requests that are still open then are cut."""
         upstream = await Credentials.load(kubeconfig) if kubeconfig else None
         tls = upstream.tls if upstream and upstream.tls else True
-        connector = aiohttp.TCPConnector(limit=0, ssl=tls, force_close=True)
+        connector = aiohttp.TCPConnector(limit=0, ssl=tls)
         async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
             proxy = cls(upstream, session)
             server = web.Server(proxy._serve, access_log=None, handler_cancellation=True)
@@ -183,7 +183,12 @@ class FaultProxy:
             data=exchange.body,
             timeout=aiohttp.ClientTimeout(total=None),
         ) as answer:
-            yield answer
+            try:
+                yield answer
+            finally:
+                # Without TLS's farewell: the loop of a test may be closed before the server answers it.
+                if answer.connection is not None and answer.connection.transport is not None:
+                    answer.connection.transport.abort()
 
     @contextmanager
     def watching(self, path: str, response: web.StreamResponse) -> Iterator[OpenWatch]:
