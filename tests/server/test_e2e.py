@@ -26,6 +26,9 @@ BATCHING = (
 )
 """What kube-scheduler says of a cache of its own."""
 
+BY_CHANCE = {"scheduler_inflight_events"}
+"""What has a value only after something has happened in the middle of a pod's cycle."""
+
 
 def configuration(name: str) -> dict[str, Any]:
     return {
@@ -156,5 +159,9 @@ def test_metrics_are_those_of_kube_scheduler(
         name: shape for name, shape in scheduler_metrics(theirs).items() if not name.startswith(BATCHING)
     }
     found = scheduler_metrics(ours)
-    assert {name: found.get(name) for name in expected} == expected
+    missing = expected.keys() - found.keys()
+    assert missing <= BY_CHANCE
+    assert {name: found[name] for name in expected if name in found} == {
+        name: shape for name, shape in expected.items() if name not in missing
+    }
     assert extension_points(ours) >= extension_points(theirs)

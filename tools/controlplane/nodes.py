@@ -1,12 +1,12 @@
 """Node objects as kind and kubelets make them."""
 
-import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 KWOK_ANNOTATION = "kwok.x-k8s.io/node"
 CAPACITY = {"cpu": "8", "memory": "16Gi", "ephemeral-storage": "100Gi", "pods": "110"}
+READY = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}
 NOT_READY = "node.kubernetes.io/not-ready"
 
 
@@ -59,7 +59,7 @@ def manifest(
         "status": {
             "capacity": resources,
             "allocatable": resources,
-            "conditions": [_ready_condition()] if ready else [],
+            "conditions": [READY] if ready else [],
         },
     }
 
@@ -69,9 +69,3 @@ def takes_pods(node: Mapping[str, Any]) -> bool:
     conditions = {each["type"]: each["status"] for each in node["status"].get("conditions", ())}
     taints = {taint["key"] for taint in node["spec"].get("taints", ())}
     return conditions.get("Ready") == "True" and NOT_READY not in taints
-
-
-def _ready_condition() -> dict[str, str]:
-    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    times = {"lastHeartbeatTime": now, "lastTransitionTime": now}
-    return {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "", **times}
