@@ -1,6 +1,7 @@
 """pallet as the real process, beside a real control plane."""
 
 import itertools
+import os
 import ssl
 import sys
 import urllib.error
@@ -43,7 +44,8 @@ def configuration(**changes: Any) -> dict[str, Any]:
 class Pallet:
     """One `python -m pallet` with a configuration; it can be ended and started again, with the same log.
 
-    It talks to the API server of `kubeconfig`, or to the address `master`.
+    It talks to the API server of `kubeconfig`, or to the address `master`, or as in a pod, with the
+    ServiceAccount files of the folder `in_pod`.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Pallet:
         *,
         kubeconfig: Path | None,
         master: str = "",
+        in_pod: Path | None = None,
     ) -> None:
         directory = control_plane.directory / f"pallet-{next(_numbers)}"
         directory.mkdir()
@@ -63,7 +66,7 @@ class Pallet:
         self._command = [
             sys.executable,
             "-m",
-            "pallet",
+            *(["tests.in_pod", str(in_pod)] if in_pod else ["pallet"]),
             f"--config={file}",
             f"--secure-port={self.port}",
             "--bind-address=127.0.0.1",
@@ -71,6 +74,8 @@ class Pallet:
             *([f"--kubeconfig={kubeconfig}"] if kubeconfig else ()),
             *([f"--master={master}"] if master else ()),
         ]
+        server = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(control_plane.port)}
+        self._environment = {**os.environ, **(server if in_pod else {})}
         self._group = control_plane.pids["etcd"]
         self._process: Process | None = None
 
@@ -88,7 +93,7 @@ class Pallet:
     def start(self, *, ready: bool = True) -> None:
         """Start it, and wait until it is ready, unless that is not expected."""
         # Its group is the control plane's, which ends with the test run even when that is killed.
-        self._process = Process(self._command, self._log, group=self._group)
+        self._process = Process(self._command, self._log, group=self._group, environment=self._environment)
         if ready:
             self.process.wait_until(self.is_ready, "becoming ready", START_SECONDS)
 
@@ -130,9 +135,10 @@ def running(
     *,
     kubeconfig: Path | None = None,
     master: str = "",
+    in_pod: Path | None = None,
 ) -> Iterator[Pallet]:
     """A process that is ready, until the block is left."""
-    pallet = Pallet(control_plane, config, kubeconfig=kubeconfig, master=master)
+    pallet = Pallet(control_plane, config, kubeconfig=kubeconfig, master=master, in_pod=in_pod)
     try:
         pallet.start()
         yield pallet

@@ -18,12 +18,22 @@ class Storage:
     workload: Workload
     name: str
 
-    def add_class(self, provisioner: str = "kubernetes.io/no-provisioner") -> None:
-        """Create the class, which waits for the first consumer."""
+    def add_class(
+        self,
+        provisioner: str = "kubernetes.io/no-provisioner",
+        *,
+        mode: str = "WaitForFirstConsumer",
+        default: bool = False,
+    ) -> None:
+        """Create the class, which waits for the first consumer unless `mode` says otherwise.
+
+        With `default` it is that of claims which name none.
+        """
+        annotations = {"storageclass.kubernetes.io/is-default-class": str(default).lower()}
         body = {
-            "metadata": {"name": self.name, "labels": {"test": self.name}},
+            "metadata": {"name": self.name, "labels": {"test": self.name}, "annotations": annotations},
             "provisioner": provisioner,
-            "volumeBindingMode": "WaitForFirstConsumer",
+            "volumeBindingMode": mode,
         }
         self.workload.request("POST", CLASSES, body)
 
@@ -92,6 +102,12 @@ def using(*claims: str) -> Mapping[str, Any]:
 def provision(storage: Storage, claim: str) -> str:
     """Do what a provisioner does for a claim, which is a stub here: make a volume on the selected node."""
     node = eventually("the node to be selected", lambda: storage.selected_node(claim))
+    make_volume(storage, claim, node)
+    return node
+
+
+def make_volume(storage: Storage, claim: str, node: str) -> None:
+    """Make the volume that a claim asks for, on a node."""
     document = storage.claim(claim)
     reference = {
         "apiVersion": "v1",
@@ -101,4 +117,3 @@ def provision(storage: Storage, claim: str) -> str:
         "uid": document["metadata"]["uid"],
     }
     storage.add_volume(f"for-{claim}", node, claimRef=reference)
-    return node

@@ -13,10 +13,15 @@ ROOT = Path(__file__).parents[2]
 Document = dict[str, Any]
 
 
-@cache
 def rendered(overlay: str) -> tuple[Document, ...]:
     """What `kubectl apply -k config/<overlay>` would apply."""
-    command = [str(binaries.find("kubectl")), "kustomize", str(ROOT / "config" / overlay)]
+    return kustomized(f"config/{overlay}")
+
+
+@cache
+def kustomized(folder: str) -> tuple[Document, ...]:
+    """What `kubectl apply -k <folder>` would apply."""
+    command = [str(binaries.find("kubectl")), "kustomize", str(ROOT / folder)]
     built = subprocess.run(command, capture_output=True, text=True, check=True)
     return tuple(yaml.safe_load_all(built.stdout))
 

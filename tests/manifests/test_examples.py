@@ -6,7 +6,13 @@ from pallet.api.podset import POD_SET_LABEL, QUIET_TIME_LABEL
 from tests.manifests.documents import ROOT, Document, example, find
 from tools.controlplane.controlplane import ControlPlane
 
-FILES = sorted(path.name for path in (ROOT / "examples").glob("*.yaml"))
+EXAMPLES = ROOT / "examples"
+OTHERS = {"config.yaml", "kustomization.yaml"}
+"""Files that are not for the API server."""
+
+FILES = sorted(
+    str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*.yaml") if path.name not in OTHERS
+)
 
 
 def test_the_trigger() -> None:
@@ -71,4 +77,4 @@ def test_the_apps_must_not_or_would_rather_not_meet(name: str, other: str) -> No
 @pytest.mark.e2e
 @pytest.mark.parametrize("file", FILES)
 def test_the_api_server_takes_it(installed: ControlPlane, file: str) -> None:
-    installed.kubectl("create", "--dry-run=server", "--validate=strict", "-f", str(ROOT / "examples" / file))
+    installed.kubectl("create", "--dry-run=server", "--validate=strict", "-f", str(EXAMPLES / file))
