@@ -149,7 +149,10 @@ class LeaderElector:
             now = self._clock()
             seen = seen.then(lease, now) if seen else Observation(lease, now)
             if self._seen is None or seen.holder != self.leader:
-                log.info("The lease has a holder", lease=self._lock, holder=seen.holder or "nobody")
+                if seen.holder:
+                    log.info("The lease has a holder", lease=self._lock, holder=seen.holder)
+                else:
+                    log.info("The lease is free", lease=self._lock)
             self._seen = seen
         return seen
 
