@@ -53,7 +53,7 @@ class PodSetParts:
         now: Callable[[], datetime],
         rng: Random,
     ) -> None:
-        metrics = PodSetMetrics(instruments)
+        metrics = PodSetMetrics(instruments, now)
         self._args = args
         self._informers = informers
         tls = args.planner.tls

@@ -25,7 +25,7 @@ from pallet.informers.informer import Handler
 from pallet.logs import get_logger
 from pallet.podset import reservations
 from pallet.podset.agenda import Agenda
-from pallet.podset.decisions import MakePlan, Release, Step, TakeBack, Wait, decide
+from pallet.podset.decisions import MakePlan, Release, Step, TakeBack, Wait, decide, is_behind, switch_time
 from pallet.podset.explain import Conditions, Explainer
 from pallet.podset.gate import Gate, gate_of
 from pallet.podset.metrics import PodSetMetrics
@@ -90,6 +90,7 @@ class PodSetController:
         self._agenda: Agenda[SetKey] = Agenda()
         self._wake = anyio.Event()
         self._slots = anyio.Semaphore(_AT_ONCE)
+        self._in_charge = False
 
     def pod_handler(self) -> Handler[Pod]:
         """What the informer of all pods is to call."""
@@ -122,6 +123,7 @@ class PodSetController:
 
         To be called when the informers have synced, before the first pod is scheduled and before `run`.
         """
+        self._in_charge = True
         self.sets.restore()
         for pod_set in self.sets:
             if pod_set.let_go:
@@ -166,6 +168,7 @@ class PodSetController:
             self._touch({key: True})
 
     def _put_pod(self, pod: Pod, old: Pod | None = None) -> None:
+        self._note_stray(pod)
         self._touch(self.sets.put_pod(pod, self._now(), old))
         moved = old is not None and self.sets.key_of(old) != self.sets.key_of(pod)
         if moved or pod.finished or pod.terminating:
@@ -174,6 +177,16 @@ class PodSetController:
             self._activate([pod.metadata.uid])
         if pod.finished and old is not None and not old.finished:
             self._cluster_changed()
+
+    def _note_stray(self, pod: Pod) -> None:
+        """Count a pod that somebody bound elsewhere.
+
+        Not while another replica is in charge: its plans may be heard of after its bindings.
+        """
+        planned = self.sets.strays_from(pod)
+        if planned and self._in_charge:
+            self._metrics.bound_off_plan_total.inc()
+            log.warning("Bound off plan", pod=pod.key, node=pod.spec.node_name, planned=planned)
 
     def _drop_pod(self, pod: Pod) -> None:
         self._touch(self.sets.drop_pod(pod))
@@ -234,7 +247,7 @@ class PodSetController:
             if pod_set is None or self.sets.forget_if_empty(key):
                 self._planning.forget(key)
                 self._writer.forget(key)
-                self._metrics.set_phase(key, None)
+                self._metrics.forget(key)
                 return
             self._bring_up_to_date(pod_set)
             step = self._first(pod_set)
@@ -250,7 +263,7 @@ class PodSetController:
         waiting = pod_set.waiting()
         reservations.keep(self._cache, pod_set, waiting)
         self._move_gates(pod_set, waiting)
-        self._time(pod_set)
+        self._measure(pod_set)
 
     def _move_gates(self, pod_set: PodSet, waiting: Iterable[Member]) -> None:
         """Tell the queue whose gate has opened or closed, and the others why they wait."""
@@ -272,7 +285,9 @@ class PodSetController:
             opened.sort(key=lambda member: (-member.pod.spec.priority, member.rank))
             self._activate([member.uid for member in opened])
 
-    def _time(self, pod_set: PodSet) -> None:
+    def _measure(self, pod_set: PodSet) -> None:
+        self._metrics.overdue.note(pod_set.key, switch_time(pod_set))
+        self._metrics.plan_behind.keep(pod_set.key, late=is_behind(pod_set))
         phase = phase_of(pod_set)
         self._metrics.set_phase(pod_set.key, phase)
         if phase == "scheduled" and pod_set.switched is not None and pod_set.members:

@@ -118,6 +118,17 @@ def entries(pod_set: PodSet) -> tuple[Assignment, ...]:
     return tuple(Assignment(pod, node) for pod, node in places if node)
 
 
+def is_behind(pod_set: PodSet) -> bool:
+    """Whether the stored plan does not say what it has to."""
+    return {each.pod: each.node for each in entries(pod_set)} != pod_set.stored
+
+
+def switch_time(pod_set: PodSet) -> datetime | None:
+    """When the trigger is to switch by itself; None where it is not, or where no pod waits for it."""
+    quiet = _quiet(pod_set)
+    return quiet.until if quiet is not None and pod_set.waiting() else None
+
+
 def _quiet(pod_set: PodSet) -> Quiet | None:
     """The quiet time of a set that is being held back; None for any other."""
     trigger = pod_set.trigger

@@ -1,5 +1,7 @@
 """The metrics of pod sets. Durations are in seconds."""
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Final, get_args
 
 from pallet.framework.instruments import NO_LABELS, Instruments, exponential
@@ -9,10 +11,37 @@ from pallet.podset.status import Phase
 _FROM_1_MILLISECOND: Final = exponential(0.001, 2, 18)
 
 
-class PodSetMetrics:
-    """What is counted and timed about sets."""
+class Lateness:
+    """Since when each set is late with something, or from when on it will be."""
 
-    def __init__(self, instruments: Instruments) -> None:
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._since: dict[SetKey, datetime] = {}
+
+    def note(self, key: SetKey, since: datetime | None) -> None:
+        """Take note of a set; with None it is not late, and will not be."""
+        if since is None:
+            self._since.pop(key, None)
+        else:
+            self._since[key] = since
+
+    def keep(self, key: SetKey, *, late: bool) -> None:
+        """Take note that a set is late as of now, if it was not before, or that it is not."""
+        if late:
+            self._since.setdefault(key, self._now())
+        else:
+            self._since.pop(key, None)
+
+    def longest(self) -> float:
+        """Seconds that the latest of all sets is late; 0 when none is."""
+        since = min(self._since.values(), default=None)
+        return 0.0 if since is None else max(0.0, (self._now() - since).total_seconds())
+
+
+class PodSetMetrics:
+    """What is counted and timed about sets; `now` is the API server's time."""
+
+    def __init__(self, instruments: Instruments, now: Callable[[], datetime]) -> None:
         counter, gauge, histogram = instruments.counter, instruments.gauge, instruments.histogram
         self.sets = gauge(
             "podset_sets",
@@ -46,6 +75,20 @@ class PodSetMetrics:
             "Sets planned anew, by cause: the plugin that refused the planned node, or NodeGone.",
             "cause",
         )
+        self.bound_off_plan_total = counter(
+            "podset_bound_off_plan_total",
+            "Pods that were seen bound to another node than the one planned for them.",
+        )[NO_LABELS]
+        self.overdue = Lateness(now)
+        gauge(
+            "podset_trigger_overdue_seconds",
+            "How long ago the quiet time ended of a trigger that still says Planning; the longest time.",
+        )[NO_LABELS].follow(self.overdue.longest)
+        self.plan_behind = Lateness(now)
+        gauge(
+            "podset_plan_behind_seconds",
+            "How long a stored plan has not said where its pods are, or are to go; the longest time.",
+        )[NO_LABELS].follow(self.plan_behind.longest)
         self._phases: dict[SetKey, Phase] = {}
         for phase in get_args(Phase):
             self.sets[phase].set(0)
@@ -54,6 +97,12 @@ class PodSetMetrics:
         """Count one call of a planner."""
         self.planner_calls_total[planner, result].inc()
         self.planner_call_seconds[planner].observe(seconds)
+
+    def forget(self, key: SetKey) -> None:
+        """Stop counting a set that is gone."""
+        self.set_phase(key, None)
+        self.overdue.note(key, None)
+        self.plan_behind.note(key, None)
 
     def set_phase(self, key: SetKey, phase: Phase | None) -> None:
         """Count a set under its present state; None when it is gone."""

@@ -77,6 +77,18 @@ class PodSets:
                 touched[key] = pod_set.let_go
         return touched
 
+    def strays_from(self, pod: Pod) -> str:
+        """The node planned for a pod that waited and is now seen bound to another one; empty for the rest.
+
+        To be asked before the pod is put.
+        """
+        key = self._set_of_pod.get(pod.metadata.uid) if pod.spec.node_name else None
+        if key is None:
+            return ""
+        member = self._sets[key].members[pod.metadata.uid]
+        strays = not member.pod.spec.node_name and member.planned != pod.spec.node_name
+        return member.planned if strays else ""
+
     def drop_pod(self, pod: Pod) -> Touched:
         """Take note that a pod is gone, or is no member any more."""
         key = self._set_of_pod.pop(pod.metadata.uid, None)

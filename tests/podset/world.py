@@ -107,7 +107,7 @@ class World:
 
     def _start(self) -> None:
         self.cache = Cache()
-        self.metrics = PodSetMetrics(Instruments())
+        self.metrics = PodSetMetrics(Instruments(), self.now)
         self.controller = PodSetController(
             scheduler_names=[SCHEDULER],
             cache=self.cache,
@@ -139,17 +139,21 @@ class World:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Start a process that knows nothing yet, have it see everything, and kill it in the end."""
+        self.stand_by()
+        self.controller.restore()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.controller.run)
+            yield
+            tasks.cancel_scope.cancel()
+
+    def stand_by(self) -> None:
+        """Start a process that knows nothing yet, have it see everything, and do nothing so far."""
         self._start()
         self.activated.clear()
         self._tell_all(NODES)
         self._tell_all(SCHEDULE_PLANS)
         self._tell_all(PODS)
         self._tell_all(SCHEDULE_TRIGGERS)
-        self.controller.restore()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self.controller.run)
-            yield
-            tasks.cancel_scope.cancel()
 
     def add(self, *objects: Node | Pod | ScheduleTrigger) -> None:
         """Create, or change, objects as their owner."""

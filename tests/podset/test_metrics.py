@@ -1,0 +1,119 @@
+"""What tells an operator that a set is not where it should be."""
+
+from typing import Any
+
+import pytest
+from prometheus_client import generate_latest
+
+from pallet.api.pod import PODS
+from pallet.api.podset import SCHEDULE_PLANS, SCHEDULE_TRIGGERS
+from pallet.framework.instruments import Instruments
+from pallet.podset.metrics import PodSetMetrics
+from tests.builders import at, make_node, make_plan, make_pod, make_trigger
+from tests.faults.virtual_time import VIRTUAL_TIME
+from tests.podset.fake_api import refusal
+from tests.podset.sets_of import WEB
+from tests.podset.world import World, settle
+
+pytestmark = pytest.mark.anyio
+
+GO = make_trigger(state="Schedule")
+UNAVAILABLE = refusal(503, "ServiceUnavailable")
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return VIRTUAL_TIME
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.add(make_node("n1"), make_node("n2"))
+    return world
+
+
+async def test_a_trigger_that_cannot_be_switched_is_overdue_until_it_is(world: World) -> None:
+    world.add(make_trigger(quiet="10s"), make_pod("web-0"))
+    async with world.running():
+        await settle(9.9)
+        world.api.refuse = [("patch scheduletriggers", UNAVAILABLE)] * 1000
+        assert world.metrics.overdue.longest() == 0
+        await settle(60)
+        assert world.metrics.overdue.longest() == pytest.approx(59.9, abs=0.1)
+        world.api.refuse = []
+        await settle(60)
+        assert world.trigger().spec.state == "Schedule"
+        assert world.metrics.overdue.longest() == 0
+
+
+@pytest.mark.parametrize("because", ["switched by hand", "no pods", "nothing left"])
+async def test_nothing_is_overdue_that_nobody_waits_for(world: World, because: str) -> None:
+    world.add(make_trigger(quiet="10s"), make_pod("web-0"))
+    world.api.refuse = [("patch scheduletriggers", UNAVAILABLE)] * 1000
+    async with world.running():
+        await settle(60)
+        assert world.metrics.overdue.longest() > 0
+        if because == "switched by hand":
+            world.add(GO)
+        else:
+            world.remove_pods("web-0")
+        if because == "nothing left":
+            world.api.remove(SCHEDULE_TRIGGERS, "trigger")
+        await settle(1)
+        assert world.metrics.overdue.longest() == 0
+
+
+async def test_a_plan_that_cannot_be_stored_is_behind_until_it_is(world: World) -> None:
+    world.add(GO, make_pod("web-0"))
+    world.api.refuse = [("create scheduleplans", UNAVAILABLE)] * 1000
+    async with world.running():
+        await settle(60)
+        assert world.metrics.plan_behind.longest() == pytest.approx(60, abs=0.1)
+        world.api.refuse = []
+        await settle(60)
+        assert world.plan() == {"web-0": "n1"}
+        assert world.metrics.plan_behind.longest() == 0
+
+
+async def test_a_pod_bound_by_somebody_else_is_counted_once_and_the_plan_follows(world: World) -> None:
+    world.add(GO, make_pod("web-0"), make_pod("web-1"))
+    async with world.running():
+        await settle()
+        world.bind("web-0")
+        pod = world.pod("web-1")
+        assert world.controller.verdict(pod).node == "n1"
+        for labels in ({}, {"changed": "later"}):
+            world.api.put(PODS, make_pod("web-1", uid=pod.metadata.uid, node="n2", labels=labels))
+        await settle(2)
+        assert world.metrics.bound_off_plan_total.value == 1
+        assert world.plan() == {"web-0": "n1", "web-1": "n2"}
+        assert world.metrics.plan_behind.longest() == 0
+
+
+async def test_a_replica_that_stands_by_counts_nobody(world: World) -> None:
+    """It may hear of another one's plan after it hears of the bindings."""
+    world.add(GO, make_pod("web-0"))
+    world.stand_by()
+    world.api.put(SCHEDULE_PLANS, make_plan({"web-0": "n1"}))
+    world.api.put(PODS, make_pod("web-0", uid=world.pod("web-0").metadata.uid, node="n2"))
+    assert world.metrics.bound_off_plan_total.value == 0
+
+
+def test_the_longest_of_all_sets_is_shown() -> None:
+    instruments = Instruments()
+    metrics = PodSetMetrics(instruments, lambda: at(100))
+    shown = generate_latest(instruments.registry).decode()
+    assert "\npodset_trigger_overdue_seconds 0.0\n" in shown
+    assert "\npodset_plan_behind_seconds 0.0\n" in shown
+    assert "\npodset_bound_off_plan_total 0.0\n" in shown
+
+    for name, since in (("one", 40), ("two", 70), ("later", 130)):
+        metrics.overdue.note(WEB._replace(name=name), at(since))
+    metrics.plan_behind.keep(WEB, late=True)
+    shown = generate_latest(instruments.registry).decode()
+    assert "\npodset_trigger_overdue_seconds 60.0\n" in shown
+    assert "\npodset_plan_behind_seconds 0.0\n" in shown
+
+    metrics.forget(WEB._replace(name="one"))
+    assert metrics.overdue.longest() == 30
