@@ -17,6 +17,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 import pallet
+from tools import prometheus
 
 pytest_plugins = ["tools.controlplane.pytest_plugin"]
 
@@ -33,6 +34,13 @@ PALLET = Path(pallet.__file__).parent
 def anyio_backend() -> str:
     """The event loop that pallet runs on."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def prometheus_programs() -> None:
+    """Have Prometheus and promtool there. A first run downloads them, which takes longer than a test may."""
+    for name in ("prometheus", "promtool"):
+        prometheus.find(name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
