@@ -65,7 +65,7 @@ lint: $(READY) ## style, format, types, layers
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/hadolint Dockerfile
+	$(BIN)/hadolint Dockerfile examples/load-experiment/app/Dockerfile
 
 .PHONY: fmt
 fmt: $(READY) ## put the code in shape

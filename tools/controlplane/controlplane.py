@@ -28,8 +28,8 @@ class ControlPlane(Cluster):
     A context manager. It ends with the process that started it, even when that is killed, unless `detached`.
     With `kwok` in place of kubelets, nodes become Ready and stay so, and bound pods are Running. Without,
     nodes are born Ready, bound pods stay Pending, and neither costs anything: for benchmarks.
-    `apiserver_args` come after the others, so that they win. `controllers` are those that
-    kube-controller-manager runs, by default all of its own.
+    `apiserver_args` and `controller_manager_args` come after the others, so that they win. `controllers` are
+    those that kube-controller-manager runs, by default all of its own.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class ControlPlane(Cluster):
         kwok: bool = True,
         detached: bool = False,
         apiserver_args: Sequence[str] = (),
+        controller_manager_args: Sequence[str] = (),
         controllers: Sequence[str] = ("*",),
     ) -> None:
         for program in ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", *["kwok"] * kwok):
@@ -45,6 +46,7 @@ class ControlPlane(Cluster):
         self._kwok = kwok
         self._detached = detached
         self._apiserver_args = tuple(apiserver_args)
+        self._controller_manager_args = tuple(controller_manager_args)
         self._controllers = tuple(controllers)
         self._processes: dict[str, Process] = {}
         self._guard: Guard | None = None
@@ -208,6 +210,7 @@ class ControlPlane(Cluster):
             "--secure-port=0",
             "--kube-api-qps=1000",  # tests and benchmarks create pods by the thousand
             "--kube-api-burst=1000",
+            *self._controller_manager_args,
         )
         service_account = "/api/v1/namespaces/default/serviceaccounts/default"
         manager.wait_until(lambda: self._answers(service_account), "creating ServiceAccounts", START_SECONDS)
