@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from blockbuster import blockbuster_ctx
+from hypothesis import settings
 
 import pallet
 from tools import prometheus
@@ -28,6 +29,10 @@ MAY_BLOCK = (
     ("threading.py", "join"),  # gRPC ends its poller with the last channel, which has nothing left to do
 )
 PALLET = Path(pallet.__file__).parent
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

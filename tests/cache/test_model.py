@@ -282,4 +282,4 @@ def make_pod_on(pod: Pod, node: str, phase: str) -> Pod:
 
 
 TestCacheModel = CacheModel.TestCase
-TestCacheModel.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestCacheModel.settings = settings(max_examples=80, stateful_step_count=30)

@@ -268,7 +268,7 @@ class RememberingAllAtOnce(Remembering):
 
 
 TestRemembering = Remembering.TestCase
-TestRemembering.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestRemembering.settings = settings(max_examples=40, stateful_step_count=20)
 TestRememberingNodeByNode = RememberingNodeByNode.TestCase
 TestRememberingNodeByNode.settings = TestRemembering.settings
 TestRememberingAllAtOnce = RememberingAllAtOnce.TestCase

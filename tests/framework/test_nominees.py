@@ -167,7 +167,7 @@ def pods(draw: st.DrawFn, name: str, node: str = "") -> Pod:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_what_is_remembered_is_what_trying_finds(data: st.DataObject) -> None:
     scene = Scene()

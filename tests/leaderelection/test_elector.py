@@ -345,7 +345,7 @@ async def simulate(seed: int) -> list[Write]:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_two_candidates_never_write_at_the_same_time(seed: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(virtual_time, "SETTLE", 0.0)  # there are no sockets here

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -90,7 +90,6 @@ POD_CHANGES = st.tuples(
 
 
 @pytest.mark.parametrize("kept", [2, 8192])
-@settings(deadline=None)
 @given(steps=st.lists(st.one_of(THING_CHANGES, POD_CHANGES), min_size=1, max_size=12))
 def test_what_is_counted_follows_the_cluster(kept: int, steps: list[Any]) -> None:
     cluster = Cluster()

@@ -246,7 +246,7 @@ class Cluster:
         snapshot.remove(PodInfo(supposed), row)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     first=st.lists(nodes, min_size=3, max_size=5),
     there=st.lists(placed, min_size=8, max_size=20),

@@ -69,7 +69,7 @@ beginnings = st.lists(volumes, min_size=3, max_size=8).map(
 wanted = st.lists(claims, min_size=1, max_size=3)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(beginnings, st.lists(st.tuples(steps, wanted), min_size=1, max_size=3))
 def test_it_finds_what_the_plain_search_finds_whatever_happened_before(
     beginning: list[Any],

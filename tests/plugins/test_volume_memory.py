@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -97,7 +97,6 @@ unreserves = st.tuples(st.just("unreserve"), st.none())
 asks = st.tuples(st.just("ask"), pods)
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.one_of(nodes, csi_nodes, volumes, capacities, losses, reserves, unreserves, asks), max_size=25

@@ -151,5 +151,5 @@ class QueueMachine(RuleBasedStateMachine):
         assert sorted(self.world.drain()) == sorted(self.pending)
 
 
-QueueMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+QueueMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestQueueMachine = QueueMachine.TestCase

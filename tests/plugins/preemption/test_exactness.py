@@ -62,7 +62,7 @@ def scenes(draw: st.DrawFn) -> Scene:
 
 
 @pytest.mark.parametrize("few", [0, 8], ids=["all rows at once", "few rows one by one"])
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(data=st.data())
 def test_the_choice_is_one_that_trying_every_node_finds(few: int, data: st.DataObject) -> None:
     with patch.object(survey, "_FEW", few):
