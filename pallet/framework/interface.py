@@ -328,7 +328,11 @@ class BindPlugin(Protocol):
 
 
 class PostBindPlugin(Protocol):
-    """Told that the pod is bound."""
+    """Told that the pod is bound.
+
+    One that wants the pod's event `Scheduled` in words of its own gives them with a method
+    `scheduled_note(pod, node_name) -> str`. There is one such event for a pod; the first plugin words it.
+    """
 
     name: str
 

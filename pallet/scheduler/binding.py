@@ -150,6 +150,15 @@ class BindingCycle:
                 plugin.post_bind(assumed.state, assumed.pod, assumed.node)
         self._observe("PostBind", SUCCESS, assumed, started)
 
+    def scheduled_note(self, assumed: Assumed) -> str:
+        """What the event says of a bound pod: what a post-bind plugin wants, else kube-scheduler's words."""
+        pod, node = assumed.pod, assumed.node
+        for plugin in assumed.profile.post_bind:
+            if hasattr(plugin, "scheduled_note"):
+                with _Answer("PostBind", plugin, None, self._clock):
+                    return str(plugin.scheduled_note(pod, node))
+        return f"Successfully assigned {pod.key} to {node}"
+
     def _observe(self, point: str, status: Status, assumed: Assumed, started: float) -> None:
         key = point, status.code.label, assumed.profile.scheduler_name
         self._durations[key].observe(self._clock() - started)

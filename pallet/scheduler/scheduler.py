@@ -271,8 +271,7 @@ class Scheduler:
         pod, queued = assumed.pod, assumed.queued
         self._queue.done(queued.uid)
         self._conditions.forget(pod)
-        note = f"Successfully assigned {pod.key} to {assumed.node}"
-        self._say(pod, "Normal", "Scheduled", "Binding", note)
+        self._say(pod, "Normal", "Scheduled", "Binding", self._binding.scheduled_note(assumed))
         self._count(queued, "scheduled")
         metrics = self._metrics
         metrics.pod_scheduling_attempts.observe(queued.attempts)

@@ -329,3 +329,24 @@ class TestPlugins:
             await world.until(lambda: bool(world.api.conditions))
             assert world.api.conditions[0]["message"] == "every bind plugin skipped the pod"
             assert world.held() == []
+
+    @pytest.mark.parametrize(
+        ("words", "note"),
+        [
+            pytest.param(["Here goes", "Unheard"], "Here goes a to n1", id="the first plugin's words"),
+            pytest.param([""], "Successfully assigned default/a to n1", id="one that fails is passed over"),
+        ],
+    )
+    async def test_a_plugin_words_the_one_event_about_a_binding(self, words: list[str], note: str) -> None:
+        class Announcing(Probe):
+            def scheduled_note(self, pod: Pod, node_name: str) -> str:
+                if not self.name:
+                    raise ValueError("no words")
+                return f"{self.name} {pod.metadata.name} to {node_name}"
+
+        async with a_world(*map(Announcing, words)) as world:
+            world.add_pod("a")
+            world.add_pod("b")
+            await world.until(lambda: len(world.api.events) >= 2)
+            assert world.api.notes == [f"Scheduled: {note}", f"Scheduled: {note.replace('a to', 'b to')}"]
+            assert {event["reportingController"] for event in world.api.events} == {SCHEDULER}
