@@ -1,28 +1,17 @@
-"""Objects as the API server would show them, from the few fields that a test is about."""
+"""The builders of `pallet.testing`, with pod sets in mind, and more of them."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from pallet.api.labels import Labels
-from pallet.api.meta import ObjectMeta, OwnerReference
-from pallet.api.node import ContainerImage, Node, NodeSpec, NodeStatus, Taint
+from pallet.api.meta import ObjectMeta
 from pallet.api.plan_name import plan_name
 from pallet.api.pod import (
     Affinity,
-    Container,
-    ContainerPort,
-    Pod,
     PodAffinity,
     PodAffinityTerm,
-    PodCondition,
-    PodSpec,
-    PodStatus,
-    ResourceRequirements,
-    SchedulingGate,
-    Toleration,
     TopologySpreadConstraint,
-    Volume,
     WeightedPodAffinityTerm,
 )
 from pallet.api.podset import (
@@ -36,111 +25,31 @@ from pallet.api.podset import (
     TriggerMeta,
 )
 from pallet.api.selectors import LabelSelector
+from pallet.testing import builders
+from pallet.testing.builders import EPOCH, HOSTNAME, at, make_node
 
-EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
-"""When things begin in tests."""
+__all__ = [
+    "EPOCH",
+    "HOSTNAME",
+    "SCHEDULER",
+    "ZONE",
+    "at",
+    "even",
+    "make_node",
+    "make_plan",
+    "make_pod",
+    "make_trigger",
+    "pod_affinity",
+    "pod_term",
+    "rather_even",
+]
 
 SCHEDULER = "podset-planner-scheduler"
 
-HOSTNAME = "kubernetes.io/hostname"
 ZONE = "topology.kubernetes.io/zone"
 
-
-def at(seconds: float) -> datetime:
-    """A moment after the beginning."""
-    return EPOCH + timedelta(seconds=seconds)
-
-
-def make_node(
-    name: str,
-    *,
-    cpu: str = "4",
-    pods: int = 110,
-    taints: Iterable[Taint] = (),
-    cordoned: bool = False,
-    labels: Mapping[str, str] | None = None,
-    offers: Mapping[str, str] | None = None,
-    images: Mapping[str, int] | None = None,
-    uid: str = "",
-) -> Node:
-    """A node with its hostname label. `offers` adds to what is allocatable; `images` are sizes by name."""
-    return Node(
-        ObjectMeta(name=name, uid=uid or f"uid-{name}", labels=Labels({HOSTNAME: name} | dict(labels or {}))),
-        NodeSpec(unschedulable=cordoned, taints=tuple(taints)),
-        NodeStatus(
-            Labels({"cpu": cpu, "memory": "16Gi", "pods": str(pods)} | dict(offers or {})),
-            tuple(ContainerImage((image,), size) for image, size in (images or {}).items()),
-        ),
-    )
-
-
-def make_pod(
-    name: str,
-    *,
-    pod_set: str = "web",
-    namespace: str = "default",
-    uid: str = "",
-    created: float = 0,
-    version: int = 1,
-    scheduler: str = SCHEDULER,
-    node: str = "",
-    cpu: str = "1",
-    priority: int = 0,
-    phase: str = "Pending",
-    deleted: float | None = None,
-    gates: Iterable[str] = (),
-    conditions: Iterable[PodCondition] = (),
-    labels: Mapping[str, str] | None = None,
-    requests: Mapping[str, str] | None = None,
-    affinity: Affinity | None = None,
-    tolerations: Iterable[Toleration] = (),
-    node_selector: Mapping[str, str] | None = None,
-    ports: Iterable[ContainerPort] = (),
-    images: Iterable[str] = ("image",),
-    volumes: Iterable[Volume] = (),
-    spread: Iterable[TopologySpreadConstraint] = (),
-    owner: OwnerReference | None = None,
-    nominated: str = "",
-    started: float | None = None,
-    preempts: bool = True,
-) -> Pod:
-    """A pod of a set (of none for an empty name). `created`, `deleted` and `started` are seconds after the
-    beginning.
-
-    `requests` stands in for `cpu`; there is a container for each image, the first has the requests and ports.
-    """
-    own = {POD_SET_LABEL: pod_set} if pod_set else {}
-    asked = ResourceRequirements(Labels({"cpu": cpu} if requests is None else requests))
-    first, *others = images
-    return Pod(
-        ObjectMeta(
-            name=name,
-            namespace=namespace,
-            uid=uid or f"uid-{name}",
-            resource_version=str(version),
-            creation_timestamp=at(created).replace(microsecond=0),
-            deletion_timestamp=None if deleted is None else at(deleted),
-            labels=Labels(own | dict(labels or {})),
-            owner_references=(owner,) if owner else (),
-        ),
-        PodSpec(
-            scheduler_name=scheduler,
-            node_name=node,
-            priority=priority,
-            containers=(
-                Container("main", first, asked, tuple(ports)),
-                *(Container(f"beside-{number}", image) for number, image in enumerate(others)),
-            ),
-            affinity=affinity,
-            tolerations=tuple(tolerations),
-            node_selector=Labels(node_selector or {}),
-            scheduling_gates=tuple(map(SchedulingGate, gates)),
-            volumes=tuple(volumes),
-            topology_spread_constraints=tuple(spread),
-            preemption_policy="PreemptLowerPriority" if preempts else "Never",
-        ),
-        PodStatus(phase, tuple(conditions), nominated, None if started is None else at(started)),
-    )
+make_pod = partial(builders.make_pod, pod_set="web", scheduler=SCHEDULER)
+"""A pod of the set `web`, unless the test says otherwise."""
 
 
 def pod_term(app: str, topology: str = HOSTNAME, **term: Any) -> PodAffinityTerm:

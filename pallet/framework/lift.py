@@ -1,6 +1,7 @@
 """Plugins that look at one node at a time, made to look at all of them."""
 
 from collections.abc import Callable, Hashable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +9,17 @@ import numpy.typing as npt
 from pallet.cache.columns import Scalar
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
-from pallet.framework.interface import Codes, FilterPlugin, Normalize, Reads, RowChoice, ScorePlugin, Scores
+from pallet.framework.interface import (
+    Codes,
+    FilterPlugin,
+    Normalize,
+    Reads,
+    RowChoice,
+    ScorePlugin,
+    Scores,
+    VectorFilterPlugin,
+    VectorScorePlugin,
+)
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, Status
 
@@ -81,6 +92,16 @@ class LiftedScore:
         return _each(
             rows, snapshot, np.int64, lambda row: self._plugin.score(state, info.pod, snapshot.node(row))
         )
+
+
+def vector_filter(plugin: Any) -> VectorFilterPlugin:
+    """A filter plugin in its vector form, which it has or is given."""
+    return plugin if hasattr(plugin, "filter_rows") else LiftedFilter(plugin)
+
+
+def vector_score(plugin: Any) -> VectorScorePlugin:
+    """A score plugin in its vector form, which it has or is given."""
+    return plugin if hasattr(plugin, "score_rows") else LiftedScore(plugin)
 
 
 def _each(

@@ -24,7 +24,7 @@ from pallet.framework.interface import (
     VectorFilterPlugin,
     VectorScorePlugin,
 )
-from pallet.framework.lift import LiftedFilter, LiftedScore
+from pallet.framework.lift import vector_filter, vector_score
 from pallet.framework.nominator import Nominator
 from pallet.framework.registry import Registry, serves
 
@@ -82,10 +82,10 @@ def build_profile(
         percentage_of_nodes_to_score=configuration.percentage_of_nodes_to_score,
         pre_enqueue=at(ExtensionPoint.PRE_ENQUEUE),
         pre_filter=at(ExtensionPoint.PRE_FILTER),
-        filter=tuple(_vector_filter(plugin) for plugin in at(ExtensionPoint.FILTER)),
+        filter=tuple(vector_filter(plugin) for plugin in at(ExtensionPoint.FILTER)),
         post_filter=at(ExtensionPoint.POST_FILTER),
         pre_score=at(ExtensionPoint.PRE_SCORE),
-        score=tuple((_vector_score(plugin), weight) for plugin, weight in weighted_at(ExtensionPoint.SCORE)),
+        score=tuple((vector_score(plugin), weight) for plugin, weight in weighted_at(ExtensionPoint.SCORE)),
         reserve=at(ExtensionPoint.RESERVE),
         permit=at(ExtensionPoint.PERMIT),
         pre_bind=at(ExtensionPoint.PRE_BIND),
@@ -93,11 +93,3 @@ def build_profile(
         post_bind=at(ExtensionPoint.POST_BIND),
         nominator=handle.nominator,
     )
-
-
-def _vector_filter(plugin: Any) -> VectorFilterPlugin:
-    return plugin if hasattr(plugin, "filter_rows") else LiftedFilter(plugin)
-
-
-def _vector_score(plugin: Any) -> VectorScorePlugin:
-    return plugin if hasattr(plugin, "score_rows") else LiftedScore(plugin)

@@ -1,0 +1,120 @@
+"""Asking one plugin about one pod, on a cluster of a few nodes and pods.
+
+A vector plugin is asked in every way in which the runtime may ask it; its answers have to agree.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from pallet.api.labels import Labels
+from pallet.api.node import Node
+from pallet.api.pod import Pod
+from pallet.cache.cache import Cache
+from pallet.cache.pod_info import PodInfo
+from pallet.config.errors import FieldPath
+from pallet.framework.events import ClusterEvent, Hint
+from pallet.framework.interface import ALL_ROWS
+from pallet.framework.lift import vector_filter, vector_score
+from pallet.framework.registry import PluginFactory
+from pallet.framework.state import CycleState
+from pallet.framework.status import Code, Status
+from pallet.testing.handle import Objects, make_handle
+
+
+class Asked:
+    """A plugin made with arguments as a file has them; the nodes it is asked about, and pods on them."""
+
+    def __init__(
+        self,
+        kind: type[Any],
+        nodes: Iterable[Node] = (),
+        pods: Iterable[Pod] = (),
+        *,
+        namespaces: Mapping[str, Mapping[str, str]] | None = None,
+        args: Mapping[str, Any] | None = None,
+        objects: Objects | None = None,
+    ) -> None:
+        self.cache = Cache()
+        for node in nodes:
+            self.cache.put_node(node)
+        for pod in pods:
+            self.cache.put_pod(pod)
+        for name, labels in (namespaces or {}).items():
+            self.cache.set_namespace(name, Labels(labels))
+        handle = make_handle(self.cache, objects)
+        self.plugin = PluginFactory.of(kind).build(dict(args or {}), FieldPath(), handle)
+
+    def statuses(self, pod: Pod) -> dict[str, Status | None]:
+        """What the filter says about each node; None where the pod passes."""
+        state, info, snapshot = CycleState(), PodInfo(pod), self.cache.snapshot
+        if hasattr(self.plugin, "pre_filter"):
+            _, status = self.plugin.pre_filter(state, info, snapshot)
+            if status.code is Code.SKIP:
+                return dict.fromkeys(self._names())
+        judge = vector_filter(self.plugin)
+        if judge.filter_signature(info) is None:
+            return dict.fromkeys(self._names())
+        codes = self._answers(judge, "filter", state, info)
+        return {name: judge.explain(info, code) if code else None for name, code in codes.items()}
+
+    def messages(self, pod: Pod) -> dict[str, str]:
+        """The same in words, empty where the pod passes; `!` marks what taking pods away cannot help."""
+        return {name: _words(status) for name, status in self.statuses(pod).items()}
+
+    def scores(self, pod: Pod, among: Iterable[str] | None = None) -> dict[str, int]:
+        """The scores of the nodes `among` which the pod can choose (None for all), on the common scale.
+
+        None if the plugin has no opinion. Only plugins that pre-score are told of a choice.
+        """
+        state, info, snapshot = CycleState(), PodInfo(pod), self.cache.snapshot
+        if hasattr(self.plugin, "pre_filter"):
+            self.plugin.pre_filter(state, info, snapshot)
+        judge = vector_score(self.plugin)
+        if self.plugin.name in state.skipped_scores or judge.score_signature(info) is None:
+            return {}
+        if hasattr(self.plugin, "pre_score"):
+            chosen = self._names() if among is None else among
+            rows = np.array(sorted(snapshot.table.row_of[name] for name in chosen), np.intp)
+            if self.plugin.pre_score(state, info, snapshot, rows).code is Code.SKIP:
+                return {}
+        scores = self._answers(judge, "score", state, info)
+        if among is not None:
+            scores = {name: scores[name] for name in among}
+        if not hasattr(self.plugin, "normalize"):
+            return scores
+        raw = np.array(list(scores.values()), np.int64)
+        scaled = self.plugin.normalize(raw, int(raw.min()), int(raw.max()))
+        return dict(zip(scores, scaled.tolist(), strict=True))
+
+    def hint(self, event: ClusterEvent, pod: Pod, old: object, new: object) -> Hint:
+        """Whether an event may help a pod that the plugin refused."""
+        interests = [each for each in self.plugin.events_to_register() if each.event.matches(event)]
+        helpful = any(each.hint is None or each.hint(pod, old, new) is Hint.QUEUE for each in interests)
+        return Hint.QUEUE if helpful else Hint.SKIP
+
+    def _names(self) -> list[str]:
+        return [self.cache.snapshot.table.name(row) for row in self.cache.snapshot.rows()]
+
+    def _answers(self, judge: object, point: str, state: CycleState, info: PodInfo) -> dict[str, int]:
+        """The answer for each node, which must be the same however the rows are asked for."""
+        snapshot, ask = self.cache.snapshot, getattr(judge, f"{point}_rows")
+        ask_one = getattr(judge, f"{point}_row", None)
+        rows = np.array(list(snapshot.rows()), np.intp)
+        answers = ask(state, info, snapshot, rows).tolist()
+        assert len(ask(state, info, snapshot, ALL_ROWS)) == snapshot.table.capacity
+        assert ask(state, info, snapshot, ALL_ROWS)[rows].tolist() == answers
+        for row, answer in zip(rows.tolist(), answers, strict=True):
+            assert ask(state, info, snapshot, slice(row, row + 1)).tolist() == [answer]
+        assert ask(state, info, snapshot, rows[:0]).tolist() == []
+        if ask_one is not None:
+            assert [ask_one(state, info, snapshot, row) for row in rows.tolist()] == answers
+        return dict(zip(self._names(), answers, strict=True))
+
+
+def _words(status: Status | None) -> str:
+    if status is None:
+        return ""
+    assert status.rejected
+    return ("!" if status.code is Code.UNSCHEDULABLE_AND_UNRESOLVABLE else "") + status.message
