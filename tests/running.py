@@ -45,7 +45,7 @@ class Pallet:
     """One `python -m pallet` with a configuration; it can be ended and started again, with the same log.
 
     It talks to the API server of `kubeconfig`, or to the address `master`, or as in a pod, with the
-    ServiceAccount files of the folder `in_pod`.
+    ServiceAccount files of the folder `in_pod`. `environment` adds to this process's own.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Pallet:
         kubeconfig: Path | None,
         master: str = "",
         in_pod: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         directory = control_plane.directory / f"pallet-{next(_numbers)}"
         directory.mkdir()
@@ -75,7 +76,7 @@ class Pallet:
             *([f"--master={master}"] if master else ()),
         ]
         server = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(control_plane.port)}
-        self._environment = {**os.environ, **(server if in_pod else {})}
+        self._environment = {**os.environ, **(server if in_pod else {}), **(environment or {})}
         self._group = control_plane.pids["etcd"]
         self._process: Process | None = None
 
@@ -136,11 +137,15 @@ def running(
     kubeconfig: Path | None = None,
     master: str = "",
     in_pod: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    ready: bool = True,
 ) -> Iterator[Pallet]:
-    """A process that is ready, until the block is left."""
-    pallet = Pallet(control_plane, config, kubeconfig=kubeconfig, master=master, in_pod=in_pod)
+    """A process that is ready, unless that is not expected, until the block is left."""
+    pallet = Pallet(
+        control_plane, config, kubeconfig=kubeconfig, master=master, in_pod=in_pod, environment=environment
+    )
     try:
-        pallet.start()
+        pallet.start(ready=ready)
         yield pallet
     finally:
         pallet.stop()
