@@ -144,6 +144,10 @@ class DiscoveredPlanners:
         except PlannerError as error:
             failures.append(error)
             result = "error"
+        except Exception as error:
+            log.exception("A planner broke", planner=planner.name)
+            failures.append(PlannerError(f"planner {planner.name} broke: {error}"))
+            result = "error"
         else:
             result = "success"
         self._observe(planner.name, result, anyio.current_time() - began)

@@ -145,15 +145,24 @@ async def test_the_built_in_planner_competes_and_disturbs_nobody() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_planner_that_fails_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("failure", "cause"),
+    [
+        pytest.param(PlannerError("planner ops/a: down"), "planner ops/a: down", id="fails"),
+        pytest.param(ValueError("a bug"), "planner ops/a broke: a bug", id="breaks"),
+    ],
+)
+async def test_a_planner_that_fails_is_passed_over(
+    caplog: pytest.LogCaptureFixture, failure: Exception, cause: str
+) -> None:
     scene = Scene(
         {"ops/a": DEFAULT, "ops/b": DEFAULT},
-        FixedPlanner("ops/a", PlannerError("planner ops/a: down")),
+        FixedPlanner("ops/a", failure),
         FixedPlanner("ops/b", Plan("ops/b", {"a": "n1"})),
     )
     assert (await scene.planners.plan(problem(NODES, PODS))).planner == "ops/b"
     assert sorted(scene.calls) == [("ops/a", "error"), ("ops/b", "success")]
-    assert 'pod_set=shop/web causes="planner ops/a: down"' in caplog.text
+    assert f'pod_set=shop/web causes="{cause}"' in caplog.text
 
 
 @pytest.mark.anyio
