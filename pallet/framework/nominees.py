@@ -163,9 +163,8 @@ class _Kind:
         requested = table.requested.copy()
         for row, weight in added:
             requested[: len(weight), row] += weight
-        self._position[rows], self._code[rows] = first_codes(
-            self._plugins, state, info, snapshot, requested, rows
-        )
+        supposed = snapshot.supposing(requested)
+        self._position[rows], self._code[rows] = first_codes(self._plugins, state, info, supposed, rows)
 
     def _ask_one(
         self,

@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from pallet.cache.changes import Rows
 from pallet.cache.columns import Scalar
-from pallet.cache.node_table import Amounts
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.interface import Codes, Reads, VectorFilterPlugin
@@ -122,19 +121,17 @@ def first_codes(
     state: CycleState,
     info: PodInfo,
     snapshot: Snapshot,
-    requested: Amounts,
     rows: Rows,
 ) -> tuple[Rows, Codes]:
     """For each row which of the filters is the first to refuse it, counted from 1, and with what code.
 
-    0 and 0 where all pass. Of the placed pods only the sums `requested` (as the table has them) are supposed.
+    0 and 0 where all pass. They are asked afresh, so that other loads may be supposed on the snapshot.
     """
-    supposed = snapshot.supposing(requested)
     position = np.zeros(rows.size, np.intp)
     code = np.zeros(rows.size, np.uint32)
     left = np.arange(rows.size)
     for number, plugin in enumerate(asked, start=1):
-        codes = plugin.filter_rows(state, info, supposed, rows[left])
+        codes = plugin.filter_rows(state, info, snapshot, rows[left])
         refused = codes != 0
         if refused.any():
             position[left[refused]] = number

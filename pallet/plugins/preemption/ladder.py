@@ -5,7 +5,6 @@ column whose priority is below its own. Rows are sorted anew where pods came, we
 are asked for: after a start that is all rows, of which each cycle sorts only a part (see `Ladder.refresh`).
 """
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +36,7 @@ class Ladder:
     """Who stands on each row, the most important first.
 
     priority, start, kind: (steps, capacity); `kind` tells what the pod requests: a row of `weights`
+    height: (capacity,), how many pods stand there
     guarded: bool, (capacity,), rows with a pod that a disruption budget is about
     changes: the rows about which anything changed that preemption depends on
 
@@ -62,6 +62,10 @@ class Ladder:
     def pods(self, row: int) -> tuple[PodInfo, ...]:
         """The pods of a row, the most important first."""
         return self._pods[row]
+
+    def lowest(self, rows: Rows) -> npt.NDArray[np.int64]:
+        """The priority of the least important pod on each of some rows: NOBODY where none stands."""
+        return self.priority[np.maximum(self.height[rows] - 1, 0), rows]
 
     def nominated_node(self, info: PodInfo) -> str:
         """The node to which a preemptor itself is nominated already; empty for none."""
@@ -93,13 +97,12 @@ class Ladder:
                 rows |= {table.row_of[name] for name in nominated if name in table.row_of}
                 if self._guard != budgets.stamp:
                     rows.update(self.guarded.nonzero()[0].tolist())
-                for row in rows:
-                    self.changes.record(row)
+                self.changes.record_all(list(rows))
         self._starts, self._nodes = snapshot.starts.stamp, table.node_changes.stamp
         self._nominated = self._nominator.stamp
         self._guard, self._selection = budgets.stamp, budgets.selection
         self._stamps.catch_up(table)
-        self._sort_some(np.flatnonzero(wanted & self._unsorted))
+        self._sort_some((wanted & self._unsorted).nonzero()[0])
         return wanted & ~self._unsorted
 
     def settle(self) -> None:
@@ -112,6 +115,7 @@ class Ladder:
         self.start: npt.NDArray[np.float64] = np.zeros((_FIRST_STEPS, table.capacity))
         self.kind: Rows = np.zeros((_FIRST_STEPS, table.capacity), np.intp)
         self.weights: Amounts = np.zeros((1, len(table.resources)), np.int64)
+        self.height: Rows = np.zeros(table.capacity, np.intp)
         self.guarded: Mask = np.zeros(table.capacity, np.bool_)
         self.changes.reset()
         self._kind_of.clear()
@@ -120,35 +124,57 @@ class Ladder:
 
     def _sort_some(self, rows: Rows) -> None:
         """Sort rows from the first one on, until it would take too long."""
+        if not rows.size:
+            return
         table = self._snapshot.table
         standing = table.requested[table.resources[PODS]]
-        most = max(MOST_AT_ONCE, int(standing.sum()) // 10)
-        some = rows[: int(np.searchsorted(standing[rows].cumsum(), most)) + 1].tolist()
-        self._sort(some)
-        self._unsorted[some] = False
-        for row in some:
-            self.changes.record(row)
+        upto = standing[rows].cumsum()
+        if upto[-1] > MOST_AT_ONCE:
+            most = max(MOST_AT_ONCE, int(standing.sum()) // 10)
+            rows = rows[: int(np.searchsorted(upto, most)) + 1]
+        self._sort(rows)
+        self._unsorted[rows] = False
+        self.changes.record_all(rows.tolist())
 
-    def _sort(self, rows: Iterable[int]) -> None:
+    def _sort(self, rows: Rows) -> None:
+        """Sort each row by itself, and write the columns of all of them at once."""
         self._widen()
-        guards = self._budgets.guards
-        for row in rows:
-            standing = sorted(
-                (*by_importance(info.pod), number, info)
-                for number, info in enumerate(self._snapshot.pods(row))
-                if not self._is_reserved(info)
-            )
-            count = len(standing)
-            if count > self.steps:
-                self._lengthen(count)
-            self.priority[count:, row] = NOBODY
-            pods = tuple(info for *_, info in standing)
-            if pods:
-                self.priority[:count, row] = [-each[0] for each in standing]
-                self.start[:count, row] = [each[1] for each in standing]
-                self.kind[:count, row] = [self._kind(info.requests) for info in pods]
-            self.guarded[row] = len(self._budgets) > 0 and any(guards(info.pod) for info in pods)
+        heights: list[int] = []
+        importance: list[tuple[int, float]] = []
+        kinds: list[int] = []
+        for row in rows.tolist():
+            pods, keys = self._in_order(row)
             self._pods[row] = pods
+            heights.append(len(pods))
+            importance += keys
+            kinds += [self._kind_of.get(info.requests) or self._new_kind(info.requests) for info in pods]
+        highest = max(heights)
+        if highest > self.steps:
+            self._lengthen(highest)
+        self.height[rows] = heights
+        self.priority[:, rows] = NOBODY
+        # From the lists, one row after the other, to places (step, row): a row's steps are counted from 0.
+        steps = np.arange(len(kinds)) - np.repeat(np.cumsum(heights) - heights, heights)
+        places = steps, np.repeat(rows, heights)
+        descending, started = np.array(importance, np.float64).reshape(-1, 2).T
+        self.priority[places], self.start[places], self.kind[places] = -descending, started, kinds
+        if self._budgets or self.guarded[rows].any():
+            self._find_guarded(rows)
+
+    def _in_order(self, row: int) -> tuple[tuple[PodInfo, ...], list[tuple[int, float]]]:
+        """The pods of a row, the most important first, and how important they are."""
+        pods = [info for info in self._snapshot.pods(row) if not self._is_reserved(info)]
+        keys = [by_importance(info.pod) for info in pods]
+        if len(pods) < 2:
+            return tuple(pods), keys
+        order = sorted(range(len(pods)), key=keys.__getitem__)
+        return tuple([pods[index] for index in order]), [keys[index] for index in order]
+
+    def _find_guarded(self, rows: Rows) -> None:
+        """Find out which of some rows are guarded."""
+        guards = self._budgets.guards
+        for row in rows.tolist():
+            self.guarded[row] = any(guards(info.pod) for info in self._pods[row])
 
     def _guard_all(self) -> None:
         """Find the guarded rows anew: which pods the budgets are about has changed."""
@@ -173,13 +199,11 @@ class Ladder:
         placement = self._cache.placement(info.uid)
         return placement is not None and placement.hold is Hold.RESERVED
 
-    def _kind(self, requests: Requests) -> int:
-        kind = self._kind_of.get(requests)
-        if kind is None:
-            kind = self._kind_of[requests] = len(self._kind_of) + 1
-            if kind >= len(self.weights):
-                self.weights = np.vstack((self.weights, np.zeros_like(self.weights)))
-            self.weights[kind] = self._snapshot.table.weight(requests)
+    def _new_kind(self, requests: Requests) -> int:
+        kind = self._kind_of[requests] = len(self._kind_of) + 1  # 0 stands for nobody
+        if kind >= len(self.weights):
+            self.weights = np.vstack((self.weights, np.zeros_like(self.weights)))
+        self.weights[kind] = self._snapshot.table.weight(requests)
         return kind
 
     def _lengthen(self, count: int) -> None:

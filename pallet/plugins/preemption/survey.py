@@ -6,12 +6,9 @@ where the preemptor still fits. What was found for a row stands until the ladder
 """
 
 from collections.abc import Sequence
-from heapq import heapify, heappop, heappush
 from random import Random
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pallet.cache.changes import Rows
 from pallet.cache.columns import Mask
@@ -22,17 +19,14 @@ from pallet.framework.advice import Victims
 from pallet.framework.diagnosis import Refused
 from pallet.framework.interface import VectorFilterPlugin
 from pallet.framework.nominator import Nominator
-from pallet.framework.row_filters import code_of, distinct, first_codes, reads_sums
+from pallet.framework.row_filters import distinct, first_codes, reads_sums
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Status
 from pallet.plugins.preemption.budgets import Budgets
-from pallet.plugins.preemption.finding import ABOVE_ZERO, NO_VICTIMS, Finding, Rank
+from pallet.plugins.preemption.contest import Contest, Numbers
+from pallet.plugins.preemption.finding import ABOVE_ZERO, NO_VICTIMS, Finding
 from pallet.plugins.preemption.ladder import Ladder
-
-Numbers = npt.NDArray[np.int64]
-
-_Entry = tuple[Rank, float, int, int]
-"""A candidate's rank, a number drawn for it, its row, and which try of the row it stands for."""
+from pallet.plugins.preemption.returning import Ask, send_back, stay_away
 
 _LOWEST = np.iinfo(np.int64).min
 
@@ -41,10 +35,7 @@ _FEW = 8
 
 
 class Survey:
-    """The victims on every row, and what decides between rows.
-
-    violations, highest, total, count: int64, (capacity,), as in `rank`; start: float64, (capacity,)
-    """
+    """The victims on every row, and why there are none; `contest` tells where it is best to preempt."""
 
     def __init__(
         self,
@@ -64,24 +55,23 @@ class Survey:
         self._requested: Amounts = np.zeros((0, 0), np.int64)
         self._rng = rng
         self._stamp = ladder.changes.stamp
-        self._heap: list[_Entry] = []
         self._reset()
 
     def find(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Mask) -> Finding:
         """The best candidate among some rows, or why there is none."""
         self.refresh(state, info, snapshot, rows)
-        row = self._best(rows)
+        row = self.contest.best(rows)
         if row is None:
             failed = self._failure != 0
-            idle = np.flatnonzero(rows & ~failed).tolist()
-            return Finding(failures=self.failures(np.flatnonzero(rows & failed)), idle=tuple(idle))
-        return Finding(row, self._who_goes(row), self.violations.item(row))
+            idle = (rows & ~failed).nonzero()[0].tolist()
+            return Finding(failures=self.failures((rows & failed).nonzero()[0]), idle=tuple(idle))
+        return Finding(row, self._who_goes(row), self.contest.violations.item(row))
 
     def others(self, rows: Mask, best: int, enough: int) -> dict[int, Victims]:
         """The candidates beside the best, as `find` left them; of more than `enough` chance takes some."""
-        rest = [row for row in self.sorted(rows)[0] if row != best and self.count[row]]
+        rest = [row for row in self.sorted(rows)[0] if row != best and self.contest.count[row]]
         some = self._rng.sample(rest, min(enough, len(rest)))
-        return {row: Victims(self._who_goes(row), self.violations.item(row)) for row in some}
+        return {row: Victims(self._who_goes(row), self.contest.violations.item(row)) for row in some}
 
     def refresh(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Mask) -> None:
         """Try again those of the rows about which something changed, all at once."""
@@ -89,9 +79,11 @@ class Survey:
         own = snapshot.table.row_of.get(self._ladder.nominated_node(info), -1)
         if own >= 0:  # there it does not yield to itself, so that what is known of the row is not for it
             self._stale[own] = True
-        stale = np.flatnonzero(self._stale & rows)
+        stale = (self._stale & rows).nonzero()[0]
         if stale.size:
-            self._try_at_once(state, info, snapshot, stale)
+            hopeful = self._with_victims(stale)
+            if hopeful.size:
+                self._try_at_once(state, info, snapshot, hopeful)
             self._stale[stale] = False
         if own >= 0:
             self._stale[own] = True
@@ -99,20 +91,8 @@ class Survey:
     def sorted(self, rows: Mask) -> tuple[list[int], Rows]:
         """The rows where preempting helps or nobody has to go, the best first, and the hopeless ones."""
         failed = self._failure != 0
-        hopeful = np.flatnonzero(rows & ~failed)
-        columns = (-self.start, self.count, self.total, self.highest, self.violations)
-        order = np.lexsort([column[hopeful] for column in columns])
-        return hopeful[order].tolist(), np.flatnonzero(rows & failed)
-
-    def rank(self, row: int) -> Rank:
-        """How good a candidate is."""
-        return (
-            self.violations.item(row),
-            self.highest.item(row),
-            self.total.item(row),
-            self.count.item(row),
-            -self.start.item(row),
-        )
+        hopeful = self.contest.sorted((rows & ~failed).nonzero()[0])
+        return hopeful.tolist(), (rows & failed).nonzero()[0]
 
     def failures(self, rows: Rows) -> list[Refused]:
         """Why preempting does not help on some rows."""
@@ -123,31 +103,26 @@ class Survey:
 
     def _who_goes(self, row: int) -> tuple[PodInfo, ...]:
         pods = self._ladder.pods(row)
-        return tuple(pods[step] for step in np.flatnonzero(self._victims[:, row]).tolist())
+        return tuple([pods[step] for step in self._victims[:, row].nonzero()[0].tolist()])
 
-    def _best(self, rows: Mask) -> int | None:
-        """The best candidate of some fresh rows; None if there is none."""
-        aside = []
-        found = None
-        while self._heap and found is None:
-            entry = self._heap[0]
-            row = entry[-2]
-            if entry[-1] != self._tries[row]:
-                heappop(self._heap)
-            elif rows[row]:
-                found = row
-            else:
-                aside.append(heappop(self._heap))
-        for entry in aside:
-            heappush(self._heap, entry)
-        return found
+    def _with_victims(self, rows: Rows) -> Rows:
+        """Those of the rows where anybody may go; of the others note that nobody may."""
+        may_go = self._ladder.lowest(rows) < self._priority
+        if may_go.all():
+            return rows
+        idle = rows[~may_go]
+        self._failure[idle] = self._number(NO_VICTIMS)
+        self.contest.withdraw(idle)
+        return rows[may_go]
 
     def _try_at_once(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> None:
         ladder = self._ladder
-        may_go = ladder.priority[:, rows] < self._priority
-        weights = ladder.weights[np.where(may_go, ladder.kind[:, rows], 0)]
+        steps = ladder.height[rows].max()  # above them nobody stands
+        may_go = ladder.priority[:steps, rows] < self._priority
+        weights = ladder.weights[np.where(may_go, ladder.kind[:steps, rows], 0)]
         requested = self._supposed(snapshot, rows, weights.sum(axis=0).T, info)
-        position, code = first_codes(self._plugins, state, info, snapshot, requested, rows)
+        supposed = snapshot.supposing(requested)
+        position, code = first_codes(self._plugins, state, info, supposed, rows)
         refused = position != 0
         failure = np.zeros(rows.size, np.intp)
         if refused.any():
@@ -156,20 +131,19 @@ class Survey:
                 plugin = self._plugins[(pair >> 32) - 1]
                 status = plugin.explain(info, pair & 0xFFFFFFFF).by(plugin.name)
                 failure[pairs == pair] = self._number(status)
-        failure[~may_go.any(axis=0)] = self._number(NO_VICTIMS)
-        may_go &= failure == 0
+            may_go &= ~refused
+        self._failure[rows] = failure
         broken: Mask = self._broken(rows, may_go)
-        ask = _Ask(self._sums, state, info, snapshot.supposing(requested), requested[: weights.shape[2]])
+        ask = Ask(self._sums, state, info, supposed, requested[: weights.shape[2]])
         victims = np.zeros_like(may_go)
         returning = (may_go & broken, may_go & ~broken) if broken.any() else (may_go,)
         if rows.size <= _FEW:
             for at, row in enumerate(rows.tolist()):
-                order = np.concatenate([np.flatnonzero(each[:, at]) for each in returning])
-                victims[_stay_away(ask, row, order, weights[order, at]), at] = True
+                order = np.concatenate([each[:, at].nonzero()[0] for each in returning])
+                victims[stay_away(ask, row, order, weights[order, at]), at] = True
         else:
             for each in returning:
-                _send_back(ask, rows, each, weights, victims)
-        self._failure[rows] = failure
+                send_back(ask, rows, each, weights, victims)
         self._note(rows, victims, (victims & broken).sum(axis=0))
 
     def _supposed(self, snapshot: Snapshot, rows: Rows, gone: Amounts, info: PodInfo) -> Amounts:
@@ -203,33 +177,19 @@ class Survey:
 
     def _note(self, rows: Rows, victims: Mask, violations: Numbers) -> None:
         """Keep who has to go on the rows, and what follows from it."""
-        priority = self._ladder.priority[:, rows]
+        steps = len(victims)
+        priority = self._ladder.priority[:steps, rows]
         highest = np.where(victims, priority, _LOWEST).max(axis=0)
         foremost = victims & (priority == highest)
-        self._victims[:, rows] = victims
-        self.violations[rows] = violations
-        self.highest[rows] = highest
-        self.total[rows] = np.where(victims, priority + ABOVE_ZERO, 0).sum(axis=0)
-        self.count[rows] = victims.sum(axis=0)
-        self.start[rows] = np.where(foremost, self._ladder.start[:, rows], np.inf).min(axis=0)
-        self._enter(rows)
-
-    def _enter(self, rows: Rows) -> None:
-        """Have candidates compete with all others; chance decides between equals."""
-        entries: list[_Entry] = []
-        for row in rows.tolist():
-            self._tries[row] += 1
-            if not self._failure[row] and self.count[row]:
-                entries.append((self.rank(row), self._rng.random(), row, self._tries[row]))
-        heap = self._heap
-        if len(heap) + len(entries) > 4 * len(self._tries):  # most of them outdated
-            heap[:] = [entry for entry in heap if entry[-1] == self._tries[entry[-2]]]
-        if len(entries) > len(heap) // 8:
-            heap += entries
-            heapify(heap)
-        else:
-            for entry in entries:
-                heappush(heap, entry)
+        self._victims[:steps, rows] = victims
+        self._victims[steps:, rows] = False
+        contest = self.contest
+        contest.violations[rows] = violations
+        contest.highest[rows] = highest
+        contest.total[rows] = np.where(victims, priority + ABOVE_ZERO, 0).sum(axis=0)
+        contest.count[rows] = victims.sum(axis=0)
+        contest.start[rows] = np.where(foremost, self._ladder.start[:steps, rows], np.inf).min(axis=0)
+        contest.enter(rows)
 
     def _number(self, status: Status) -> int:
         number = self._number_of.get(status)
@@ -251,71 +211,9 @@ class Survey:
     def _reset(self) -> None:
         shape = self._ladder.priority.shape
         capacity = shape[1]
+        self.contest = Contest(capacity, self._rng)
         self._victims: Mask = np.zeros(shape, np.bool_)
-        self.violations: Numbers = np.zeros(capacity, np.int64)
-        self.highest: Numbers = np.zeros(capacity, np.int64)
-        self.total: Numbers = np.zeros(capacity, np.int64)
-        self.count: Numbers = np.zeros(capacity, np.int64)
-        self.start: npt.NDArray[np.float64] = np.zeros(capacity)
         self._failure: Rows = np.zeros(capacity, np.intp)
         self._stale: Mask = np.ones(capacity, np.bool_)
-        self._tries = [0] * capacity
-        self._heap.clear()
         self._statuses: list[Status] = [SUCCESS]
         self._number_of: dict[Status, int] = {SUCCESS: 0}
-
-
-class _Ask(NamedTuple):
-    """Filters to be asked about supposed sums, which are changed in place."""
-
-    plugins: Sequence[VectorFilterPlugin]
-    state: CycleState
-    info: PodInfo
-    supposed: Snapshot
-    sums: Amounts
-
-    def full(self, rows: Rows) -> Mask:
-        """Where the pod does not fit."""
-        full = np.zeros(rows.size, np.bool_)
-        for plugin in self.plugins:
-            full |= plugin.filter_rows(self.state, self.info, self.supposed, rows) != 0
-        return full
-
-    def fits(self, row: int, sums: Amounts) -> bool:
-        """Whether the pod fits with these sums on one row."""
-        self.sums[:, row] = sums
-        return not any(code_of(plugin, self.state, self.info, self.supposed, row) for plugin in self.plugins)
-
-
-def _send_back(ask: _Ask, rows: Rows, returning: Mask, weights: Amounts, victims: Mask) -> None:
-    """Let pods return to all rows, step by step, and note those for whom there is no room."""
-    for step in np.flatnonzero(returning.any(axis=1)).tolist():
-        at = returning[step].nonzero()[0]
-        there, weight = rows[at], weights[step, at].T
-        ask.sums[:, there] += weight
-        full = ask.full(there)
-        ask.sums[:, there[full]] -= weight[:, full]
-        victims[step, at[full]] = True
-
-
-def _stay_away(ask: _Ask, row: int, order: Rows, weights: Amounts) -> Rows:
-    """Let pods return to one row in an order, and tell for whom there is no room.
-
-    The longest run of them that fits is found by halving: the more pods return, the less room there is.
-    """
-    away: list[int] = []
-    there = ask.sums[:, row].copy()
-    upto = np.vstack((np.zeros_like(weights[:1]), np.cumsum(weights, axis=0))) if len(order) else weights
-    start, end = 0, len(order)
-    while start < end and not ask.fits(row, there + upto[end] - upto[start]):
-        fits, too_many = start, end
-        while too_many - fits > 1:
-            middle = (fits + too_many) // 2
-            if ask.fits(row, there + upto[middle] - upto[start]):
-                fits = middle
-            else:
-                too_many = middle
-        away.append(fits)
-        there += upto[fits] - upto[start]
-        start = fits + 1
-    return order[away]

@@ -104,9 +104,9 @@ class Trials:
         for row in hopeful:
             if best is not None and not best[0][0]:
                 highest = best[0][1]
-                if highest < bounds.highest[row] or candidates >= enough:
+                if highest < bounds.contest.highest[row] or candidates >= enough:
                     break
-                if candidates >= few and best[0] <= bounds.rank(row):
+                if candidates >= few and best[0] <= bounds.contest.rank(row):
                     break
             if self._moves >= MOST_MOVES and row not in self._kept:
                 self._unfinished = best is None
