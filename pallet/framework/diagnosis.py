@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pallet.cache.changes import Rows
-from pallet.framework.status import Status
+from pallet.framework.status import Status, unresolvable
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,24 @@ class Refused:
 
     status: Status
     rows: Rows
+
+
+def blame(status: Status, plugins: tuple[str, ...], rows: Rows) -> tuple[Refused, ...]:
+    """One answer that several plugins gave together: the rows count once, but each of them is named."""
+    first, *others = (status.by(plugin) for plugin in plugins)
+    return (Refused(first, rows), *(Refused(other, rows[:0]) for other in others))
+
+
+def not_satisfied(plugins: tuple[str, ...]) -> Status:
+    """Why a node is out of the question that is none of those to which some plugins confine the pod."""
+    return unresolvable(f"node(s) didn't satisfy plugin(s) {_listed(plugins)}")
+
+
+def nothing_left(plugins: tuple[str, ...]) -> Status:
+    """Why there is no node to look at, when some plugins together left none."""
+    if len(plugins) == 1:
+        return unresolvable(f"node(s) didn't satisfy plugin {plugins[0]}")
+    return unresolvable(f"node(s) didn't satisfy plugin(s) {_listed(plugins)} simultaneously")
 
 
 def fit_message(node_count: int, refusals: Iterable[Refused], details: Iterable[str] = ()) -> str:
@@ -37,3 +55,7 @@ def rejection_message(node_count: int, status: Status, details: Iterable[str] = 
 def _sentence(node_count: int, parts: Iterable[str]) -> str:
     ended = (part if part.endswith(".") else f"{part}." for part in parts if part)
     return " ".join((f"0/{node_count} nodes are available:", *ended))
+
+
+def _listed(plugins: tuple[str, ...]) -> str:
+    return f"[{' '.join(sorted(plugins))}]"

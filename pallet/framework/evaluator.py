@@ -5,7 +5,7 @@ The scheduler decides with an evaluator on the live snapshot; planners decide wi
 
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -15,7 +15,14 @@ from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.advice import Advice
-from pallet.framework.diagnosis import Refused, fit_message, rejection_message
+from pallet.framework.diagnosis import (
+    Refused,
+    blame,
+    fit_message,
+    not_satisfied,
+    nothing_left,
+    rejection_message,
+)
 from pallet.framework.instruments import Counter
 from pallet.framework.interface import Scores
 from pallet.framework.kinds import PodKind
@@ -23,10 +30,11 @@ from pallet.framework.lift import PluginError
 from pallet.framework.memory import FilterMemory, ScoreMemory
 from pallet.framework.nominees import Nominees
 from pallet.framework.profile import Profile
-from pallet.framework.row_filters import RowFilters, distinct, without
+from pallet.framework.refusals import Refusals, refused_in_order
+from pallet.framework.row_filters import RowFilters, without
 from pallet.framework.sampling import Sampler
 from pallet.framework.state import CycleState
-from pallet.framework.status import SUCCESS, Code, Status, unresolvable
+from pallet.framework.status import SUCCESS, Code, Status
 from pallet.framework.stopwatch import PRE_FILTER, PRE_SCORE, UNWATCHED, Watch
 from pallet.framework.verdicts import INFEASIBLE, NO_ROWS
 
@@ -54,6 +62,13 @@ class Choice(msgspec.Struct, frozen=True):
     message: str = ""
 
 
+class _Known(NamedTuple):
+    """What is kept for pods that the remembering plugins cannot tell apart."""
+
+    kind: PodKind
+    refusals: Refusals
+
+
 class Evaluator:
     """Decides for the pods of one profile on one snapshot, and remembers what helps with the next pod."""
 
@@ -72,7 +87,7 @@ class Evaluator:
         self._fleeting_scores = [each for each in self._scores if each.fleeting]
         self._nominees = Nominees(self._filters, profile.nominator, snapshot)
         self.row_filters = RowFilters(self._filters, profile.nominator, snapshot)
-        self._kinds: LRUCache[object, PodKind] = LRUCache(_MAX_KINDS)
+        self._kinds: LRUCache[object, _Known] = LRUCache(_MAX_KINDS)
         percentage = profile.percentage_of_nodes_to_score
         self._sampler = None if percentage is None else Sampler(percentage)
 
@@ -102,24 +117,18 @@ class Evaluator:
         if only is not None:
             names = only if names is None else names & only
         if names is None:
-            found = self._best_of_all(state, info)
-        else:
-            rows, totals = self._totals_over(state, info, self._rows(names))
-            if advice is not None:
-                totals = totals + self._scores_of(rows, advice)
-            found = self._best_of(rows, totals)
+            return self._choose_among_all(state, info)
+        rows, totals = self._totals_over(state, info, self._rows(names))
+        if advice is not None:
+            totals = totals + self._scores_of(rows, advice)
+        found = self._best_of(rows, totals)
         if found is None:
             if advice is not None:
                 return self._explain(state, info, allowed, narrowed_by, advice)
             return self._explain(state, info, names, narrowed_by)
         row, best, feasible = found
-        table = self._snapshot.table
-        return Choice(
-            node=table.name(row),
-            score=best,
-            feasible=feasible,
-            evaluated=table.node_count if names is None else len(names),
-        )
+        name = self._snapshot.table.name(row)
+        return Choice(node=name, score=best, feasible=feasible, evaluated=len(names))
 
     def feasible(self, state: CycleState, info: PodInfo) -> list[str]:
         """The names of all nodes that can take a pod. Raises PluginError."""
@@ -134,7 +143,7 @@ class Evaluator:
         names, _, refusal = self._pre_filter(state, info)
         rows, found = NO_ROWS, NO_TOTALS
         if refusal is None and names is None:
-            kind = self._fresh_kind(state, info)
+            kind = self._fresh(state, info).kind
             some = self._totals_of_some(state, info, kind)
             if some is None:
                 return kind.totals()
@@ -177,7 +186,7 @@ class Evaluator:
                 narrowed_by = (*narrowed_by, plugin)
                 nodes = names if nodes is None else nodes & names
                 if not nodes:
-                    return nodes, narrowed_by, _nothing_left(narrowed_by)
+                    return nodes, narrowed_by, nothing_left(narrowed_by)
         if refused is not None:
             return None, (refused[0], *narrowed_by), refused[1]
         return nodes, narrowed_by, None
@@ -194,9 +203,18 @@ class Evaluator:
         rows = sorted(table.row_of[name] for name in names if name in table.row_of)
         return np.array([row for row in rows if table.live[row]], np.intp)
 
-    def _best_of_all(self, state: CycleState, info: PodInfo) -> tuple[int, int, int] | None:
+    def _choose_among_all(self, state: CycleState, info: PodInfo) -> Choice:
+        """The decision on a pod that may go anywhere."""
+        known = self._fresh(state, info)
+        found = self._best_of_all(state, info, known.kind)
+        if found is None:
+            return self._explain_all(state, info, known.refusals)
+        row, best, feasible = found
+        table = self._snapshot.table
+        return Choice(node=table.name(row), score=best, feasible=feasible, evaluated=table.node_count)
+
+    def _best_of_all(self, state: CycleState, info: PodInfo, kind: PodKind) -> tuple[int, int, int] | None:
         """The row of choice among all, its total and how many are feasible; mostly from memory."""
-        kind = self._fresh_kind(state, info)
         some = self._totals_of_some(state, info, kind)
         if some is None and self._sampler is None:
             return (kind.pick(self._rng), kind.best, kind.feasible_count) if kind.feasible_count else None
@@ -271,28 +289,25 @@ class Evaluator:
                 total = share if total is None else total + share
         return total
 
-    def _fresh_kind(self, state: CycleState, info: PodInfo) -> PodKind:
+    def _fresh(self, state: CycleState, info: PodInfo) -> _Known:
         """What is known of pods like this one, brought up to date."""
         snapshot = self._snapshot
         filters = [each.signature(state, info, snapshot) for each in self._kept_filters]
         scores = [each.signature(state, info, snapshot) for each in self._kept_scores]
         key = (*filters, *scores)
-        kind = self._kinds.get(key)
-        if kind is None:
-            kind = self._kinds[key] = PodKind(
-                tuple(
-                    each.follower(signature)
-                    for each, signature in zip(self._kept_filters, filters, strict=True)
-                    if signature is not None
-                ),
-                tuple(
-                    each.column(signature)
-                    for each, signature in zip(self._kept_scores, scores, strict=True)
-                    if signature is not None
-                ),
+        known = self._kinds.get(key)
+        if known is None:
+            asked = [pair for pair in zip(self._kept_filters, filters, strict=True) if pair[1] is not None]
+            followers = tuple(each.follower(signature) for each, signature in asked)
+            columns = tuple(
+                each.column(signature)
+                for each, signature in zip(self._kept_scores, scores, strict=True)
+                if signature is not None
             )
-        kind.refresh(state, info, snapshot)
-        return kind
+            refusals = Refusals([each.plugin for each, _ in asked], [each.verdict for each in followers])
+            known = self._kinds[key] = _Known(PodKind(followers, columns), refusals)
+        known.kind.refresh(state, info, snapshot)
+        return known
 
     def _refuse(self, refusal: Status, plugins: tuple[str, ...]) -> Choice:
         """The answer when pre-filter plugins refused the pod, whatever the node."""
@@ -300,8 +315,29 @@ class Evaluator:
         return Choice(
             node=None,
             evaluated=table.node_count,
-            refusals=_blame(refusal, plugins, table.live.nonzero()[0]),
+            refusals=blame(refusal, plugins, table.live.nonzero()[0]),
             message=rejection_message(table.node_count, refusal),
+        )
+
+    def _explain_all(self, state: CycleState, info: PodInfo, known: Refusals) -> Choice:
+        """The same as `_explain` of a pod that may go anywhere, from memory where it serves."""
+        if any(each.asked(state, info) for each in self._fleeting_filters):
+            return self._explain(state, info, None, ())
+        table = self._snapshot.table
+        refusals = known.read(info, table)
+        if self.profile.nominator:
+            yielding, _ = self._nominees.explain(state, info, table.live.nonzero()[0])
+            if yielding:
+                yielded = np.concatenate([each.rows for each in yielding])
+                rest = [
+                    Refused(each.status, without(each.rows, yielded, table.capacity)) for each in refusals
+                ]
+                refusals = (*yielding, *(each for each in rest if each.rows.size))
+        return Choice(
+            node=None,
+            evaluated=table.node_count,
+            refusals=refusals,
+            message=fit_message(table.node_count, refusals),
         )
 
     def _explain(
@@ -322,18 +358,13 @@ class Evaluator:
         if names is not None:
             considered = self._rows(names)
             if narrowed_by:
-                reason = unresolvable(f"node(s) didn't satisfy plugin(s) {_listed(narrowed_by)}")
-                refusals += _blame(reason, narrowed_by, without(left, considered, table.capacity))
+                reason = not_satisfied(narrowed_by)
+                refusals += blame(reason, narrowed_by, without(left, considered, table.capacity))
             left = considered
         yielding, left = self._nominees.explain(state, info, left)
         refusals += yielding
-        for each in self._filters:
-            if each.asked(state, info):
-                codes = each.codes(state, info, self._snapshot, left)
-                for code in distinct(codes[codes != 0]):
-                    status = each.plugin.explain(info, code).by(each.plugin.name)
-                    refusals.append(Refused(status, left[codes == code]))
-                left = left[codes == 0]
+        refused, left = refused_in_order(self._filters, state, info, self._snapshot, left)
+        refusals += refused
         if advice is not None:
             refusals += self._refused_on_advice(left, advice)
         return Choice(
@@ -368,19 +399,3 @@ def _asked(
     asked = [(name, method, watch.evaluations(point, name)) for name, method in methods]
     timed = [(name, watch.executed(point, name, method), counter) for name, method, counter in asked]
     return {False: asked, True: timed}
-
-
-def _blame(status: Status, plugins: tuple[str, ...], rows: Rows) -> tuple[Refused, ...]:
-    """One answer that several plugins gave together: the rows count once, but each of them is named."""
-    first, *others = (status.by(plugin) for plugin in plugins)
-    return (Refused(first, rows), *(Refused(other, NO_ROWS) for other in others))
-
-
-def _nothing_left(narrowed_by: tuple[str, ...]) -> Status:
-    if len(narrowed_by) == 1:
-        return unresolvable(f"node(s) didn't satisfy plugin {narrowed_by[0]}")
-    return unresolvable(f"node(s) didn't satisfy plugin(s) {_listed(narrowed_by)} simultaneously")
-
-
-def _listed(plugins: tuple[str, ...]) -> str:
-    return f"[{' '.join(sorted(plugins))}]"

@@ -90,6 +90,7 @@ class DefaultPreemption:
         self._consultations = Consultations(handle)
         self._evictions = Evictions(self.name, handle)
         self._searches: LRUCache[Hashable, Survey | Trials] = LRUCache(_MAX_SEARCHES)
+        self._last: tuple[Sequence[Refusal], Mask] = (), np.zeros(0, np.bool_)
 
     def pre_enqueue(self, pod: Pod) -> Status:
         """Keep a pod out of the queue while extenders are asked, or its victims are being told to go."""
@@ -173,11 +174,17 @@ class DefaultPreemption:
         self._handle.activate((uid,))
 
     def _helpful(self, refusals: Sequence[Refusal]) -> Mask:
-        """The rows where taking pods away may help: bool, (capacity,)."""
-        rows = np.zeros(self._snapshot.table.capacity, np.bool_)
-        for each in refusals:
-            if each.status.code is Code.UNSCHEDULABLE:
-                rows[each.rows] = True
+        """The rows where taking pods away may help: bool, (capacity,), not to be changed by the caller.
+
+        The evaluator gives the very same refusals to pod after pod of a kind, as long as they stand.
+        """
+        last, rows = self._last
+        if refusals is not last or rows.size != self._snapshot.table.capacity:
+            rows = np.zeros(self._snapshot.table.capacity, np.bool_)
+            for each in refusals:
+                if each.status.code is Code.UNSCHEDULABLE:
+                    rows[each.rows] = True
+            self._last = refusals, rows
         return rows
 
     def _hindrance(self, pod: Pod, refusals: Sequence[Refusal]) -> str:

@@ -37,6 +37,10 @@ class NodeUnschedulable:
         """Code 1 for a cordoned node."""
         return snapshot.table.unschedulable[rows].astype(np.uint32)
 
+    def filter_row(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:
+        """The same for a single row."""
+        return int(snapshot.table.unschedulable.item(row))
+
     def explain(self, info: PodInfo, code: int) -> Status:
         """The only reason."""
         return unresolvable("node(s) were unschedulable")

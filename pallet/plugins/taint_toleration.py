@@ -43,6 +43,11 @@ class TaintToleration:
         ]
         return np.minimum(_count(taints, unwelcome, rows), 1).astype(np.uint32)
 
+    def filter_row(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:
+        """The same for a single row."""
+        node = snapshot.table.nodes[row]
+        return int(node is not None and _keeps_away(info.pod, node.spec.taints))
+
     def explain(self, info: PodInfo, code: int) -> Status:
         """The only reason."""
         return unresolvable("node(s) had untolerated taint(s)")

@@ -16,7 +16,7 @@ from pallet.cache.changes import ChangeLog, Rows
 from pallet.cache.columns import Mask
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.nominator import Nominator
-from pallet.framework.verdicts import Stamps
+from pallet.framework.verdicts import FEW_ROWS, Stamps
 from pallet.plugins.preemption.budgets import Budgets
 from pallet.plugins.preemption.importance import by_importance
 
@@ -30,6 +30,9 @@ MOST_AT_ONCE = 8192
 """So many pods are sorted within one cycle, or the tenth part of all: it takes some 1.5 us each."""
 
 _FIRST_STEPS = 8
+
+_Sorted = tuple[tuple[PodInfo, ...], list[tuple[int, float]]]
+"""The pods of a row, the most important first, and the keys by which they are sorted."""
 
 
 class Ladder:
@@ -137,32 +140,40 @@ class Ladder:
         self.changes.record_all(rows.tolist())
 
     def _sort(self, rows: Rows) -> None:
-        """Sort each row by itself, and write the columns of all of them at once."""
+        """Sort each row by itself, and write the columns of all of them."""
         self._widen()
-        heights: list[int] = []
-        importance: list[tuple[int, float]] = []
-        kinds: list[int] = []
-        for row in rows.tolist():
-            pods, keys = self._in_order(row)
-            self._pods[row] = pods
-            heights.append(len(pods))
-            importance += keys
-            kinds += [self._kind_of.get(info.requests) or self._new_kind(info.requests) for info in pods]
-        highest = max(heights)
-        if highest > self.steps:
-            self._lengthen(highest)
+        sorts = [self._in_order(row) for row in rows.tolist()]
+        heights = [len(pods) for pods, _ in sorts]
+        if max(heights) > self.steps:
+            self._lengthen(max(heights))
         self.height[rows] = heights
         self.priority[:, rows] = NOBODY
-        # From the lists, one row after the other, to places (step, row): a row's steps are counted from 0.
-        steps = np.arange(len(kinds)) - np.repeat(np.cumsum(heights) - heights, heights)
-        places = steps, np.repeat(rows, heights)
-        descending, started = np.array(importance, np.float64).reshape(-1, 2).T
-        self.priority[places], self.start[places], self.kind[places] = -descending, started, kinds
+        (self._write if len(sorts) <= FEW_ROWS else self._write_at_once)(rows, heights, sorts)
         if self._budgets or self.guarded[rows].any():
             self._find_guarded(rows)
 
-    def _in_order(self, row: int) -> tuple[tuple[PodInfo, ...], list[tuple[int, float]]]:
-        """The pods of a row, the most important first, and how important they are."""
+    def _write(self, rows: Rows, heights: list[int], sorts: list[_Sorted]) -> None:
+        for row, height, (pods, keys) in zip(rows.tolist(), heights, sorts, strict=True):
+            self._pods[row] = pods
+            if pods:
+                self.priority[:height, row] = [-descending for descending, _ in keys]
+                self.start[:height, row] = [start for _, start in keys]
+                self.kind[:height, row] = self._kinds(pods)
+
+    def _write_at_once(self, rows: Rows, heights: list[int], sorts: list[_Sorted]) -> None:
+        keys: list[tuple[int, float]] = []
+        kinds: list[int] = []
+        for row, (pods, its_keys) in zip(rows.tolist(), sorts, strict=True):
+            self._pods[row] = pods
+            keys += its_keys
+            kinds += self._kinds(pods)
+        # Where each entry of the lists, one row after the other, belongs: the steps of a row begin at 0.
+        steps = np.arange(len(kinds)) - np.repeat(np.cumsum(heights) - heights, heights)
+        places = steps, np.repeat(rows, heights)
+        descending, start = np.array(keys, np.float64).reshape(-1, 2).T
+        self.priority[places], self.start[places], self.kind[places] = -descending, start, kinds
+
+    def _in_order(self, row: int) -> _Sorted:
         pods = [info for info in self._snapshot.pods(row) if not self._is_reserved(info)]
         keys = [by_importance(info.pod) for info in pods]
         if len(pods) < 2:
@@ -198,6 +209,10 @@ class Ladder:
             return False
         placement = self._cache.placement(info.uid)
         return placement is not None and placement.hold is Hold.RESERVED
+
+    def _kinds(self, pods: tuple[PodInfo, ...]) -> list[int]:
+        kind_of = self._kind_of
+        return [kind_of.get(info.requests) or self._new_kind(info.requests) for info in pods]
 
     def _new_kind(self, requests: Requests) -> int:
         kind = self._kind_of[requests] = len(self._kind_of) + 1  # 0 stands for nobody
