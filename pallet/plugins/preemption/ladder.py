@@ -18,7 +18,7 @@ from pallet.cache.pod_info import PodInfo
 from pallet.framework.nominator import Nominator
 from pallet.framework.verdicts import FEW_ROWS, Stamps
 from pallet.plugins.preemption.budgets import Budgets
-from pallet.plugins.preemption.importance import by_importance
+from pallet.plugins.preemption.importance import by_importance, started
 
 if TYPE_CHECKING:
     from pallet.cache.node_table import Amounts
@@ -30,9 +30,6 @@ MOST_AT_ONCE = 8192
 """So many pods are sorted within one cycle, or the tenth part of all: it takes some 1.5 us each."""
 
 _FIRST_STEPS = 8
-
-_Sorted = tuple[tuple[PodInfo, ...], list[tuple[int, float]]]
-"""The pods of a row, the most important first, and the keys by which they are sorted."""
 
 
 class Ladder:
@@ -140,46 +137,53 @@ class Ladder:
         self.changes.record_all(rows.tolist())
 
     def _sort(self, rows: Rows) -> None:
-        """Sort each row by itself, and write the columns of all of them."""
         self._widen()
-        sorts = [self._in_order(row) for row in rows.tolist()]
-        heights = [len(pods) for pods, _ in sorts]
-        if max(heights) > self.steps:
-            self._lengthen(max(heights))
-        self.height[rows] = heights
-        self.priority[:, rows] = NOBODY
-        (self._write if len(sorts) <= FEW_ROWS else self._write_at_once)(rows, heights, sorts)
+        if rows.size <= FEW_ROWS:
+            for row in rows.tolist():
+                self._sort_row(row)
+        else:
+            self._sort_at_once(rows)
         if self._budgets or self.guarded[rows].any():
             self._find_guarded(rows)
 
-    def _write(self, rows: Rows, heights: list[int], sorts: list[_Sorted]) -> None:
-        for row, height, (pods, keys) in zip(rows.tolist(), heights, sorts, strict=True):
-            self._pods[row] = pods
-            if pods:
-                self.priority[:height, row] = [-descending for descending, _ in keys]
-                self.start[:height, row] = [start for _, start in keys]
-                self.kind[:height, row] = self._kinds(pods)
+    def _sort_row(self, row: int) -> None:
+        pods = self._standing(row)
+        pods.sort(key=lambda info: by_importance(info.pod))
+        height = len(pods)
+        if height > self.steps:
+            self._lengthen(height)
+        self._pods[row] = tuple(pods)
+        self.height[row] = height
+        self.priority[height:, row] = NOBODY
+        if pods:
+            self.priority[:height, row] = [info.pod.spec.priority for info in pods]
+            self.start[:height, row] = [started(info.pod) for info in pods]
+            self.kind[:height, row] = self._kinds(pods)
 
-    def _write_at_once(self, rows: Rows, heights: list[int], sorts: list[_Sorted]) -> None:
-        keys: list[tuple[int, float]] = []
-        kinds: list[int] = []
-        for row, (pods, its_keys) in zip(rows.tolist(), sorts, strict=True):
-            self._pods[row] = pods
-            keys += its_keys
-            kinds += self._kinds(pods)
-        # Where each entry of the lists, one row after the other, belongs: the steps of a row begin at 0.
-        steps = np.arange(len(kinds)) - np.repeat(np.cumsum(heights) - heights, heights)
-        places = steps, np.repeat(rows, heights)
-        descending, start = np.array(keys, np.float64).reshape(-1, 2).T
-        self.priority[places], self.start[places], self.kind[places] = -descending, start, kinds
-
-    def _in_order(self, row: int) -> _Sorted:
-        pods = [info for info in self._snapshot.pods(row) if not self._is_reserved(info)]
-        keys = [by_importance(info.pod) for info in pods]
-        if len(pods) < 2:
-            return tuple(pods), keys
-        order = sorted(range(len(pods)), key=keys.__getitem__)
-        return tuple([pods[index] for index in order]), [keys[index] for index in order]
+    def _sort_at_once(self, rows: Rows) -> None:
+        """The same for many rows: the pods of all of them are sorted as one array."""
+        pods: list[PodInfo] = []
+        ends: list[int] = []
+        for row in rows.tolist():
+            pods += self._standing(row)
+            ends.append(len(pods))
+        heights = np.diff(ends, prepend=0)
+        if heights.max() > self.steps:
+            self._lengthen(int(heights.max()))
+        priority = np.array([info.pod.spec.priority for info in pods], np.int64)
+        start = np.array([started(info.pod) for info in pods], np.float64)
+        row_of = np.repeat(rows, heights)  # which are sorted, so that the pods of a row stay together
+        order = np.lexsort((start, -priority, row_of))
+        step = np.arange(len(pods)) - np.repeat(np.array(ends) - heights, heights)
+        self.height[rows] = heights
+        self.priority[:, rows] = NOBODY
+        self.priority[step, row_of], self.start[step, row_of] = priority[order], start[order]
+        pods = [pods[index] for index in order.tolist()]
+        self.kind[step, row_of] = self._kinds(pods)
+        begin = 0
+        for row, end in zip(rows.tolist(), ends, strict=True):
+            self._pods[row] = tuple(pods[begin:end])
+            begin = end
 
     def _find_guarded(self, rows: Rows) -> None:
         """Find out which of some rows are guarded."""
@@ -204,13 +208,19 @@ class Ladder:
             for requests, kind in self._kind_of.items():
                 self.weights[kind] = self._snapshot.table.weight(requests)
 
+    def _standing(self, row: int) -> list[PodInfo]:
+        """The pods of a row in any order, without those for which a place is only reserved."""
+        return [
+            info
+            for info in self._snapshot.pods(row)
+            if info.pod.spec.node_name or not self._is_reserved(info)
+        ]
+
     def _is_reserved(self, info: PodInfo) -> bool:
-        if info.pod.spec.node_name:
-            return False
         placement = self._cache.placement(info.uid)
         return placement is not None and placement.hold is Hold.RESERVED
 
-    def _kinds(self, pods: tuple[PodInfo, ...]) -> list[int]:
+    def _kinds(self, pods: list[PodInfo]) -> list[int]:
         kind_of = self._kind_of
         return [kind_of.get(info.requests) or self._new_kind(info.requests) for info in pods]
 

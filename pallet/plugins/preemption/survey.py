@@ -110,9 +110,9 @@ class Survey:
         may_go = self._ladder.lowest(rows) < self._priority
         if may_go.all():
             return rows
-        idle = rows[~may_go]
-        self._failure[idle] = self._number(NO_VICTIMS)
-        self.contest.withdraw(idle)
+        others = rows[~may_go]
+        self._failure[others] = self._number(NO_VICTIMS)
+        self.contest.withdraw(others)
         return rows[may_go]
 
     def _try_at_once(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> None:
