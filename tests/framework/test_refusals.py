@@ -105,3 +105,6 @@ def test_pods_of_a_kind_get_the_very_same_refusals_until_one_changes() -> None:
         ("Insufficient cpu",),
     ]
     assert words(list(first)) == before, "those that were given out stay as they were"
+    second = run.choose().refusals
+    run.cache.put_node(make_node("n0", cpu="8", cordoned=True))  # what comes after the first refusal
+    assert run.choose().refusals is second

@@ -348,3 +348,9 @@ def test_a_node_where_the_pod_fits_after_all_is_an_error() -> None:
     )
     assert (decision.node, decision.status.code) == (None, Code.ERROR)
     assert decision.status.message == 'expected at least one victim pod on node "a"'
+
+
+def test_where_preempting_helps_one_pod_is_not_where_it_helps_another() -> None:
+    scene = Scene(nodes(1, 1), [pod("x", "a", 1), pod("y", "b", 3)])
+    assert scene.decision(pod("p", priority=5, node_selector={"kubernetes.io/hostname": "b"})) == "b: y"
+    assert scene.decision(pod("q", priority=5)) == "a: x"
