@@ -152,6 +152,17 @@ class NeighbourFilterPlugin(VectorFilterPlugin, Protocol):
         ...
 
 
+class FarFilterPlugin(VectorFilterPlugin, Protocol):
+    """A vector filter that can tell where pods on other nodes alone keep a pod away.
+
+    Preemption, which has pods go from one node, then need not try these nodes.
+    """
+
+    def filter_regardless(self, info: PodInfo, snapshot: Snapshot, rows: Rows) -> Codes:
+        """The code of each row on which it stays the same whoever goes from that row; 0 elsewhere."""
+        ...
+
+
 class WatchfulFilterPlugin(VectorFilterPlugin, Protocol):
     """A vector filter that reads CLUSTER, but knows which of its verdicts a change can concern.
 

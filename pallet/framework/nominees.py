@@ -21,7 +21,7 @@ from pallet.framework.diagnosis import Refused
 from pallet.framework.interface import Codes, Reads, VectorFilterPlugin
 from pallet.framework.memory import FilterMemory
 from pallet.framework.nominator import Nominator
-from pallet.framework.row_filters import asks_sums_only, code_of, crowded, distinct, first_codes, without
+from pallet.framework.row_filters import asks_sums_only, code_of, crowded, first_codes, refused_by, without
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import NO_ROWS, Stamps
 
@@ -56,13 +56,7 @@ class Nominees:
         if not self._nominator:
             return [], rows
         asked, position, code = self._ask(state, info, rows)
-        plugins = self._plugins(state, info)
-        refusals = []
-        pairs = position << 32 | code
-        for pair in distinct(pairs[position != 0]):
-            plugin = plugins[(pair >> 32) - 1]
-            status = plugin.explain(info, pair & 0xFFFFFFFF).by(plugin.name)
-            refusals.append(Refused(status, asked[pairs == pair]))
+        refusals = refused_by(self._plugins(state, info), info, position, code, asked)
         return refusals, without(rows, asked[position != 0], self._snapshot.table.capacity)
 
     def _ask(self, state: CycleState, info: PodInfo, rows: Rows) -> tuple[Rows, Rows, Codes]:

@@ -10,6 +10,7 @@ from pallet.cache.changes import Rows
 from pallet.cache.columns import Scalar
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
+from pallet.framework.diagnosis import Refused
 from pallet.framework.interface import Codes, Reads, VectorFilterPlugin
 from pallet.framework.memory import FilterMemory
 from pallet.framework.nominator import Nominator
@@ -138,6 +139,19 @@ def first_codes(
             code[left[refused]] = codes[refused]
             left = left[~refused]
     return position, code
+
+
+def refused_by(
+    asked: Sequence[VectorFilterPlugin], info: PodInfo, position: Rows, code: Codes, rows: Rows
+) -> list[Refused]:
+    """What the answer of `first_codes` means: the rows that are refused, by filter and code."""
+    refusals = []
+    pairs = position << 32 | code
+    for pair in distinct(pairs[position != 0]):
+        plugin = asked[(pair >> 32) - 1]
+        status = plugin.explain(info, pair & 0xFFFFFFFF).by(plugin.name)
+        refusals.append(Refused(status, rows[pairs == pair]))
+    return refusals
 
 
 def distinct(values: npt.NDArray[Scalar]) -> list[int]:

@@ -12,13 +12,13 @@ import numpy as np
 
 from pallet.api.node import Node
 from pallet.api.pod import Pod
-from pallet.cache.changes import ChangeLog
+from pallet.cache.changes import ChangeLog, Rows
 from pallet.cache.columns import ABSENT, LabelColumn
 from pallet.cache.counters import Selectors
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import AffinityTerm, PodInfo
 from pallet.cache.snapshot import Snapshot
-from pallet.cache.tally import Counts, DomainCounts
+from pallet.cache.tally import Counts, DomainCounts, Tally
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
 from pallet.framework.handle import Handle
 from pallet.framework.interface import MAX_SCORE, Codes, Reads, RowChoice, Scores
@@ -106,6 +106,24 @@ class InterPodAffinity:
             lambda found, code, otherwise: code if found else otherwise,
         )
         return code
+
+    def filter_regardless(self, info: PodInfo, snapshot: Snapshot, rows: Rows) -> Codes:
+        """Where other nodes of a domain have pods enough for the refusal that there is.
+
+        The more pods of a row go, the fewer terms refuse it. So if all of its pods went and the code were the
+        same, it is so whoever goes. Of affinity that cannot be said: its terms miss those who go.
+        """
+        now: Codes = np.zeros(rows.size, np.uint32)
+        topic = self.filter_topic(info, snapshot)
+        if topic is None or topic.near:
+            return now
+        regardless, labels = now.copy(), snapshot.table.labels
+        for key, tally, code in topic.tallies(snapshot):
+            there = tally.by_domain(labels, key).sums.take(labels[key].codes[rows])
+            now[there > 0] = code
+            regardless[there > tally.by_row[rows]] = code
+        regardless[regardless != now] = 0
+        return regardless
 
     def explain(self, info: PodInfo, code: int) -> Status:
         """Whose term it was."""
@@ -212,17 +230,22 @@ class _Required(NamedTuple):
     first: bool
 
     def domains(self, snapshot: Snapshot) -> list[tuple[str, DomainCounts, int]]:
+        """The tallies by domain."""
+        labels = snapshot.table.labels
+        return [(key, tally.by_domain(labels, key), code) for key, tally, code in self.tallies(snapshot)]
+
+    def tallies(self, snapshot: Snapshot) -> list[tuple[str, Tally, int]]:
         """What each of the terms is counted by, and the code of a refusal for its sake.
 
         Of several refusals the last one counts.
         """
-        labels, counters, held = snapshot.table.labels, snapshot.counters, snapshot.holders.anti
+        counters, held = snapshot.counters, snapshot.holders.anti
         tallies = [(term.topology_key, held.tally(term), _KEPT_AWAY) for term in self.keepers]
         tallies += [(term.topology_key, counters.tally((term.pods,)), _TOO_NEAR) for term in self.anti]
         if self.near:
             together = counters.tally(self.together)
             tallies += [(term.topology_key, together, _NOT_NEAR) for term in self.near]
-        return [(key, tally.by_domain(labels, key), code) for key, tally, code in tallies]
+        return tallies
 
     def code(
         self,

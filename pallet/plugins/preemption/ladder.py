@@ -75,6 +75,11 @@ class Ladder:
         """The pods nominated to a row that a preemptor has to yield to."""
         return self._nominator.ahead_of(info.pod, self._snapshot.table.name(row))
 
+    def nominated_rows(self) -> list[int]:
+        """The rows to which any pods are nominated."""
+        row_of = self._snapshot.table.row_of
+        return [row_of[name] for name in self._nominator if name in row_of]
+
     def refresh(self, wanted: Mask) -> Mask:
         """Catch up with what happened, note which rows it is about, and tell which of some rows are sorted.
 

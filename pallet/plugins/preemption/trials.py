@@ -21,10 +21,11 @@ from pallet.cache.snapshot import Snapshot
 from pallet.framework.advice import Victims
 from pallet.framework.diagnosis import Refused
 from pallet.framework.interface import Filters, NeighbourFilterPlugin, Reads, VectorFilterPlugin
-from pallet.framework.row_filters import reads_loads, relieved
+from pallet.framework.row_filters import reads_loads, refused_by, relieved
 from pallet.framework.state import CycleState
 from pallet.framework.status import Status
 from pallet.plugins.preemption.budgets import Budgets
+from pallet.plugins.preemption.elsewhere import lasting_codes
 from pallet.plugins.preemption.finding import NO_VICTIMS, Finding, Rank, rank_of
 from pallet.plugins.preemption.importance import started
 from pallet.plugins.preemption.ladder import Ladder
@@ -64,6 +65,7 @@ class Trials:
         budgets: Budgets,
         rng: Random,
     ) -> None:
+        self._plugins = plugins
         self._foremost = _foremost(plugins)
         self._lasting = all(plugin.reads is not Reads.CLUSTER for plugin in plugins)
         self._priority = priority
@@ -73,6 +75,7 @@ class Trials:
         self._rng = rng
         self._stamp = ladder.changes.stamp
         self._kept: dict[int, Trial] = {}
+        self._hopeful: list[int] = []
         self._unfinished = False
         self._moves = 0
 
@@ -96,12 +99,13 @@ class Trials:
         bounds = self._bounds
         bounds.refresh(state, info, snapshot, rows)
         hopeful, hopeless = bounds.sorted(rows)
+        self._hopeful, refused = self._refused_regardless(state, info, snapshot, np.array(hopeful, np.intp))
         ask = _ask(state, info, filters)
         tried: dict[int, Trial] = {}
         best: tuple[Rank, float, int] | None = None
         candidates = self._moves = 0
         self._unfinished = False
-        for row in hopeful:
+        for row in self._hopeful:
             if best is not None and not best[0][0]:
                 highest = best[0][1]
                 if highest < bounds.contest.highest[row] or candidates >= enough:
@@ -121,7 +125,8 @@ class Trials:
             return Finding(best[2], tried[best[2]].victims, best[0][0])
         if self._unfinished:
             return Finding(unfinished=True)
-        return Finding(failures=[*self._hopeless(info, hopeless), *_failures(tried)], idle=_idle(tried))
+        failures = [*self._hopeless(info, hopeless), *refused, *_failures(tried)]
+        return Finding(failures=failures, idle=_idle(tried))
 
     def others(
         self,
@@ -139,7 +144,7 @@ class Trials:
         """
         own = self._ladder.nominated_node(info)
         ask = _ask(state, info, filters)
-        rest = [row for row in self._bounds.sorted(rows)[0] if row != best]
+        rest = [row for row in self._hopeful if row != best]
         found: dict[int, Victims] = {}
         for row in self._rng.sample(rest, len(rest)):
             if len(found) >= enough:
@@ -192,6 +197,15 @@ class Trials:
         victims = tuple(pods[index] for index in going)
         ranked = ((victim.pod.spec.priority, started(victim.pod)) for victim in victims)
         return Trial(status, victims, rank_of(ranked, sum(violated[index] for index in going)))
+
+    def _refused_regardless(
+        self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows
+    ) -> tuple[list[int], list[Refused]]:
+        """Those of the rows that are to be tried, and why others are refused whoever goes."""
+        position, code = lasting_codes(self._plugins, state, info, snapshot, rows)
+        # Where others are nominated, what is said with them there comes first.
+        position[np.isin(rows, self._ladder.nominated_rows())] = 0
+        return rows[position == 0].tolist(), refused_by(self._plugins, info, position, code, rows)
 
     def _refusal_by_staying(self, info: PodInfo, row: int) -> Status | None:
         """What the first filters say of pods on a row that stay or will come, whoever else goes."""
