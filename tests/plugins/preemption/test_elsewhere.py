@@ -49,13 +49,15 @@ def test_where_all_that_refuse_stand_on_the_node_itself_they_may_go() -> None:
 
 
 def test_what_is_said_with_a_nominated_pod_there_comes_first() -> None:
-    weak = [pod("v", "a", 1), pod("w", "b", 1)]
-    held = [*weak, keeper("a", 1), keeper("b", 1)]
-    ahead = {"a": [pod("ahead", "", 9)]}
+    keepers = [pod(f"keeper-{node}", node, 1, "0", affinity=KEEPER) for node in "ab"]
+    held = [pod("v", "a", 1), pod("w", "b", 1), *keepers]
+    ahead = {"a": [pod("ahead", "", 9, "0", labels={"app": "x"})]}
     scene = Scene(nodes(1, 1, labels={ZONE: "z"}), held, nominated=ahead)
-    message = scene.decision(pod("p", priority=5, labels={"app": "y"}))
+    message = scene.decision(
+        pod("p", priority=5, labels={"app": "y"}, affinity=pod_affinity(away=[pod_term("x")]))
+    )
     assert message == (
-        "0/2 nodes are available: 1 Insufficient cpu, "
+        "0/2 nodes are available: 1 node(s) didn't match pod anti-affinity rules, "
         "1 node(s) didn't satisfy existing pods anti-affinity rules."
     )
 
