@@ -30,7 +30,7 @@ from pallet.framework.lift import PluginError
 from pallet.framework.memory import FilterMemory, ScoreMemory
 from pallet.framework.nominees import Nominees
 from pallet.framework.profile import Profile
-from pallet.framework.refusals import Refusals, refused_in_order
+from pallet.framework.refusals import Refusals, apart_from, refused_in_order
 from pallet.framework.row_filters import RowFilters, without
 from pallet.framework.sampling import Sampler
 from pallet.framework.state import CycleState
@@ -328,11 +328,7 @@ class Evaluator:
         if self.profile.nominator:
             yielding, _ = self._nominees.explain(state, info, table.live.nonzero()[0])
             if yielding:
-                yielded = np.concatenate([each.rows for each in yielding])
-                rest = [
-                    Refused(each.status, without(each.rows, yielded, table.capacity)) for each in refusals
-                ]
-                refusals = (*yielding, *(each for each in rest if each.rows.size))
+                refusals = (*yielding, *apart_from(yielding, refusals, table.capacity))
         return Choice(
             node=None,
             evaluated=table.node_count,

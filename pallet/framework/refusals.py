@@ -16,7 +16,7 @@ from pallet.cache.snapshot import Snapshot
 from pallet.framework.diagnosis import Refused
 from pallet.framework.interface import VectorFilterPlugin
 from pallet.framework.memory import FilterMemory
-from pallet.framework.row_filters import distinct
+from pallet.framework.row_filters import distinct, without
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import FEW_ROWS, Remembered
 
@@ -104,6 +104,13 @@ class Refusals:
                 plugin = self._plugins[(each >> 32) - 1]
                 self._groups[each] = Refused(plugin.explain(info, each & _CODE).by(plugin.name), rows)
         self._all = tuple(self._groups[each] for each in sorted(self._groups))
+
+
+def apart_from(these: Sequence[Refused], refusals: Sequence[Refused], capacity: int) -> list[Refused]:
+    """Refusals without the rows that these are about, which come first."""
+    theirs = np.concatenate([each.rows for each in these])
+    rest = [Refused(each.status, without(each.rows, theirs, capacity)) for each in refusals]
+    return [each for each in rest if each.rows.size]
 
 
 def refused_in_order(

@@ -3,6 +3,7 @@
     importance ─→ ladder ─┬→ survey (all nodes at once) ──────┬→ finding ─→ eviction
     budgets ──────────────┴→ trials (one node after the other)┘
 
-Where extenders have a say, `consulting` comes before `eviction`. All but these two is pure: it decides on
-the snapshot, and changes nothing that lasts.
+A survey lets pods return (`returning`) and ranks the rows (`contest`); trials leave out the rows where pods
+`elsewhere` decide. Where extenders have a say, `consulting` comes before `eviction`. All but these two is
+pure: it decides on the snapshot, and changes nothing that lasts.
 """

@@ -27,7 +27,7 @@ NOBODY = np.iinfo(np.int64).max
 """The priority on a step where no pod stands: nobody is above it."""
 
 MOST_AT_ONCE = 8192
-"""So many pods are sorted within one cycle, or the tenth part of all: it takes some 1.5 us each."""
+"""So many pods are sorted within one cycle, or the tenth part of all: it takes some 1 us each."""
 
 _FIRST_STEPS = 8
 
