@@ -81,6 +81,13 @@ def test_a_crowded_node_that_is_refused_without_the_crowd_has_the_reason_of_that
     assert choice.message == "0/2 nodes are available: 2 node(s) didn't match pod affinity rules."
 
 
+def test_a_node_that_is_refused_with_and_without_the_crowd_is_counted_once() -> None:
+    scene = Scene(a=[pod("x", cpu="3")])
+    choice = scene.choose(pod(cpu="5"))
+    assert choice.message == "0/2 nodes are available: 2 Insufficient cpu."
+    assert sum(refused.rows.size for refused in choice.refusals) == 2
+
+
 def test_a_pod_goes_to_its_own_nominated_node_first() -> None:
     scene = Scene(b=[pod()])
     scene.cache.put_pod(pod("other", cpu="2", node="b"))
