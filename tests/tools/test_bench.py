@@ -14,7 +14,7 @@ from tools.bench.contenders import CONTENDERS
 from tools.bench.measures import Measures, Round, measure
 from tools.bench.memory import Start
 from tools.bench.memory import table as memory_table
-from tools.bench.observer import Binding, Event, Observation
+from tools.bench.observer import LINE, Binding, Event, Observation, pod_events
 from tools.bench.report import METRICS
 from tools.bench.rules import Quality
 from tools.bench.switch import Latencies
@@ -241,6 +241,15 @@ def test_work_begins_with_the_first_event_where_that_comes_first() -> None:
     assert measures is not None
     assert measures.pods_per_second == 0.5
     assert measures.start_seconds == 1.0
+
+
+def test_what_is_said_of_claims_is_no_sign_of_work() -> None:
+    events: list[Event] = []
+    take = pod_events(events)
+    for at, kind in enumerate(("PersistentVolumeClaim", "Pod")):
+        event = {"involvedObject": {"kind": kind}, "reason": kind}
+        take(at, LINE.decode(json.dumps({"type": "ADDED", "object": event})))
+    assert events == [Event(1, "Pod")]
 
 
 def test_one_binding_makes_no_rate() -> None:

@@ -48,7 +48,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A new event was seen."""
+    """A new event about a pod was seen."""
 
     at: float
     reason: str
@@ -109,7 +109,7 @@ def _observe(kubeconfig: Path, namespace: str, pods: int, pipe: "Connection[Any,
         watches = [
             # A pod enters this selection when it gets its node.
             _Watch(server, context, f"{collection}/pods", "spec.nodeName!=", _to_bindings(bindings)),
-            _Watch(server, context, f"{collection}/events", "", _to_events(events)),
+            _Watch(server, context, f"{collection}/events", "", pod_events(events)),
         ]
     except (ObserverError, OSError, http.client.HTTPException) as error:
         pipe.send(f"the observer cannot watch: {error!r}")
@@ -149,11 +149,18 @@ class Spec(msgspec.Struct, rename="camel"):
     node_name: str = ""
 
 
-class Watched(msgspec.Struct):
+class Reference(msgspec.Struct):
+    """Of what an event is about, the kind."""
+
+    kind: str = ""
+
+
+class Watched(msgspec.Struct, rename="camel"):
     """Of a pod or an event, what is looked at: little, for reading takes the contenders' processor."""
 
     metadata: Metadata = msgspec.field(default_factory=Metadata)
     spec: Spec = msgspec.field(default_factory=Spec)
+    involved_object: Reference = msgspec.field(default_factory=Reference)
     reason: str = ""
 
 
@@ -243,11 +250,11 @@ def _to_bindings(bindings: list[Binding]) -> Callable[[float, Line], None]:
     return take
 
 
-def _to_events(events: list[Event]) -> Callable[[float, Line], None]:
-    """Take note of each event that is added."""
+def pod_events(events: list[Event]) -> Callable[[float, Line], None]:
+    """Take note of each new event about a pod. What controllers say of claims is no work of a contender's."""
 
     def take(at: float, line: Line) -> None:
-        if line.type == "ADDED":
+        if line.type == "ADDED" and line.object.involved_object.kind == "Pod":
             events.append(Event(at, line.object.reason))
 
     return take
