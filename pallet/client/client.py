@@ -7,7 +7,7 @@ back whole with `update` would erase all the others: change objects of others wi
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypedDict, TypeVar, Unpack
 
 from pallet.api.codec import decoder, encode, list_decoder
 from pallet.api.meta import Object, ObjectList
@@ -25,6 +25,17 @@ STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
 
 PAGE_SIZE: Final = 500
 """Objects in one page of a list."""
+
+
+class PatchOptions(TypedDict, total=False):
+    """How an object is changed."""
+
+    subresource: str
+    content_type: str
+    """MERGE_PATCH unless told otherwise."""
+    safe: bool
+    """Whether doing it twice is as good as once; not so unless told."""
+    priority: Priority
 
 
 class Client(Requester):
@@ -155,32 +166,16 @@ class Client(Requester):
         return _decode(resource, body)
 
     async def patch(
-        self,
-        resource: Resource[T],
-        name: str,
-        namespace: str,
-        patch: Any,
-        *,
-        subresource: str = "",
-        content_type: str = MERGE_PATCH,
-        safe: bool = False,
-        priority: Priority = Priority.NORMAL,
+        self, resource: Resource[T], name: str, namespace: str, patch: Any, **how: Unpack[PatchOptions]
     ) -> T:
-        """Change an object. Name its `metadata.uid` or `resourceVersion` in the patch as a precondition.
+        """Change an object. Name its `metadata.uid` or `resourceVersion` in the patch as a precondition."""
+        return _decode(resource, await self._patch(resource, name, namespace, patch, **how))
 
-        Say `safe` where doing it twice is as good as once.
-        """
-        body = await self.request(
-            "PATCH",
-            resource.path(namespace, name, subresource),
-            body=encode(patch),
-            content_type=content_type,
-            safe=safe,
-            priority=priority,
-            verb="patch",
-            subject=_named(resource, namespace, name, subresource),
-        )
-        return _decode(resource, body)
+    async def amend(
+        self, resource: Resource[T], name: str, namespace: str, patch: Any, **how: Unpack[PatchOptions]
+    ) -> None:
+        """Change an object as `patch` does, without reading what became of it."""
+        await self._patch(resource, name, namespace, patch, **how)
 
     async def delete(self, resource: Resource[T], name: str, namespace: str = "", *, uid: str = "") -> None:
         """Delete an object; with a uid, only that one, and not another that took its name.
@@ -226,6 +221,21 @@ class Client(Requester):
             priority=priority,
             verb="create",
             subject=str(resource),
+        )
+
+    async def _patch(
+        self, resource: Resource[T], name: str, namespace: str, patch: Any, **how: Unpack[PatchOptions]
+    ) -> bytes:
+        subresource = how.get("subresource", "")
+        return await self.request(
+            "PATCH",
+            resource.path(namespace, name, subresource),
+            body=encode(patch),
+            content_type=how.get("content_type", MERGE_PATCH),
+            safe=how.get("safe", False),
+            priority=how.get("priority", Priority.NORMAL),
+            verb="patch",
+            subject=_named(resource, namespace, name, subresource),
         )
 
 

@@ -125,23 +125,11 @@ class ConditionWriter:
 
     async def _patch(self, wanted: _Wanted) -> None:
         pod = wanted.pod
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        current = _condition(pod)
-        since = current.last_transition_time if current and current.status == "False" else None
-        condition = {
-            "type": POD_SCHEDULED,
-            "status": "False",
-            "reason": wanted.reason,
-            "message": wanted.message,
-            "observedGeneration": pod.metadata.generation,
-            "lastProbeTime": None,
-            "lastTransitionTime": since or now,
-        }
-        status: dict[str, Any] = {"conditions": [condition]} if wanted.reason else {}
+        status: dict[str, Any] = {"conditions": [_written(wanted)]} if wanted.reason else {}
         if wanted.nominated not in (None, pod.status.nominated_node_name):
             status["nominatedNodeName"] = wanted.nominated or None
         version = {"uid": pod.metadata.uid, "resourceVersion": pod.metadata.resource_version}
-        await self._client.patch(
+        await self._client.amend(
             PODS,
             pod.metadata.name,
             pod.metadata.namespace,
@@ -162,6 +150,21 @@ class ConditionWriter:
             self._last.pop(uid, None)
             return (*said, pod.status.nominated_node_name)
         return last
+
+
+def _written(wanted: _Wanted) -> dict[str, Any]:
+    """The condition as the API takes it. Its time changes with its status only."""
+    current = _condition(wanted.pod)
+    since = current.last_transition_time if current and current.status == "False" else None
+    return {
+        "type": POD_SCHEDULED,
+        "status": "False",
+        "reason": wanted.reason,
+        "message": wanted.message,
+        "observedGeneration": wanted.pod.metadata.generation,
+        "lastProbeTime": None,
+        "lastTransitionTime": since or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
 
 
 def _condition(pod: Pod) -> PodCondition | None:

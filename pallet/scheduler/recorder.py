@@ -147,7 +147,7 @@ class EventRecorder:
         series.told = count
         if known:
             try:
-                await self._client.patch(
+                await self._client.amend(
                     EVENTS, meta.name, meta.namespace, {"series": event.series}, priority=Priority.EVENT
                 )
             except ApiError as refused:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import anyio
+import msgspec
 import pytest
 
 from pallet.api.core import LEASES, NAMESPACES, Lease, LeaseSpec
@@ -113,6 +114,13 @@ async def test_a_safe_write_is_repeated(server: FaultProxy, client: Client) -> N
     server.on("PATCH", "/pods/a/status", answer(200, {"metadata": {"name": "a"}}))
     await client.patch(PODS, "a", "x", {"status": {}}, subresource="status", safe=True)
     assert len(server.requests) == 2
+
+
+async def test_nobody_reads_what_became_of_an_amended_object(server: FaultProxy, client: Client) -> None:
+    server.on("PATCH", "/pods/a/status", answer(200, {"metadata": "of no pod"}), times=2)
+    await client.amend(PODS, "a", "x", {"status": {}}, subresource="status")
+    with pytest.raises(msgspec.DecodeError):
+        await client.patch(PODS, "a", "x", {"status": {}}, subresource="status")
 
 
 async def test_no_connection_names_the_address_and_what_to_check() -> None:
