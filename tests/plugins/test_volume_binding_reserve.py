@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -11,6 +12,7 @@ from pallet.api.storage import ClaimReference, PersistentVolume, PersistentVolum
 from pallet.client.errors import AnswerLost, ApiError
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Status, error, unresolvable
+from pallet.plugins.volumes.progress import Progress
 from tests.builders import HOSTNAME, make_node, make_pod
 from tests.faults.virtual_time import VIRTUAL_TIME
 from tests.plugins.volume_scene import Scene, a_pod, bound, late, local
@@ -386,6 +388,28 @@ def bind_out_of_reach(scene: Scene) -> None:
 async def test_what_ends_the_wait_for_a_volume_to_be_made(change: object, message: str) -> None:
     status = await refused_after(Scene(late("c")), change, a_pod("c"))
     assert status == error(f"binding volumes: {message}")
+
+
+async def test_a_step_on_the_way_wakes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+    is_done = Progress.is_done
+
+    def counted(*asked: Any) -> bool:
+        nonlocal looks
+        looks += 1
+        return is_done(*asked)
+
+    monkeypatch.setattr(Progress, "is_done", counted)
+    scene = Scene(late("c"))
+    async with anyio.create_task_group() as tasks:
+        binding = await begin(tasks, scene, a_pod("c"))
+        scene.see(scene.api.objects["default/c"])
+        scene.see(make_free_volume("v", kept_for=ClaimReference("default", "c", "uid-c")))
+        assert await binding.settle() is None
+        assert looks == 1
+        finish(scene, "c", "v")
+        assert await binding.settle() == SUCCESS
+        assert looks == 2
 
 
 async def test_what_happens_to_others_wakes_nobody() -> None:

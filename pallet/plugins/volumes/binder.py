@@ -1,6 +1,6 @@
 """Carries out what was decided for a pod's claims: assumes it, writes it, and waits until it is done."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import anyio
@@ -90,6 +90,7 @@ class VolumeBinder:
                 return error(refused.message or str(refused))
             except (AnswerLost, Unreachable) as lost:
                 return error(str(lost))
+            bell.is_worth_ringing = lambda: self._progress.is_over(node_name, assumed)
             with anyio.move_on_after(self._timeout):
                 try:
                     while not self._progress.is_done(pod, node_name, assumed):
@@ -120,10 +121,13 @@ class VolumeBinder:
 
 
 class _Bell:
-    """Rings when something happened that a binding may wait for."""
+    """Rings when the binding that waits for it should look how far it has come."""
 
     def __init__(self) -> None:
         self._event = anyio.Event()
+        self.is_worth_ringing: Callable[[], bool] = lambda: False
+        """Asked when a claim or a volume has changed, which happens several times on the way; not before
+        all is written: then the binding looks by itself."""
 
     def ring(self) -> None:
         self._event.set()
@@ -170,13 +174,18 @@ class _Bells:
             bell.ring()
 
     def _ring_claim(self, claim: PersistentVolumeClaim) -> None:
-        self._ring("claim", key_of(claim))
+        self._ring_if_over(key_of(claim))
+
+    def _ring_if_over(self, claim: str) -> None:
+        for bell in self._bells.get(("claim", claim), ()):
+            if bell.is_worth_ringing():
+                bell.ring()
 
     def _ring_holder(self, volume: PersistentVolume) -> None:
         """A volume that is made for a claim names it, and may come before or after the claim names it."""
         holder = holder_of(volume)
         if holder is not None:
-            self._ring("claim", holder)
+            self._ring_if_over(holder)
 
     def _ring_holders(self, old: PersistentVolume, new: PersistentVolume) -> None:
         self._ring_holder(old)

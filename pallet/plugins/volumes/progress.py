@@ -35,11 +35,21 @@ class Progress:
 
     def is_done(self, pod: Pod, node_name: str, written: VolumeChoice) -> bool:
         """Whether all claims have their volumes. Raise UndoneError where one of them will not get it."""
-        labels = self._labels(node_name)
+        self._labels(node_name)
         if self._pods.get(pod.key) is None:
             raise UndoneError(f'pod does not exist any more: pod "{pod.metadata.name}" not found')
-        return all(self._is_bound(binding, node_name, labels) for binding in written.bindings) and all(
-            self._is_made(claim, node_name, labels) for claim in written.provisions
+        return self._has_volumes(node_name, written)
+
+    def is_over(self, node_name: str, written: VolumeChoice) -> bool:
+        """Whether all claims have their volumes, or one of them will not get it; pod and node are there."""
+        try:
+            return self._has_volumes(node_name, written)
+        except UndoneError:
+            return True
+
+    def _has_volumes(self, node_name: str, written: VolumeChoice) -> bool:
+        return all(self._is_bound(binding, node_name) for binding in written.bindings) and all(
+            self._is_made(claim, node_name) for claim in written.provisions
         )
 
     def _labels(self, node_name: str) -> Mapping[str, str]:
@@ -50,7 +60,7 @@ class Progress:
             raise UndoneError(f'failed to get node "{node_name}": node "{node_name}" not found')
         return node.metadata.labels
 
-    def _is_bound(self, binding: Binding, node_name: str, labels: Mapping[str, str]) -> bool:
+    def _is_bound(self, binding: Binding, node_name: str) -> bool:
         """Whether a claim is bound to the volume that was kept for it."""
         name, key = binding.volume.metadata.name, key_of(binding.claim)
         volume = self._volumes.from_api(name)
@@ -61,12 +71,12 @@ class Progress:
             raise UndoneError(f'failed to check binding: persistentvolumeclaims "{key}" not found')
         if is_older(volume, binding.volume):  # our own write is still to be seen
             return False
-        self._check_reach(volume, node_name, labels)
+        self._check_reach(volume, node_name)
         if volume.spec.claim_ref is None or not volume.spec.claim_ref.uid:
             raise UndoneError(f'ClaimRef got reset for pv "{name}"')
         return is_fully_bound(claim)
 
-    def _is_made(self, asking: PersistentVolumeClaim, node_name: str, labels: Mapping[str, str]) -> bool:
+    def _is_made(self, asking: PersistentVolumeClaim, node_name: str) -> bool:
         """Whether a claim is bound to the volume that was made for it."""
         key = key_of(asking)
         claim = self._claims.from_api(key)
@@ -82,12 +92,12 @@ class Progress:
             volume = self._volumes.from_api(claim.spec.volume_name)
             if volume is None:  # it will be seen soon, or it is gone and the claim will be lost
                 return False
-            self._check_reach(volume, node_name, labels)
+            self._check_reach(volume, node_name)
         return is_fully_bound(claim)
 
-    def _check_reach(self, volume: PersistentVolume, node_name: str, labels: Mapping[str, str]) -> None:
+    def _check_reach(self, volume: PersistentVolume, node_name: str) -> None:
         try:
-            if self._migration.reaches(bound_reach(volume), node_name, labels):
+            if self._migration.reaches(bound_reach(volume), node_name, self._labels(node_name)):
                 return
         except UntranslatableError as mistake:
             raise UndoneError(str(mistake)) from mistake
