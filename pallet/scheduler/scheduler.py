@@ -83,6 +83,7 @@ class Scheduler:
         self._slots = anyio.Semaphore(MAX_BINDINGS, fast_acquire=True)
         self._cycles = 0
         self._stopping = False
+        self._starved = False
         self._wake = anyio.Event()
         queue.wake = self._on_wake
         metrics.goroutines["binding"].follow(lambda: self._cycles)
@@ -131,8 +132,15 @@ class Scheduler:
         if self._slots.value:
             await anyio.lowlevel.checkpoint()
             return
-        self._wake = anyio.Event()
+        self._wake, self._starved = anyio.Event(), True
         await self._wake.wait()
+        self._starved = False
+
+    def _free_slot(self) -> None:
+        """A binding needs its slot no longer; the loop is woken where it waits for one."""
+        self._slots.release()
+        if self._starved:
+            self._on_wake()
 
     async def _cycle_on_advice(self, queued: QueuedPod, extenders: Extenders) -> Assumed | None:
         """The cycle of a pod that extenders want to be asked about; meanwhile no other cycle starts."""
@@ -251,8 +259,7 @@ class Scheduler:
                 status = await self._binding.bind(assumed)
         finally:
             self._cycles -= 1
-            self._slots.release()
-            self._on_wake()
+            self._free_slot()
         if status.ok:
             self._bound(assumed)
         else:
@@ -260,8 +267,7 @@ class Scheduler:
 
     async def _beside(self, wait: Awaitable[Status]) -> Status:
         """Wait for what may take minutes, and let another pod have the slot meanwhile."""
-        self._slots.release()
-        self._on_wake()
+        self._free_slot()
         status = await wait
         await self._slots.acquire()
         return status

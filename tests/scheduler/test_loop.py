@@ -91,6 +91,26 @@ class TestLoop:
         await world.until(lambda: len(world.api.bound) == MAX_BINDINGS + 20)
         assert most <= MAX_BINDINGS
 
+    async def test_the_end_of_a_binding_wakes_the_loop_only_when_it_waits_for_a_slot(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        release = anyio.Event()
+
+        async def slow(exchange: Exchange) -> web.StreamResponse:
+            await release.wait()
+            return await world.api.bind(exchange)
+
+        world.meet("POST", "/binding$", slow)
+        world.add_pod("a")
+        await world.until(lambda: world.held() == ["a"])
+        await anyio.sleep(1)
+        turns: list[None] = []
+        monkeypatch.setattr(world.queue, "flush", lambda: turns.append(None))
+        release.set()
+        await world.until(lambda: world.api.bound == ["a n1"])
+        await anyio.sleep(1)
+        assert turns == []
+
     async def test_others_have_their_turn_between_slices(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
