@@ -235,9 +235,8 @@ class Reflector(Generic[T]):
             else:
                 initial = _Initial()
             lines = LineSplitter()
-            part = Slice()
             while chunk := await read():
-                heard = True
+                heard, part = True, Slice()  # what is read now came in while others had their turn
                 for line in lines.feed(chunk):
                     event = self._decode(line)
                     if event is None:

@@ -8,10 +8,13 @@ from typing import Any
 
 import anyio
 import pytest
+from aiohttp import web
 
 from pallet.api.core import LEASES, Lease
 from pallet.client import Backoff, Client
+from pallet.informers import reflector
 from pallet.informers.informer import SharedInformer
+from pallet.informers.slices import SLICE, Slice
 from tests.faults.proxy import Exchange, Fault, FaultProxy, answer
 from tests.faults.virtual_time import VIRTUAL_TIME
 
@@ -114,6 +117,38 @@ async def test_an_older_event_does_not_turn_the_watch_back() -> None:
         async with running(server.url):
             await server.until(lambda: len(server.requests) == 2)
     assert "resourceVersion=50" in server.requests[1]
+
+
+async def test_what_trickles_in_does_not_make_way_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    breaths: list[float] = []
+
+    class VirtualSlice(Slice):
+        def __init__(self) -> None:
+            self._started = anyio.current_time()
+
+        @property
+        def is_over(self) -> bool:
+            return anyio.current_time() - self._started > SLICE
+
+        async def breathe(self) -> None:
+            breaths.append(anyio.current_time())
+
+    async def trickle(exchange: Exchange) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(exchange.request)
+        for line in (a_list(5, "a"), event("MODIFIED", 6, "a"), event("MODIFIED", 7, "a")):
+            await response.write(line)
+            await anyio.sleep(1.0)
+        return response
+
+    monkeypatch.setattr(reflector, "Slice", VirtualSlice)
+    async with FaultProxy.start() as server:
+        server.on("GET", "/leases", trickle)
+        server.on("GET", "/leases", answer(503), times=100)
+        async with running(server.url) as informer:
+            await server.until(lambda: len(server.requests) == 2)
+            assert [each.metadata.resource_version for each in informer.store.list()] == ["7"]
+    assert breaths == []
 
 
 async def test_an_older_list_is_believed_when_it_is_insisted_on() -> None:
