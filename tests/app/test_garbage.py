@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from pallet.app import garbage
-from pallet.app.garbage import NEVER, PERIOD_SECONDS, collect_in_steps
+from pallet.app.garbage import NEVER, PERIOD_SECONDS, YOUNG, collect_in_steps
 from tests.faults.virtual_time import VIRTUAL_TIME
 
 pytestmark = pytest.mark.anyio
@@ -37,6 +37,7 @@ async def test_what_refers_to_itself_is_freed_though_no_full_collection_runs_by_
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(collect_in_steps)
         await anyio.wait_all_tasks_blocked()
+        assert gc.get_threshold()[0] == YOUNG
         assert gc.get_threshold()[2] == NEVER
         gone = weakref.ref(Loop())
         await anyio.sleep(PERIOD_SECONDS + 0.1)
