@@ -19,7 +19,7 @@ class Labels(dict[str, str]):
 
     def __new__(cls, mapping: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> "Labels":
         """Give the one instance with these labels."""
-        items = mapping.items() if isinstance(mapping, Mapping) else mapping
+        items = mapping.items() if isinstance(mapping, (dict, Mapping)) else mapping  # most are plain dicts
         key = tuple(sorted(items))
         found = _interned.get(key)
         if found is None:
