@@ -16,6 +16,7 @@ from pallet.api.pod import PODS, Pod
 from pallet.client.client import STRATEGIC_MERGE_PATCH
 from pallet.client.errors import AnswerLost, ApiError, Unreachable
 from pallet.framework.handle import Handle
+from pallet.informers.informer import Handler
 from pallet.logs import get_logger
 from pallet.plugins.preemption.importance import DISRUPTION_TARGET, PREEMPTED, leaving_for_another
 
@@ -23,6 +24,9 @@ log = get_logger(__name__)
 
 MAX_REMEMBERED: Final = 16_384
 """Victims that were told to go and are not seen going; of more the oldest are forgotten."""
+
+PATIENCE_SECONDS: Final = 1.0
+"""How long a preemptor that something helped meanwhile waits to see its victims gone; some take longer."""
 
 _FAILURES: Final = (ApiError, AnswerLost, Unreachable)
 
@@ -35,6 +39,10 @@ class Evictions:
         self._handle = handle
         self._under_way: set[str] = set()
         self._deleted: LRUCache[str, None] = LRUCache(MAX_REMEMBERED)
+        self._unseen: dict[str, anyio.Event] = {}
+        pods = handle.informers.informer(PODS)
+        self._pods = pods.store
+        pods.add_handler(Handler(on_delete=self._see_gone))
 
     def under_way(self, preemptor: Pod) -> bool:
         """Whether a pod's victims are being told to go."""
@@ -53,7 +61,11 @@ class Evictions:
             self._handle.tasks.start(self._evict_all, preemptor, node_name, staying)
 
     async def _evict_all(self, preemptor: Pod, node_name: str, victims: Sequence[Pod]) -> None:
-        """Tell all of them to go, and those nominated to the node that they have to look elsewhere."""
+        """Tell all of them to go, and those nominated to the node that they have to look elsewhere.
+
+        The last one goes when the others were told to, as in kube-scheduler: that they went is seen while the
+        preemptor is still kept out, and so it is not tried again before there is room.
+        """
         uid = preemptor.metadata.uid
         failed = False
 
@@ -70,12 +82,33 @@ class Evictions:
                 for info in self._handle.nominator.on(node_name):
                     if info.pod.spec.priority < preemptor.spec.priority:
                         tasks.start_soon(attempt, self._send_elsewhere, info.pod)
-                for victim in victims:
+                for victim in victims[:-1]:
                     tasks.start_soon(attempt, self._evict, victim, preemptor, node_name)
+            if not failed:
+                await attempt(self._evict, victims[-1], preemptor, node_name)
         finally:
             self._under_way.discard(uid)
-        # What freed the preemptor may have come while it was kept out; and without room nothing will come.
-        (self._handle.activate if failed else self._handle.ungate)((uid,))
+        if failed:  # without room nothing will come that helps
+            self._handle.activate((uid,))
+            return
+        # What helps the preemptor may have come while it was kept out. But as long as victims are seen, most
+        # likely all it could find is that it has to wait for them.
+        with anyio.move_on_after(PATIENCE_SECONDS):
+            for victim in victims:
+                await self._seen_gone(victim)
+        self._handle.ungate((uid,))
+
+    async def _seen_gone(self, victim: Pod) -> None:
+        """Wait until the informer no longer shows a victim that was deleted."""
+        uid, shown = victim.metadata.uid, self._pods.get(victim.key)
+        there = shown is not None and shown.metadata.uid == uid
+        if there and uid in self._deleted:  # else it only waited for permission
+            await self._unseen.setdefault(uid, anyio.Event()).wait()
+
+    def _see_gone(self, pod: Pod) -> None:
+        seen = self._unseen.pop(pod.metadata.uid, None)
+        if seen is not None:
+            seen.set()
 
     async def _send_elsewhere(self, pod: Pod) -> None:
         """Take back the nomination of a pod that yields to the preemptor."""
@@ -115,7 +148,7 @@ class Evictions:
         return True
 
     async def _patch(self, pod: Pod, status: dict[str, Any]) -> None:
-        await self._handle.client.patch(
+        await self._handle.client.amend(
             PODS,
             pod.metadata.name,
             pod.metadata.namespace,

@@ -11,11 +11,11 @@ from aiohttp import web
 from msgspec.structs import replace as changed
 
 from pallet.api.core import ObjectReference
-from pallet.api.pod import Pod, PodCondition
+from pallet.api.pod import PODS, Pod, PodCondition
 from pallet.cache.pod_info import PodInfo
 from pallet.client.client import Client
 from pallet.framework.waiting import WaitingPod
-from pallet.plugins.preemption.eviction import Evictions
+from pallet.plugins.preemption.eviction import PATIENCE_SECONDS, Evictions
 from tests.builders import SCHEDULER, at, make_pod
 from tests.faults.proxy import Exchange, FaultProxy, answer, hold
 from tests.faults.virtual_time import VIRTUAL_TIME
@@ -191,6 +191,49 @@ async def test_the_preemptor_is_kept_out_until_all_is_written(scene: Scene) -> N
     assert not scene.under_way
 
 
+async def test_the_last_victim_goes_when_the_others_were_told_to(scene: Scene) -> None:
+    answered = anyio.Event()
+    scene.server.on("DELETE", "/pods/v1", hold(answered))
+    scene.serve()
+    scene.start([victim("v1"), victim("v2"), victim("v3")])
+    await anyio.sleep(1)
+    assert scene.requests == ["DELETE v2", "PATCH v1/status", "PATCH v2/status"]
+    answered.set()
+    await anyio.sleep(1)
+    assert {"DELETE v3", "PATCH v3/status"} < set(scene.requests)
+
+
+async def test_the_last_victim_is_spared_when_another_one_could_not_be_told(scene: Scene) -> None:
+    scene.server.on("DELETE", "/pods/v1", answer(403, {"kind": "Status", "code": 403, "reason": "Forbidden"}))
+    scene.serve()
+    scene.start([victim("v1"), victim("v2")])
+    await anyio.sleep(1)
+    assert scene.requests == ["PATCH v1/status"]
+    assert scene.activated == ["uid-preemptor"]
+
+
+async def test_what_helped_meanwhile_counts_when_the_victims_are_gone(scene: Scene) -> None:
+    scene.serve()
+    pods = scene.handle.informers.informer(PODS)
+    pods.put(victim(version=1))
+    scene.start([victim(version=1)])
+    await anyio.sleep(PATIENCE_SECONDS / 2)
+    pods.put(victim(version=2, deleted=5))
+    await anyio.wait_all_tasks_blocked()
+    assert (scene.under_way, scene.ungated) == (False, [])
+    pods.remove(victim(version=3))
+    await anyio.wait_all_tasks_blocked()
+    assert scene.ungated == ["uid-preemptor"]
+
+
+async def test_victims_that_take_their_time_are_not_waited_for(scene: Scene) -> None:
+    scene.serve()
+    scene.handle.informers.informer(PODS).put(victim(version=1))
+    scene.start([victim(version=1)])
+    await anyio.sleep(PATIENCE_SECONDS + 0.1)
+    assert scene.ungated == ["uid-preemptor"]
+
+
 async def test_weaker_pods_that_are_nominated_to_the_node_lose_it(scene: Scene) -> None:
     scene.serve()
     for name, priority, node in (("weaker", 1, "n1"), ("equal", 9, "n1"), ("elsewhere", 1, "n2")):
@@ -208,8 +251,10 @@ async def test_a_pod_that_waits_for_permission_is_sent_back_and_not_deleted(scen
     pod = changed(victim(), spec=changed(victim().spec, node_name=""))
     waiting = WaitingPod(pod, "n1", {"Gang": 60.0})
     scene.handle.waiting.add(waiting)
+    scene.handle.informers.informer(PODS).put(pod)
     scene.start([pod])
-    await anyio.sleep(1)
+    await anyio.sleep(PATIENCE_SECONDS / 2)
+    assert scene.ungated == ["uid-preemptor"]
     status = await waiting.wait()
     assert (status.message, status.plugin) == ("waiting on permit for pod: preempted", "DefaultPreemption")
     assert not status.rejected
