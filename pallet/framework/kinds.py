@@ -54,7 +54,7 @@ class ScoreColumn(Follower):
         super().__init__(verdict)
         self.weight = weight
 
-    def rebuild(self, feasible: Mask, far: Scores) -> Scores | int:
+    def rebuild(self, feasible: Rows) -> Scores | int:
         """Take every row anew; give the shares of all rows."""
         return self.weight * self.verdict.values
 
@@ -101,26 +101,24 @@ class NormalizedColumn(ScoreColumn):
         """Any score may have changed."""
         self.moved, self._counted = True, False
 
-    def rescale(self, feasible: Mask, far: Scores) -> Scores | int:
+    def rescale(self, feasible: Rows) -> Scores | int:
         """Take every row anew, but look for the ends of the scale only where they are not known."""
         if not self._counted:
-            return self.rebuild(feasible, far)
+            return self.rebuild(feasible)
         self._spread()
         return self.shares
 
-    def rebuild(self, feasible: Mask, far: Scores) -> Scores | int:
-        """Take every row anew; give the shares of all rows, or the one share that they all have.
-
-        `far` is 0 for feasible rows, and so much for others that no score comes near it.
-        """
+    def rebuild(self, feasible: Rows) -> Scores | int:
+        """Take every row anew; give the shares of all rows, or the one share that they all have."""
         values = self.verdict.values
-        low, high = int((values + far).min()), int((values - far).max())
-        if low >= high:
-            self._level(low if low == high else 0)
+        scores = values.take(feasible)
+        low, high = (int(scores.min()), int(scores.max())) if scores.size else (0, 0)
+        if low == high:
+            self._level(low)
         else:
             self._low, self._high, self._raw = low, high, values.copy()
-            self._lowest = int(np.count_nonzero((values == low) & feasible))
-            self._highest = int(np.count_nonzero((values == high) & feasible))
+            self._lowest = int(np.count_nonzero(scores == low))
+            self._highest = int(np.count_nonzero(scores == high))
             self._counted = True
             self._spread()
         return self.shares
@@ -154,9 +152,22 @@ class NormalizedColumn(ScoreColumn):
         if isinstance(self.shares, int):
             self.moved |= bool((fits & (scores != self._low)).any())
             return self.shares
-        if (was != fits).any() or (scores != self._raw[rows]).any():
+        before = self._raw[rows]
+        if not ((was != fits) | (scores != before)).any():
+            return self.shares[rows]
+        self._raw[rows] = scores
+        left, come = before[was], scores[fits]
+        self._lowest -= int(np.count_nonzero(left == self._low))
+        self._highest -= int(np.count_nonzero(left == self._high))
+        if come.size:
+            self._make_room(int(come.min()))
+            self._make_room(int(come.max()))
+            self._lowest += int(np.count_nonzero(come == self._low))
+            self._highest += int(np.count_nonzero(come == self._high))
+        if not self._lowest or not self._highest:
             self.lose()
-        return self.shares[rows]
+        self.shares[rows] = shares = self._place(scores)
+        return shares
 
     def _make_room(self, score: int) -> None:
         """A score beyond an end of the scale is the end from now on."""
@@ -202,11 +213,11 @@ class NormalizedColumn(ScoreColumn):
 class PodKind:
     """What is known of all pods that the remembering plugins cannot tell apart.
 
-    feasible: bool, (capacity,), rows that no remembering filter refuses; `_far` is 0 there, elsewhere much
+    feasible: bool, (capacity,), rows that no remembering filter refuses
     """
 
     __slots__ = (
-        "_capacity", "_columns", "_far", "_filters", "_followers", "_node_stamp", "_normalized", "_ranking",
+        "_capacity", "_columns", "_filters", "_followers", "_node_stamp", "_normalized", "_ranking",
         "_restless", "_rows", "feasible",
     )  # fmt: skip
 
@@ -219,7 +230,6 @@ class PodKind:
         self._restless = tuple(each for each in self._followers if each.verdict.restless)
         self._ranking = Ranking(np.zeros(0, np.int64))
         self._rows: Rows | None = None
-        self._far: Scores = self._ranking.ranks
         self._capacity = self._node_stamp = -1
 
     @property
@@ -290,10 +300,10 @@ class PodKind:
         feasible = table.live.copy()
         for each in self._filters:
             feasible &= each.verdict.values == 0
-        self.feasible, self._rows, self._far = feasible, None, ~feasible * FAR_BELOW
-        ranks: Scores = -self._far
+        self.feasible, self._rows = feasible, None
+        ranks: Scores = ~feasible * -FAR_BELOW
         for column in self._columns:
-            ranks += column.rebuild(feasible, self._far)
+            ranks += column.rebuild(self.feasible_rows())
         self._ranking = Ranking(ranks)
 
     def _patch(self, table: NodeTable, row: int) -> None:
@@ -303,11 +313,9 @@ class PodKind:
             if each.verdict.values.item(row):
                 fits = False
                 break
-        far = 0 if fits else FAR_BELOW
         if was != fits:
-            self.feasible[row], self._far[row] = fits, far
-            self._rows = None
-        rank = -far
+            self.feasible[row], self._rows = fits, None
+        rank = 0 if fits else -FAR_BELOW
         for column in self._columns:
             rank += column.patch(row, was=was, fits=fits)
         self._ranking.put(row, rank)
@@ -316,9 +324,9 @@ class PodKind:
         was, fits = self.feasible[rows], table.live[rows]
         for each in self._filters:
             fits &= each.verdict.values[rows] == 0
-        self.feasible[rows], self._rows = fits, None
-        self._far[rows] = far = ~fits * FAR_BELOW
-        ranks: Scores = -far
+        if (was != fits).any():
+            self.feasible[rows], self._rows = fits, None
+        ranks: Scores = ~fits * -FAR_BELOW
         for column in self._columns:
             ranks += column.patch_many(rows, was, fits)
         self._ranking.put_many(rows, ranks)
@@ -327,6 +335,6 @@ class PodKind:
         for column in self._normalized:
             if column.moved:
                 before = column.shares
-                by = column.rescale(self.feasible, self._far) - before
+                by = column.rescale(self.feasible_rows()) - before
                 if not isinstance(by, int) or by:
                     self._ranking.shift(by)
