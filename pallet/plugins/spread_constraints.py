@@ -89,7 +89,7 @@ class Constraint(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
         return all(each.matches(meta.namespace, NO_LABELS, meta.labels) for each in self.selectors)
 
 
-class Spread(msgspec.Struct, frozen=True, gc=False):
+class Spread(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """A pod's constraints, those that must hold and those that should.
 
     `strict`: nodes without all the topology labels of the soft ones are left out of the ranking. Only
