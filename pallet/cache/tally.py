@@ -59,17 +59,22 @@ class DomainCounts:
 
 
 class Tally:
-    """An integer for each row, with its sums by the topology labels that were asked about."""
+    """An integer for each row, with its sums by the topology labels that were asked about.
 
-    __slots__ = ("_domains", "by_row")
+    changes: the rows where something was added or taken
+    """
+
+    __slots__ = ("_domains", "by_row", "changes")
 
     def __init__(self, by_row: Counts) -> None:
         self.by_row = by_row
+        self.changes = ChangeLog(_REMEMBERED_CHANGES)
         self._domains: dict[str, DomainCounts] = {}
 
     def bump(self, row: int, by: int) -> None:
         """Add to a row."""
         self.by_row[row] += by
+        self.changes.record(row)
         for domains in self._domains.values():
             domains.bump(row, by)
 

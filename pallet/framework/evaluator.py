@@ -260,7 +260,9 @@ class Evaluator:
 
     def _sift(self, state: CycleState, info: PodInfo, rows: Rows, filters: list[FilterMemory]) -> Rows:
         for each in filters:
-            rows = rows.compress(each.filter_rows(state, info, self._snapshot, rows) == 0)
+            codes = each.filter_rows(state, info, self._snapshot, rows)
+            if codes.any():
+                rows = rows.compress(codes == 0)
         return rows
 
     def _weigh(

@@ -12,7 +12,6 @@ from pallet.cache.node_table import NodeTable
 from pallet.cache.snapshot import Snapshot
 from pallet.cache.tally import Counts
 from pallet.framework.interface import ALL_ROWS
-from pallet.framework.verdicts import FEW_ROWS
 from pallet.plugins.node_selection import match_required
 from pallet.plugins.spread_constraints import Constraint
 from pallet.plugins.tolerations import NO_EXECUTE, NO_SCHEDULE, tolerated
@@ -69,7 +68,7 @@ class Domains:
     """
 
     __slots__ = (
-        "_codes", "_constraint", "_ground", "_load_stamp", "_lowest", "_node_stamp", "_present", "_seen",
+        "_codes", "_constraint", "_count_stamp", "_ground", "_lowest", "_node_stamp", "_present", "_seen",
         "sums",
     )  # fmt: skip
 
@@ -80,23 +79,22 @@ class Domains:
         self._codes: Codes = np.zeros(0, np.intp)
         self._present: Codes = np.zeros(0, np.intp)
         self._seen: Counts = np.zeros(0, np.int64)
-        self._node_stamp = self._load_stamp = -1
+        self._node_stamp = self._count_stamp = -1
         self._lowest: int | None = None
 
     def refresh(self, snapshot: Snapshot) -> None:
         """Catch up with the snapshot: of the pods only where their number changed."""
-        table = snapshot.table
-        nodes, loads = table.node_changes.stamp, table.load_changes.stamp
-        if self._node_stamp != nodes or len(self._codes) != table.capacity:
+        table, changes = snapshot.table, snapshot.counters.tally(self._constraint.selectors).changes
+        if self._node_stamp != table.node_changes.stamp or len(self._codes) != table.capacity:
             self._lay_out(table)
             self._recount(snapshot)
-        elif self._load_stamp != loads:
-            rows = table.load_changes.rows_since(self._load_stamp)
-            if rows is None or len(rows) > FEW_ROWS:
+        elif self._count_stamp != changes.stamp:
+            rows = changes.rows_since(self._count_stamp)
+            if rows is None:
                 self._recount(snapshot)
             else:
                 self._follow(rows, count_pods(self._constraint, snapshot))
-        self._node_stamp, self._load_stamp = nodes, loads
+        self._node_stamp, self._count_stamp = table.node_changes.stamp, changes.stamp
 
     @property
     def lowest(self) -> int:

@@ -53,7 +53,7 @@ class Fields:
         self._fields: LRUCache[tuple[Keys, bool], Field] = LRUCache(_MAX_REMEMBERED)
 
     def field(self, keys: Keys, table: NodeTable, rows: Rows, *, strict: bool) -> Field:
-        """The field of some feasible rows; `strict` leaves out of the ranking what lacks one of the labels."""
+        """The field of some feasible rows; `strict` leaves out of the ranking what lacks a label."""
         places = self._places.get((keys, strict))
         if places is None or places.node_stamp != table.node_changes.stamp:
             places = self._places[keys, strict] = _survey(keys, table, strict=strict)

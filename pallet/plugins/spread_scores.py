@@ -144,11 +144,8 @@ class Cells:
         return by_cell.take(self._of_rows)
 
     def _logs(self, snapshot: Snapshot) -> list[ChangeLog]:
-        """Where each constraint's counts changed, on nodes that have the label at least."""
-        labels, counters = snapshot.table.labels, snapshot.counters
-        return [
-            counters.tally(each.selectors).by_domain(labels, HOSTNAME).changes for each in self._constraints
-        ]
+        """Where each constraint's counts changed."""
+        return [snapshot.counters.tally(each.selectors).changes for each in self._constraints]
 
     def _move(self, number: int, rows: list[int], snapshot: Snapshot) -> bool:
         """Move rows to the cells of their counts now. False where there is no such cell."""
