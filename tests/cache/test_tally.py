@@ -35,6 +35,15 @@ def test_a_change_is_told_by_its_row_and_a_flip_only_when_a_domain_gets_or_loses
     assert counts.occupied == 0
 
 
+def test_every_change_of_a_row_is_told_whatever_its_labels() -> None:
+    tally = Tally(np.zeros(ROWS, np.int64))
+    before = tally.changes.stamp
+    tally.bump(3, 1)
+    tally.bump(1, -1)
+    assert tally.changes.rows_since(before) == [1, 3]
+    assert tally.copy().changes.rows_since(tally.changes.stamp) is None
+
+
 def test_a_reader_looks_at_everything_when_a_node_is_in_another_domain() -> None:
     tally, labels = Tally(np.zeros(ROWS, np.int64)), zones()
     counts = tally.by_domain(labels, ZONE)

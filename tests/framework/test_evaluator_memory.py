@@ -23,13 +23,13 @@ from pallet.api.pod import (
 from pallet.api.selectors import LabelSelector, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
-from pallet.framework import kinds, verdicts
+from pallet.framework import kinds, ranking, verdicts
 from pallet.framework.evaluator import Choice, Evaluator
 from pallet.framework.interface import ALL_ROWS
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import INFEASIBLE
-from pallet.plugins import inter_pod_affinity
+from pallet.plugins import inter_pod_affinity, spread_scores
 from pallet.plugins.names import IMAGE_LOCALITY
 from tests.builders import HOSTNAME, ZONE, even, make_node, make_pod, pod_affinity, pod_term, rather_even
 from tests.profiles import default_profile
@@ -252,12 +252,18 @@ class RememberingNodeByNode(Remembering):
 
 
 class RememberingAllAtOnce(Remembering):
-    """Two rows are too many to be dealt with one by one, and two nodes for a small domain."""
+    """Two rows are too many to be dealt with one by one, two nodes for a small domain, two cells for few."""
 
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        for module, name in ((verdicts, "FEW_ROWS"), (kinds, "FEW_ROWS"), (inter_pod_affinity, "_FEW")):
+        for module, name in (
+            (verdicts, "FEW_ROWS"),
+            (kinds, "FEW_ROWS"),
+            (inter_pod_affinity, "_FEW"),
+            (ranking, "_MANY"),
+            (spread_scores, "_FEW_CELLS"),
+        ):
             self.patch.setattr(module, name, 1)
 
     def teardown(self) -> None:

@@ -13,17 +13,30 @@ ranks = st.one_of(st.integers(0, 3), st.integers(-FAR_BELOW, 3 - FAR_BELOW))
 first_ranks = st.lists(ranks, min_size=ROWS, max_size=ROWS)
 
 
-@given(first_ranks, st.lists(st.tuples(st.integers(0, ROWS - 1), ranks, st.sampled_from((0, 0, 2)))))
+changes = st.lists(
+    st.tuples(
+        st.dictionaries(st.integers(0, ROWS - 1), ranks, min_size=1),
+        st.sampled_from((0, 0, 2, tuple(range(ROWS)))),
+    )
+)
+
+
+@given(first_ranks, changes)
 def test_the_best_rows_are_known_after_every_change(
-    first: list[int], changes: list[tuple[int, int, int]]
+    first: list[int], changes: list[tuple[dict[int, int], int | tuple[int, ...]]]
 ) -> None:
     ranking, expected, rng = Ranking(np.array(first)), list(first), Random(0)  # noqa: S311 - breaks ties
-    for row, rank, by in [(0, first[0], 0), *changes]:
-        ranking.put(row, rank)
-        expected[row] = rank
+    for changed, by in [({0: first[0]}, 0), *changes]:
+        if len(changed) == 1:
+            ranking.put(*next(iter(changed.items())))
+        else:
+            ranking.put_many(np.array(list(changed)), np.array(list(changed.values())))
+        for row, rank in changed.items():
+            expected[row] = rank
         if by:
-            ranking.shift(by)
-            expected = [each + by for each in expected]
+            ranking.shift(by if isinstance(by, int) else np.array(by))
+            shifts = np.broadcast_to(by, ROWS).tolist()
+            expected = [each + shift for each, shift in zip(expected, shifts, strict=True)]
         best = max(expected)
         assert ranking.best == best
         assert ranking.feasible == sum(each >= 0 for each in expected)

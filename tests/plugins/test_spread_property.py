@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -16,6 +17,7 @@ from pallet.api.pod import Pod, Toleration, TopologySpreadConstraint
 from pallet.api.selectors import LabelSelector
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.state import CycleState
+from pallet.plugins import spread_scores
 from pallet.plugins.pod_topology_spread import PodTopologySpread
 from tests.builders import HOSTNAME, ZONE, at, make_node, make_pod
 from tests.plugins.asking import Asked
@@ -252,8 +254,21 @@ class Cluster:
     there=st.lists(placed, min_size=8, max_size=20),
     happening=st.lists(events, max_size=8),
     asking=st.lists(wanted, min_size=1, max_size=3),
+    few_cells=st.sampled_from((0, spread_scores._FEW_CELLS)),
 )
 def test_it_counts_as_one_would_by_hand(
+    first: list[Node],
+    there: list[Pod],
+    happening: list[Node | Pod | tuple[str, int]],
+    asking: list[Pod],
+    few_cells: int,
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spread_scores, "_FEW_CELLS", few_cells)
+        live_through(first, there, happening, asking)
+
+
+def live_through(
     first: list[Node], there: list[Pod], happening: list[Node | Pod | tuple[str, int]], asking: list[Pod]
 ) -> None:
     cluster = Cluster()
