@@ -65,8 +65,9 @@ class Run:
                 self.cache.assume(PodInfo(pod), node)
                 self.placed.append(pod)
         elif draw < 0.7:
+            app = self.rng.choice(list(WISHES))
             for number in range(self.rng.randrange(NODES)):
-                pod = self.pod("plain", node=f"n{number}")
+                pod = self.pod(app, node=f"n{number}")
                 self.cache.put_pod(pod)
                 self.placed.append(pod)
         else:

@@ -1,5 +1,6 @@
 """The best rows, against a look at all of them."""
 
+from itertools import permutations
 from random import Random
 
 import numpy as np
@@ -42,6 +43,16 @@ def test_the_best_rows_are_known_after_every_change(
         assert ranking.feasible == sum(each >= 0 for each in expected)
         leaders = {row for row, each in enumerate(expected) if each == best}
         assert {ranking.pick(rng) for _ in range(60)} == leaders
+
+
+def test_any_of_the_best_rows_can_fall_behind_after_any_other() -> None:
+    for order in permutations(range(4)):
+        ranking, left = Ranking(np.array([2, 2, 2, 2, 1])), set(range(4))
+        assert ranking.best == 2
+        for row in order[:3]:
+            ranking.put(row, 0)
+            left.remove(row)
+            assert {ranking.pick(Random(seed)) for seed in range(30)} == left  # noqa: S311 - breaks ties
 
 
 def test_many_ranks_change_at_once() -> None:

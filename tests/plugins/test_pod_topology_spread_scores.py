@@ -1,6 +1,7 @@
 """The ranking: cases of kube-scheduler's own tests, with its numbers."""
 
 from collections.abc import Mapping, Sequence
+from random import Random
 from typing import Any
 
 import pytest
@@ -250,3 +251,21 @@ def test_configured_defaults_leave_out_nodes_without_the_label() -> None:
     there = placed({"a": 1, "y": 9})
     asked = Asked(PodTopologySpread, (A, X, UNZONED[3]), there, objects=SERVED, args=args)
     assert asked.scores(pod()) == {"a": 0, "x": 100, "y": 0}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_kept_while_pods_come_and_go_are_those_found_afresh(seed: int) -> None:
+    rng = Random(seed)  # noqa: S311 - chooses what happens
+    nodes = [make_node(f"n{number}", labels={ZONE: f"z{number % 3}"}) for number in range(7)]
+    asked, there = Asked(PodTopologySpread, nodes), list[Pod]()
+    wanted = [pod(rather_even(), rather_even(HOSTNAME)), BY_FOO_AND_BAR]
+    for step in range(120):
+        if there and rng.random() < (0.3 if step < 60 else 0.7):
+            asked.cache.drop_pod(there.pop(rng.randrange(len(there))))
+        else:
+            labels = rng.choice(({"app": "web"}, FOO, BOTH))
+            there.append(make_pod(f"p{step}", pod_set="", node=rng.choice(("n0", "n1", "n6")), labels=labels))
+            asked.cache.put_pod(there[-1])
+        afresh = Asked(PodTopologySpread, nodes, there)
+        for each in wanted:
+            assert asked.scores(each) == afresh.scores(each)
