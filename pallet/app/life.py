@@ -96,7 +96,7 @@ async def _start(graph: Graph, elector: LeaderElector | None, tasks: anyio.abc.T
     tasks.start_soon(graph.conditions.run)
     tasks.start_soon(graph.tasks.run)
     if graph.pod_sets:
-        graph.pod_sets.start(tasks)
+        await graph.pod_sets.start(tasks)
     graph.started = True
     tasks.start_soon(_schedule, graph, ended)
     log.info("Scheduling", profiles=",".join(graph.profiles))

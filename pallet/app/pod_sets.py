@@ -99,9 +99,9 @@ class PodSetParts:
         """Hear of nodes; to be called after the cache listens, which is asked about them."""
         self._informers.informer(NODES).add_handler(self.controller.node_handler())
 
-    def start(self, tasks: anyio.abc.TaskGroup) -> None:
+    async def start(self, tasks: anyio.abc.TaskGroup) -> None:
         """Put back what stored plans say, and begin to look after the sets and to serve plans."""
-        self.controller.restore()
+        await self.controller.restore()
         tasks.start_soon(self.controller.run)
         if self._args.planner.address:
             tasks.start_soon(self._server.serve, self._args.planner.address, self._tls)

@@ -27,13 +27,15 @@ from pallet.podset import reservations
 from pallet.podset.agenda import Agenda
 from pallet.podset.decisions import MakePlan, Release, Step, TakeBack, Wait, decide, is_behind, switch_time
 from pallet.podset.explain import Conditions, Explainer
-from pallet.podset.gate import Gate, gate_of
+from pallet.podset.gate import Gate
 from pallet.podset.metrics import PodSetMetrics
-from pallet.podset.model import Lost, Member, PodSet, SetKey
+from pallet.podset.model import Lost, PodSet, SetKey
 from pallet.podset.obstacle import passes
 from pallet.podset.planning import PlannerFor, Planning
 from pallet.podset.sets import PodSets, Touched, take_back
 from pallet.podset.status import phase_of
+from pallet.podset.turns import Turns
+from pallet.podset.upkeep import Upkeep
 from pallet.podset.writer import Writer
 from pallet.podset.writes import Api
 
@@ -44,6 +46,10 @@ _SETTLE: Final = timedelta(milliseconds=100)
 
 _AT_ONCE: Final = 64
 """Sets worked on at the same time."""
+
+PLANS_AT_ONCE: Final = 4
+"""Sets planned at the same time: each takes a copy of the cluster, and knows nothing of the places that the
+others are about to get. More than one, lest a planner that does not answer keep the others waiting."""
 
 _ROUNDS: Final = 100
 """Steps done for a set before others have their turn."""
@@ -84,12 +90,17 @@ class PodSetController:
         self._regate = regate
         self._metrics = metrics
         self._now = now
-        self._planning = Planning(cache, profiles, planner_for, regate, recorder, metrics, now, rng)
+        self._turns = Turns()
+        self._planning = Planning(
+            cache, profiles, planner_for, self._turns, regate, recorder, metrics, now, rng
+        )
         self._writer = Writer(api, self.sets, recorder, metrics, now)
         self._explainer = Explainer(conditions, recorder)
+        self._upkeep = Upkeep(cache, self._turns, self._explainer, activate, regate)
         self._agenda: Agenda[SetKey] = Agenda()
         self._wake = anyio.Event()
         self._slots = anyio.Semaphore(_AT_ONCE)
+        self._planners = anyio.Semaphore(PLANS_AT_ONCE, fast_acquire=True)
         self._in_charge = False
 
     def pod_handler(self) -> Handler[Pod]:
@@ -118,7 +129,7 @@ class PodSetController:
         """What the informer of nodes is to call, after the cache's own handler."""
         return Handler(lambda _: self._cluster_changed(), self._update_node, self._drop_node)
 
-    def restore(self) -> None:
+    async def restore(self) -> None:
         """Begin where the stored plans say, with room reserved for every planned pod that is not bound.
 
         To be called when the informers have synced, before the first pod is scheduled and before `run`.
@@ -127,7 +138,7 @@ class PodSetController:
         self.sets.restore()
         for pod_set in self.sets:
             if pod_set.let_go:
-                reservations.keep(self._cache, pod_set, pod_set.waiting())
+                await self._upkeep.reserve(pod_set)
             self._touch({pod_set.key: True})
 
     async def run(self) -> None:
@@ -249,41 +260,15 @@ class PodSetController:
                 self._writer.forget(key)
                 self._metrics.forget(key)
                 return
-            self._bring_up_to_date(pod_set)
+            pod_set.ordinary = self._planning.planner_for(*key) is None
+            await self._upkeep.follow(pod_set)
+            self._measure(pod_set)
+            await self._turns.take(len(pod_set.members))
             step = self._first(pod_set)
             if step is None:
                 return
             await self._do(pod_set, step)
         self._agenda.add(key, self._now() + _SETTLE)
-
-    def _bring_up_to_date(self, pod_set: PodSet) -> None:
-        """Make reservations, gates, conditions and metrics follow what is known of a set."""
-        pod_set.ordinary = self._planning.planner_for(*pod_set.key) is None
-        reservations.note_in_flight(self._cache, pod_set)
-        waiting = pod_set.waiting()
-        reservations.keep(self._cache, pod_set, waiting)
-        self._move_gates(pod_set, waiting)
-        self._measure(pod_set)
-
-    def _move_gates(self, pod_set: PodSet, waiting: Iterable[Member]) -> None:
-        """Tell the queue whose gate has opened or closed, and the others why they wait."""
-        opened, closed = [], []
-        for member in waiting:
-            gate, was_open = gate_of(pod_set.key, pod_set, member.uid), member.uid in pod_set.open
-            if gate.open and not was_open:
-                self._explainer.forget(member.pod)
-                opened.append(member)
-            elif not gate.open:
-                self._explainer.explain(member.pod, gate)
-                if was_open:
-                    closed.append(member.uid)
-        pod_set.open -= set(closed)
-        pod_set.open |= {member.uid for member in opened}
-        if closed:
-            self._regate(closed)
-        if opened:
-            opened.sort(key=lambda member: (-member.pod.spec.priority, member.rank))
-            self._activate([member.uid for member in opened])
 
     def _measure(self, pod_set: PodSet) -> None:
         self._metrics.overdue.note(pod_set.key, switch_time(pod_set))
@@ -315,7 +300,9 @@ class PodSetController:
             case Release(uids):
                 take_back(pod_set, uids, free=True)
             case MakePlan(uids, anew):
-                await self._planning.plan(pod_set, uids, anew=anew)
+                async with self._planners:
+                    await self._planning.plan(pod_set, uids, anew=anew)
+                    await self._upkeep.reserve(pod_set)
             case Wait():
                 pass
             case _:

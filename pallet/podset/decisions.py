@@ -4,7 +4,7 @@ The most important step comes first. A step that cannot be done is held back by 
 and the next one gets its turn, so that a status that cannot be written never stops a set from being placed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -100,27 +100,26 @@ def decide(pod_set: PodSet, now: datetime) -> tuple[Step, ...]:
         *_keep_plan(pod_set, now),
         *_make_plan(pod_set, waiting, now),
         *_save_times(pod_set, quiet, now),
-        *_report(pod_set, quiet, now),
+        *_report(pod_set, waiting, quiet, now),
     )
 
 
-def entries(pod_set: PodSet) -> tuple[Assignment, ...]:
-    """What the set's plan has to say: the bindings, and the places of those that are still to be bound.
+def places(pod_set: PodSet) -> dict[str, str]:
+    """What the set's plan has to say, nodes by pod name: the bindings, and what is still to be bound.
 
     Bound members are listed where there is anything to keep a plan for. A set that no planner looks after, or
     that was never let go, gets none for what others have bound.
     """
-    members = sorted(pod_set.members.values(), key=lambda member: (member.rank, member.name))
+    members = pod_set.members.values()
     kept = pod_set.plan is not None or any(member.planned for member in members)
     if not kept and (pod_set.ordinary or not pod_set.let_go):
-        return ()
-    places = ((member.name, pod_set.node(member) or member.planned) for member in members)
-    return tuple(Assignment(pod, node) for pod, node in places if node)
+        return {}
+    return {member.name: node for member in members if (node := pod_set.node(member) or member.planned)}
 
 
 def is_behind(pod_set: PodSet) -> bool:
     """Whether the stored plan does not say what it has to."""
-    return {each.pod: each.node for each in entries(pod_set)} != pod_set.stored
+    return places(pod_set) != pod_set.stored
 
 
 def switch_time(pod_set: PodSet) -> datetime | None:
@@ -162,15 +161,20 @@ def _release(pod_set: PodSet, waiting: list[Member]) -> Iterator[Step]:
 
 def _keep_plan(pod_set: PodSet, now: datetime) -> Iterator[Step]:
     """The stored plan says what is so; that entries only leave it can wait a little for more of them."""
-    wanted = entries(pod_set)
-    nodes = {each.pod: each.node for each in wanted}
+    wanted = places(pod_set)
     if not wanted:
         if pod_set.plan is not None:
             yield DropPlan(pod_set.plan)
-    elif nodes != pod_set.stored:
-        shrinks = nodes.items() <= pod_set.stored.items()
+    elif wanted != pod_set.stored:
+        shrinks = wanted.items() <= pod_set.stored.items()
         soon = pod_set.plan_written + COALESCE
-        yield Wait(soon) if shrinks and now < soon else StorePlan(wanted)
+        yield Wait(soon) if shrinks and now < soon else StorePlan(_entries(pod_set, wanted))
+
+
+def _entries(pod_set: PodSet, wanted: Mapping[str, str]) -> tuple[Assignment, ...]:
+    """The plan as it is stored: in the order of binding."""
+    ranked = sorted((member.rank, member.name) for member in pod_set.members.values())
+    return tuple([Assignment(name, wanted[name]) for _, name in ranked if name in wanted])
 
 
 def _make_plan(pod_set: PodSet, waiting: list[Member], now: datetime) -> Iterator[Step]:
@@ -208,12 +212,12 @@ def _save_times(pod_set: PodSet, quiet: Quiet | None, now: datetime) -> Iterator
     yield SaveTimes(trigger, quiet) if now >= soon else Wait(soon)
 
 
-def _report(pod_set: PodSet, quiet: Quiet | None, now: datetime) -> Iterator[Step]:
+def _report(pod_set: PodSet, waiting: list[Member], quiet: Quiet | None, now: datetime) -> Iterator[Step]:
     """States at once, counts when they have settled a little."""
     trigger = pod_set.trigger
     if trigger is None:
         return
-    statuses = [(trigger, status_of(pod_set, trigger, quiet, now))]
+    statuses = [(trigger, status_of(pod_set, trigger, waiting, quiet, now))]
     statuses += [(rival, conflict_status(pod_set, rival, trigger, now)) for rival in pod_set.rivals]
     for reported, status in statuses:
         written = pod_set.statuses.get(reported.metadata.uid, reported.status)

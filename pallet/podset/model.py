@@ -110,7 +110,7 @@ class PodSet:
     stored: Mapping[str, str] = field(default_factory=dict)
     writing: Mapping[str, str] | None = None
     dropped_plan: str = ""
-    in_flight: Mapping[str, str] = field(default_factory=dict)
+    in_flight: dict[str, str] = field(default_factory=dict)
     seen: dict[str, Seen] = field(default_factory=dict)
     last_joined: datetime | None = None
     switched: datetime | None = None

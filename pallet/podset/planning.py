@@ -12,11 +12,12 @@ from pallet.framework.profile import Profile
 from pallet.logs import get_logger
 from pallet.planner.interface import Plan, Planner, PlannerError, Problem
 from pallet.planner.problem import pose
-from pallet.podset.decisions import entries
+from pallet.podset.decisions import places
 from pallet.podset.events import tell
 from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.model import Attempt, PodSet, SetKey
 from pallet.podset.sets import take_plan
+from pallet.podset.turns import Turns
 from pallet.podset.writes import PLAN_LIMIT, plan_size
 
 log = get_logger(__name__)
@@ -37,6 +38,7 @@ class Planning:
         cache: Cache,
         profiles: Mapping[str, Profile],
         planner_for: PlannerFor,
+        turns: Turns,
         regate: Callable[[Iterable[str]], object],
         recorder: Recorder,
         metrics: PodSetMetrics,
@@ -46,6 +48,7 @@ class Planning:
         self.planner_for = planner_for
         self._cache = cache
         self._profiles = profiles
+        self._turns = turns
         self._regate = regate
         self._recorder = recorder
         self._metrics = metrics
@@ -62,15 +65,18 @@ class Planning:
     async def plan(self, pod_set: PodSet, uids: Collection[str], *, anew: bool) -> None:
         """Have members planned. Planned anew, they are held back until there is an answer.
 
-        A planner that fails leaves every place as it was; the set's `attempt` says so.
+        A planner that fails leaves every place as it was; the set's `attempt` says so. Nothing is done where
+        the set has changed too much since this was decided.
         """
+        await self._turns.take(len(uids))
         planner = self.planner_for(*pod_set.key)
-        if planner is None:
+        if planner is None or not _still_needed(pod_set, uids, anew=anew):
             return
         if anew:
             self._begin_anew(pod_set, uids)
         try:
             plan = await planner.plan(self._problem(pod_set, uids))
+            await self._turns.take(len(uids))
         except PlannerError as error:
             self._fail(pod_set, str(error))
         except Exception as error:
@@ -128,8 +134,14 @@ class Planning:
         return now + timedelta(seconds=backoff.delay(now.timestamp()))
 
 
+def _still_needed(pod_set: PodSet, uids: Collection[str], *, anew: bool) -> bool:
+    """Whether these members are there and may go, and one of them has lost its place if that is why."""
+    if not pod_set.let_go or not all(uid in pod_set.members for uid in uids):
+        return False
+    return not anew or any(uid in pod_set.lost for uid in uids)
+
+
 def _fits(pod_set: PodSet, assignments: Mapping[str, str]) -> bool:
     """Whether the plan with these places, by UID, stays below the size an object may have."""
-    kept = {each.pod: each.node for each in entries(pod_set)}
     added = {pod_set.members[uid].name: node for uid, node in assignments.items()}
-    return plan_size(kept | added) <= PLAN_LIMIT
+    return plan_size(places(pod_set) | added) <= PLAN_LIMIT

@@ -98,6 +98,7 @@ class PodSets:
         del pod_set.members[pod.metadata.uid]
         pod_set.lost.pop(pod.metadata.uid, None)
         pod_set.open.discard(pod.metadata.uid)
+        pod_set.in_flight.pop(pod.metadata.uid, None)
         return {key: False}
 
     def put_trigger(self, trigger: ScheduleTrigger, now: datetime) -> Touched:
@@ -228,6 +229,7 @@ def _renew(pod_set: PodSet, pod: Pod, now: datetime) -> bool:
         pod_set.last_bound = now
         pod_set.lost.pop(member.uid, None)
         pod_set.open.discard(member.uid)
+        pod_set.in_flight.pop(member.uid, None)
     pod_set.members[member.uid] = msgspec.structs.replace(
         member, pod=pod, refused="" if retry else member.refused
     )

@@ -20,19 +20,19 @@ def phase_of(pod_set: PodSet) -> Phase:
         return "awaiting-trigger"
     if not pod_set.let_go:
         return "planning"
-    return "scheduling" if pod_set.waiting() or pod_set.in_flight else "scheduled"
+    bound = all(member.pod.spec.node_name for member in pod_set.members.values())
+    return "scheduled" if bound else "scheduling"
 
 
 def status_of(
-    pod_set: PodSet, trigger: ScheduleTrigger, quiet: Quiet | None, now: datetime
+    pod_set: PodSet, trigger: ScheduleTrigger, waiting: list[Member], quiet: Quiet | None, now: datetime
 ) -> ScheduleTriggerStatus:
-    """The status of the trigger that counts.
+    """The status of the trigger that counts; `waiting` are the members without a node.
 
     total: live pods of the set; bound: those with a node; planned: those in the stored plan, bound ones
     included; gated: those that may not be scheduled.
     """
     members = pod_set.members.values()
-    waiting = pod_set.waiting()
     bound = sum(member.pod.spec.node_name != "" for member in members)
     until = quiet.until if quiet is not None and waiting else None
     return ScheduleTriggerStatus(

@@ -18,7 +18,7 @@ def status(pod_set: PodSet, now: float = 0) -> ScheduleTriggerStatus:
     trigger = pod_set.trigger
     assert trigger is not None
     quiet = None if pod_set.let_go else quiet_of(trigger, at(0), pod_set.last_joined)
-    return status_of(pod_set, trigger, quiet, at(now))
+    return status_of(pod_set, trigger, pod_set.waiting(), quiet, at(now))
 
 
 def told(pod_set: PodSet) -> dict[str, tuple[str, str]]:

@@ -114,7 +114,7 @@ class World:
             api=self.api,
             profiles=self.profiles,
             planner_for=lambda _namespace, _pod_set: self.planner,
-            activate=self.activated.extend,
+            activate=self.activate,
             regate=self.regated.extend,
             conditions=self.told,
             recorder=self.told,
@@ -129,6 +129,10 @@ class World:
             SCHEDULE_PLANS.plural: self.controller.plan_handler(),
         }
 
+    def activate(self, uids: Iterable[str]) -> None:
+        """Take note of pods that are let into the queue."""
+        self.activated.extend(uids)
+
     def now(self) -> datetime:
         """The API server's time: the event loop's, which is virtual."""
         try:
@@ -140,7 +144,7 @@ class World:
     async def running(self) -> AsyncIterator[None]:
         """Start a process that knows nothing yet, have it see everything, and kill it in the end."""
         self.stand_by()
-        self.controller.restore()
+        await self.controller.restore()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.controller.run)
             yield
