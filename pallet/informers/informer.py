@@ -96,8 +96,9 @@ class SharedInformer(Generic[T]):
         part = Slice()
         missing = set(self.store.keys())
         for obj in objects:
-            missing.discard(key_of(obj))
-            self._put(obj)
+            key = key_of(obj)
+            missing.discard(key)
+            self._put(key, obj)
             if part.is_over:
                 await part.breathe()
         for key in missing:
@@ -108,9 +109,10 @@ class SharedInformer(Generic[T]):
 
     def put(self, obj: T) -> None:
         """Take an object that was added or changed. For the reflector."""
-        known = self.store.get(key_of(obj))
+        key = key_of(obj)
+        known = self.store.get(key)
         if known is None or not is_older(obj, known):
-            self._put(obj)
+            self._put(key, obj)
 
     def remove(self, obj: Object) -> None:
         """Take the last state of a deleted object, or what is known of it. For the reflector."""
@@ -119,13 +121,13 @@ class SharedInformer(Generic[T]):
         if known is not None and not is_older(obj, known):
             self._remove(key)
 
-    def _put(self, obj: T) -> None:
+    def _put(self, key: str, obj: T) -> None:
         """Store an object and tell what this means."""
         if self._transform is not None:
             obj = self._transform(obj)
-        known = self.store.get(key_of(obj))
+        known = self.store.get(key)
         if known is not None and known.metadata.uid != obj.metadata.uid:
-            self._remove(key_of(obj))
+            self._remove(key)
             known = None
         elif known is not None and known.metadata.resource_version == obj.metadata.resource_version:
             return

@@ -19,7 +19,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 
 from pallet.api.pod import Pod
-from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import (
     BACKOFF_COMPLETE,
     FORCE_ACTIVATE,
@@ -90,14 +89,14 @@ class SchedulingQueue:
         """Take in a new pending pod."""
         uid = pod.metadata.uid
         if self._find(uid) is None and uid not in self._in_flight:
-            self._admit(QueuedPod(PodInfo(pod), queued_at=self._clock()), POD_ADD)
+            self._admit(QueuedPod(pod, queued_at=self._clock()), POD_ADD)
 
     def update(self, old: Pod, new: Pod) -> None:
         """Take note of a newer version of a pending pod, which may be what it was waiting for."""
         uid = new.metadata.uid
         event = pod_update(old, new)
         if (flying := self._in_flight.get(uid)) is not None:
-            flying.info = PodInfo(new)
+            flying.renew(new)
             if self._nominator.node_of(uid):  # not so once it is assumed
                 self._nominator.update(old, flying.info)
             self._in_flight.record(event, old, new, only=uid)
@@ -106,7 +105,7 @@ class SchedulingQueue:
         if queued is None:
             self.add(new)
             return
-        queued.info = PodInfo(new)
+        queued.renew(new)
         self._nominator.update(old, queued.info)
         if uid in self._gated:
             self._admit(queued, POD_UPDATE)
@@ -313,18 +312,19 @@ class SchedulingQueue:
     def _gatekeeper(self, pod: Pod) -> str:
         """The pre-enqueue plugin that refuses a pod; empty for none."""
         name, clock, sampled = pod.spec.scheduler_name, self._clock, next(self._samples)
-        started, status = clock(), SUCCESS
+        gatekeeper, status, started = "", SUCCESS, clock()
         for plugin in self._profiles[name].pre_enqueue:
             asked = clock() if sampled else started
-            status = plugin.pre_enqueue(pod).by(plugin.name)
+            status = plugin.pre_enqueue(pod)
             if sampled:
                 key = plugin.name, "PreEnqueue", status.code.label
                 self._metrics.plugin_execution_duration_seconds[key].observe(clock() - asked)
             if not status.ok:
+                gatekeeper = plugin.name
                 break
         duration = self._metrics.framework_extension_point_duration_seconds
         duration["PreEnqueue", status.code.label, name].observe(clock() - started)
-        return "" if status.ok else status.plugin
+        return gatekeeper
 
     def _admit(self, queued: QueuedPod, event: ClusterEvent) -> None:
         """Put a pod into the active queue, or among the gated ones."""

@@ -1,6 +1,6 @@
 """A pod in the queue, with the history that decides when it is tried again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pallet.api.pod import Pod
 from pallet.cache.pod_info import PodInfo
@@ -17,7 +17,7 @@ class QueuedPod:
     which the metrics count it. `flushed` tells that only time, and no event, brought it back.
     """
 
-    info: PodInfo
+    pod: Pod
     queued_at: float
     attempts: int = 0
     refusals: int = 0
@@ -30,13 +30,20 @@ class QueuedPod:
     gated_by: str = ""
     blamed: frozenset[str] = frozenset()
     flushed: bool = False
+    _info: PodInfo | None = field(default=None, init=False)
 
     @property
-    def pod(self) -> Pod:
-        """The pod."""
-        return self.info.pod
+    def info(self) -> PodInfo:
+        """The pod with what placement derives from it; derived when first asked for: of gated pods never."""
+        if self._info is None:
+            self._info = PodInfo(self.pod)
+        return self._info
 
     @property
     def uid(self) -> str:
         """The pod's UID, by which the queue knows it."""
-        return self.info.uid
+        return self.pod.metadata.uid
+
+    def renew(self, pod: Pod) -> None:
+        """Take a newer version of the pod."""
+        self.pod, self._info = pod, None

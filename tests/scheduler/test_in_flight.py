@@ -1,7 +1,6 @@
 """What pods in flight are told of, and that no pod, however long it stays, holds memory (kubernetes
 120622, 126962)."""
 
-from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import NODE_ADD, EventResource
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
@@ -18,7 +17,7 @@ class Scene:
 
     def begin(self, name: str) -> str:
         pod = make_pod(name)
-        self.flights.begin(QueuedPod(PodInfo(pod), queued_at=0))
+        self.flights.begin(QueuedPod(pod, queued_at=0))
         return pod.metadata.uid
 
     def happen(self, count: int = 1, only: str = "") -> None:
