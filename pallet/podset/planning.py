@@ -135,10 +135,13 @@ class Planning:
 
 
 def _still_needed(pod_set: PodSet, uids: Collection[str], *, anew: bool) -> bool:
-    """Whether these members are there and may go, and one of them has lost its place if that is why."""
-    if not pod_set.let_go or not all(uid in pod_set.members for uid in uids):
+    """Whether these members are there and may go, and are without a place, or one of them has lost it."""
+    members = pod_set.members
+    if not pod_set.let_go or not all(uid in members for uid in uids):
         return False
-    return not anew or any(uid in pod_set.lost for uid in uids)
+    if anew:
+        return any(uid in pod_set.lost for uid in uids)
+    return not any(members[uid].planned for uid in uids)
 
 
 def _fits(pod_set: PodSet, assignments: Mapping[str, str]) -> bool:

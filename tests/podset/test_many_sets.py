@@ -10,7 +10,7 @@ from pallet.api.plan_name import plan_name
 from pallet.api.podset import SCHEDULE_PLANS
 from pallet.planner.interface import Plan, Problem
 from pallet.podset.controller import PLANS_AT_ONCE
-from tests.builders import make_node, make_pod, make_trigger
+from tests.builders import make_node, make_plan, make_pod, make_trigger
 from tests.faults.virtual_time import VIRTUAL_TIME
 from tests.podset.world import ScriptedPlanner, World, settle
 
@@ -88,3 +88,16 @@ async def test_a_set_that_waits_for_its_turn_is_planned_as_it_is_then(
         assert [each.pod for each in stored.spec.plan] == ["late"]
     planned = {name for names in planner.asked for name in names}
     assert planned == {f"web-{number}" for number in range(last) if number != 7} | {"late"}
+
+
+async def test_a_plan_that_somebody_else_stored_meanwhile_is_obeyed(
+    world: World, planner: SlowPlanner
+) -> None:
+    last = SETS - 1
+    async with world.running():
+        switch_all(world)
+        await settle(0.5)
+        world.api.put(SCHEDULE_PLANS, make_plan({f"web-{last}": "n1"}, pod_set=f"set-{last}"))
+        await settle(10)
+        assert len(world.activated) == SETS
+    assert [f"web-{last}"] not in planner.asked
