@@ -19,10 +19,10 @@ from pallet.framework.diagnosis import (
     Refused,
     blame,
     fit_message,
-    not_satisfied,
     nothing_left,
     rejection_message,
 )
+from pallet.framework.explainer import Explainer
 from pallet.framework.instruments import Counter
 from pallet.framework.interface import Scores
 from pallet.framework.kinds import PodKind
@@ -30,8 +30,8 @@ from pallet.framework.lift import PluginError
 from pallet.framework.memory import FilterMemory, ScoreMemory
 from pallet.framework.nominees import Nominees
 from pallet.framework.profile import Profile
-from pallet.framework.refusals import Refusals, apart_from, refused_in_order
-from pallet.framework.row_filters import RowFilters, without
+from pallet.framework.refusals import Refusals
+from pallet.framework.row_filters import RowFilters
 from pallet.framework.sampling import Sampler
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status
@@ -86,6 +86,7 @@ class Evaluator:
         self._fleeting_filters = [each for each in self._filters if each.fleeting]
         self._fleeting_scores = [each for each in self._scores if each.fleeting]
         self._nominees = Nominees(self._filters, profile.nominator, snapshot)
+        self._explainer = Explainer(self._filters, profile.nominator, self._nominees, snapshot)
         self.row_filters = RowFilters(self._filters, profile.nominator, snapshot)
         self._kinds: LRUCache[object, _Known] = LRUCache(_MAX_KINDS)
         percentage = profile.percentage_of_nodes_to_score
@@ -124,8 +125,11 @@ class Evaluator:
         found = self._best_of(rows, totals)
         if found is None:
             if advice is not None:
-                return self._explain(state, info, allowed, narrowed_by, advice)
-            return self._explain(state, info, names, narrowed_by)
+                names = allowed
+            table = self._snapshot.table
+            rows = table.live.nonzero()[0] if names is None else self._rows(names)
+            refusals = self._explainer.among(state, info, rows, narrowed_by, advice)
+            return self._nowhere(table.node_count if names is None else len(names), refusals)
         row, best, feasible = found
         name = self._snapshot.table.name(row)
         return Choice(node=name, score=best, feasible=feasible, evaluated=len(names))
@@ -207,10 +211,10 @@ class Evaluator:
         """The decision on a pod that may go anywhere."""
         known = self._fresh(state, info)
         found = self._best_of_all(state, info, known.kind)
-        if found is None:
-            return self._explain_all(state, info, known.refusals)
-        row, best, feasible = found
         table = self._snapshot.table
+        if found is None:
+            return self._nowhere(table.node_count, self._explainer.everywhere(state, info, known.refusals))
+        row, best, feasible = found
         return Choice(node=table.name(row), score=best, feasible=feasible, evaluated=table.node_count)
 
     def _best_of_all(self, state: CycleState, info: PodInfo, kind: PodKind) -> tuple[int, int, int] | None:
@@ -321,69 +325,18 @@ class Evaluator:
             message=rejection_message(table.node_count, refusal),
         )
 
-    def _explain_all(self, state: CycleState, info: PodInfo, known: Refusals) -> Choice:
-        """The same as `_explain` of a pod that may go anywhere, from memory where it serves."""
-        if any(each.asked(state, info) for each in self._fleeting_filters):
-            return self._explain(state, info, None, ())
-        table = self._snapshot.table
-        refusals = known.read(info, table)
-        if self.profile.nominator:
-            yielding, _ = self._nominees.explain(state, info, table.live.nonzero()[0])
-            if yielding:
-                refusals = (*yielding, *apart_from(yielding, refusals, table.capacity))
+    def _nowhere(self, evaluated: int, refusals: tuple[Refused, ...]) -> Choice:
+        """The answer when no node will do, of so many that were looked at."""
         return Choice(
             node=None,
-            evaluated=table.node_count,
+            evaluated=evaluated,
             refusals=refusals,
-            message=fit_message(table.node_count, refusals),
-        )
-
-    def _explain(
-        self,
-        state: CycleState,
-        info: PodInfo,
-        names: frozenset[str] | None,
-        narrowed_by: tuple[str, ...],
-        advice: Advice | None = None,
-    ) -> Choice:
-        """Say for each node which plugin, in the configured order, was the first to refuse it.
-
-        Of nodes that no plugin refuses, the advice may say why not.
-        """
-        table = self._snapshot.table
-        left = table.live.nonzero()[0]
-        refusals: list[Refused] = []
-        if names is not None:
-            considered = self._rows(names)
-            if narrowed_by:
-                reason = not_satisfied(narrowed_by)
-                refusals += blame(reason, narrowed_by, without(left, considered, table.capacity))
-            left = considered
-        yielding, left = self._nominees.explain(state, info, left)
-        refusals += yielding
-        refused, left = refused_in_order(self._filters, state, info, self._snapshot, left)
-        refusals += refused
-        if advice is not None:
-            refusals += self._refused_on_advice(left, advice)
-        return Choice(
-            node=None,
-            evaluated=table.node_count if names is None else len(names),
-            refusals=tuple(refusals),
-            message=fit_message(table.node_count, refusals),
+            message=fit_message(self._snapshot.table.node_count, refusals),
         )
 
     def _scores_of(self, rows: Rows, advice: Advice) -> Scores:
         name = self._snapshot.table.name
         return np.array([advice.scores.get(name(row), 0) for row in rows.tolist()], np.int64)
-
-    def _refused_on_advice(self, rows: Rows, advice: Advice) -> list[Refused]:
-        name = self._snapshot.table.name
-        by_status: dict[Status, list[int]] = {}
-        for row in rows.tolist():
-            status = advice.refused.get(name(row))
-            if status is not None:
-                by_status.setdefault(status, []).append(row)
-        return [Refused(status, np.array(refused, np.intp)) for status, refused in by_status.items()]
 
 
 _Asked = tuple[str, Callable[..., T], Counter]
