@@ -5,7 +5,6 @@ from typing import Any
 
 from pallet.api.labels import Labels
 from pallet.api.meta import ObjectMeta, OwnerReference
-from pallet.api.pod import ClaimVolume, EphemeralVolume, Volume
 from pallet.api.selectors import NodeSelector, NodeSelectorRequirement, NodeSelectorTerm
 from pallet.api.storage import (
     AttachmentSource,
@@ -29,6 +28,7 @@ from pallet.api.storage import (
     VolumeNodeResources,
     VolumeResources,
 )
+from pallet.api.volumes import ClaimVolume, EphemeralVolume, Volume
 from pallet.plugins.volumes.migration import MIGRATED_PLUGINS
 from tests.builders import EPOCH
 

@@ -7,8 +7,8 @@ several zones (all their zones stand in the handle instead), and volume IDs of A
 
 from collections.abc import Mapping
 
-from pallet.api.pod import Volume
 from pallet.api.storage import PersistentVolume, PersistentVolumeSpec
+from pallet.api.volumes import Volume
 
 EBS, PERSISTENT_DISK, AZURE_DISK = "ebs.csi.aws.com", "pd.csi.storage.gke.io", "disk.csi.azure.com"
 CINDER, PORTWORX = "cinder.csi.openstack.org", "pxd.portworx.com"

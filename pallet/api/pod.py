@@ -17,6 +17,7 @@ from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.meta import ObjectMeta
 from pallet.api.resource import Resource
 from pallet.api.selectors import LabelSelector, NodeSelector, NodeSelectorTerm
+from pallet.api.volumes import Volume
 
 T = TypeVar("T", bound=Hashable)
 
@@ -138,98 +139,6 @@ class TopologySpreadConstraint(msgspec.Struct, frozen=True, gc=False, rename="ca
     node_affinity_policy: str = "Honor"
     node_taints_policy: str = "Ignore"
     match_label_keys: tuple[str, ...] = ()
-
-
-class ClaimVolume(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """A volume that a PersistentVolumeClaim of the pod's namespace stands for."""
-
-    claim_name: str
-    read_only: bool = False
-
-
-class EphemeralVolume(msgspec.Struct, frozen=True, gc=False):
-    """A volume with a claim of its own, made for the pod and named `<pod>-<volume>`."""
-
-
-class GCEDisk(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """A disk of GCE."""
-
-    pd_name: str
-    read_only: bool = False
-
-
-class AWSDisk(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """A disk of AWS."""
-
-    volume_id: str = msgspec.field(name="volumeID")
-    read_only: bool = False
-
-
-class AzureDisk(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """A disk of Azure; of the kinds only Managed is known to its CSI driver."""
-
-    disk_name: str
-    disk_uri: str = msgspec.field(default="", name="diskURI")
-    kind: str | None = None
-
-
-class CinderDisk(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """A disk of OpenStack."""
-
-    volume_id: str = msgspec.field(name="volumeID")
-
-
-class PortworxVolume(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """A volume of Portworx."""
-
-    volume_id: str = msgspec.field(name="volumeID")
-
-
-class ISCSIVolume(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """A disk reached over iSCSI."""
-
-    iqn: str
-    lun: int = 0
-    target_portal: str = ""
-    read_only: bool = False
-
-
-class RBDVolume(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """An image of Ceph."""
-
-    monitors: tuple[str, ...]
-    image: str
-    pool: str = "rbd"
-    read_only: bool = False
-
-
-class InlineCSIVolume(msgspec.Struct, frozen=True, gc=False):
-    """A volume that a CSI driver makes for the pod, without a claim."""
-
-    driver: str
-
-
-class ImageVolume(msgspec.Struct, frozen=True, gc=False):
-    """An image, mounted as a volume."""
-
-    reference: str = ""
-
-
-class Volume(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """A volume, as far as its kind matters to placement; all are None for other kinds."""
-
-    name: str = ""
-    persistent_volume_claim: ClaimVolume | None = None
-    ephemeral: EphemeralVolume | None = None
-    gce_persistent_disk: GCEDisk | None = None
-    aws_elastic_block_store: AWSDisk | None = None
-    azure_disk: AzureDisk | None = None
-    cinder: CinderDisk | None = None
-    portworx_volume: PortworxVolume | None = None
-    iscsi: ISCSIVolume | None = None
-    rbd: RBDVolume | None = None
-    csi: InlineCSIVolume | None = None
-    image: ImageVolume | None = None
 
 
 class PodResourceClaim(msgspec.Struct, frozen=True, gc=False):

@@ -4,9 +4,9 @@ import msgspec
 
 from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.meta import ObjectMeta
-from pallet.api.pod import AWSDisk, AzureDisk, CinderDisk, GCEDisk, PortworxVolume
 from pallet.api.resource import Resource
 from pallet.api.selectors import LabelSelector, NodeSelector
+from pallet.api.volumes import AWSDisk, AzureDisk, CinderDisk, GCEDisk, PortworxVolume
 
 
 class VolumeResources(msgspec.Struct, frozen=True, gc=False):

@@ -6,7 +6,8 @@ from typing import TypeVar
 import msgspec
 
 from pallet.api.in_tree import mounted_volume
-from pallet.api.pod import Pod, Volume
+from pallet.api.pod import Pod
+from pallet.api.volumes import Volume
 
 
 class Disk(msgspec.Struct, frozen=True, gc=False):

@@ -18,9 +18,9 @@ from pallet.api.pod import (
     SchedulingGate,
     Toleration,
     TopologySpreadConstraint,
-    Volume,
 )
 from pallet.api.podset import POD_SET_LABEL
+from pallet.api.volumes import Volume
 
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
 """When things begin in tests."""

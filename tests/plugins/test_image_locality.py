@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from pallet.api.pod import ImageVolume, Volume
+from pallet.api.volumes import ImageVolume, Volume
 from pallet.plugins.image_locality import ImageLocality, tagged
 from tests.builders import make_node, make_pod
 from tests.plugins.asking import Asked

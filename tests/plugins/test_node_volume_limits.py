@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pallet.api.meta import Object
-from pallet.api.pod import AWSDisk, AzureDisk, CinderDisk, GCEDisk, ISCSIVolume, Pod, PortworxVolume, Volume
+from pallet.api.pod import Pod
 from pallet.api.resource import Resource
 from pallet.api.storage import (
     CSI_NODES,
@@ -18,6 +18,7 @@ from pallet.api.storage import (
     PersistentVolumeSpec,
     VolumeAttachment,
 )
+from pallet.api.volumes import AWSDisk, AzureDisk, CinderDisk, GCEDisk, ISCSIVolume, PortworxVolume, Volume
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import ASSIGNED_POD_DELETE, Action, ClusterEvent, EventResource, Hint
 from pallet.framework.lift import PluginError

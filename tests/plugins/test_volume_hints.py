@@ -5,8 +5,9 @@ from msgspec.structs import replace
 
 from pallet.api.labels import Labels
 from pallet.api.meta import ObjectMeta
-from pallet.api.pod import InlineCSIVolume, Pod, Volume
+from pallet.api.pod import Pod
 from pallet.api.storage import CSIDriver, CSIDriverSpec, CSINode, CSIStorageCapacity
+from pallet.api.volumes import InlineCSIVolume, Volume
 from pallet.framework.events import Action, ClusterEvent, EventResource, Hint
 from pallet.plugins.volume_binding import VolumeBinding
 from tests.builders import ZONE, make_node, make_pod

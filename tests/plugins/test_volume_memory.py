@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from pallet.api.labels import Labels
 from pallet.api.meta import ObjectMeta
-from pallet.api.pod import AWSDisk
 from pallet.api.selectors import LabelSelector
 from pallet.api.storage import CSIDriver, CSIDriverSpec, CSIStorageCapacity
+from pallet.api.volumes import AWSDisk
 from tests.builders import HOSTNAME, ZONE, make_node, make_pod
 from tests.plugins.volume_scene import Scene, bound, late, local
 from tests.storage import claimed, make_class, make_csi_node, make_free_volume

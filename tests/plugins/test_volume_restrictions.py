@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from pallet.api.pod import AWSDisk, GCEDisk, ISCSIVolume, Pod, RBDVolume, Volume
+from pallet.api.pod import Pod
 from pallet.api.storage import PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim
+from pallet.api.volumes import AWSDisk, GCEDisk, ISCSIVolume, RBDVolume, Volume
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import ASSIGNED_POD_DELETE, NODE_ADD, Action, ClusterEvent, EventResource, Hint
 from pallet.framework.state import CycleState

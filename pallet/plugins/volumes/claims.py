@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from functools import lru_cache
 
-from pallet.api.pod import Pod, Volume
+from pallet.api.pod import Pod
 from pallet.api.quantity import parse_quantity
 from pallet.api.storage import PersistentVolume, PersistentVolumeClaim
+from pallet.api.volumes import Volume
 
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 """On a claim: the node for which its volume is to be provisioned."""
