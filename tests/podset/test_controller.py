@@ -13,25 +13,12 @@ from pallet.api.podset import (
     SCHEDULE_TRIGGERS,
 )
 from tests.builders import make_node, make_pod, make_trigger
-from tests.faults.virtual_time import VIRTUAL_TIME
 from tests.podset.fake_api import refusal
 from tests.podset.world import World, settle
 
 pytestmark = pytest.mark.anyio
 
 GO = make_trigger(state="Schedule")
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    return VIRTUAL_TIME
-
-
-@pytest.fixture
-def world() -> World:
-    world = World()
-    world.add(make_node("n1"), make_node("n2"))
-    return world
 
 
 async def test_a_set_is_planned_stored_and_let_go_when_its_trigger_switches(world: World) -> None:

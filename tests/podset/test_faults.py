@@ -7,25 +7,12 @@ import pytest
 
 from pallet.api.podset import LAST_JOINED, PLANNING_SINCE, SCHEDULE_PLANS
 from tests.builders import at, make_node, make_plan, make_pod, make_trigger
-from tests.faults.virtual_time import VIRTUAL_TIME
 from tests.podset.fake_api import refusal
 from tests.podset.world import World, settle
 
 pytestmark = pytest.mark.anyio
 
 GO = make_trigger(state="Schedule")
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    return VIRTUAL_TIME
-
-
-@pytest.fixture
-def world() -> World:
-    world = World()
-    world.add(make_node("n1"), make_node("n2"))
-    return world
 
 
 def waiting(quiet: str = "10s", **fields: Any) -> Any:

@@ -1,7 +1,6 @@
 """Many sets that are to be planned at the same time."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import anyio
 import pytest
@@ -11,17 +10,11 @@ from pallet.api.podset import SCHEDULE_PLANS
 from pallet.planner.interface import Plan, Problem
 from pallet.podset.controller import PLANS_AT_ONCE
 from tests.builders import make_node, make_plan, make_pod, make_trigger
-from tests.faults.virtual_time import VIRTUAL_TIME
 from tests.podset.world import ScriptedPlanner, World, settle
 
 pytestmark = pytest.mark.anyio
 
 SETS = 4 * PLANS_AT_ONCE
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    return VIRTUAL_TIME
 
 
 @dataclass

@@ -1,7 +1,5 @@
 """What tells an operator that a set is not where it should be."""
 
-from typing import Any
-
 import pytest
 from prometheus_client import generate_latest
 
@@ -9,8 +7,7 @@ from pallet.api.pod import PODS
 from pallet.api.podset import SCHEDULE_PLANS, SCHEDULE_TRIGGERS
 from pallet.framework.instruments import Instruments
 from pallet.podset.metrics import PodSetMetrics
-from tests.builders import at, make_node, make_plan, make_pod, make_trigger
-from tests.faults.virtual_time import VIRTUAL_TIME
+from tests.builders import at, make_plan, make_pod, make_trigger
 from tests.podset.fake_api import refusal
 from tests.podset.sets_of import WEB
 from tests.podset.world import World, settle
@@ -19,18 +16,6 @@ pytestmark = pytest.mark.anyio
 
 GO = make_trigger(state="Schedule")
 UNAVAILABLE = refusal(503, "ServiceUnavailable")
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    return VIRTUAL_TIME
-
-
-@pytest.fixture
-def world() -> World:
-    world = World()
-    world.add(make_node("n1"), make_node("n2"))
-    return world
 
 
 async def test_a_trigger_that_cannot_be_switched_is_overdue_until_it_is(world: World) -> None:

@@ -14,25 +14,12 @@ from pallet.cache.pod_info import PodInfo
 from pallet.client.errors import AnswerLost, Unreachable
 from pallet.planner.interface import PlannerError
 from tests.builders import make_node, make_plan, make_pod, make_trigger
-from tests.faults.virtual_time import VIRTUAL_TIME
 from tests.podset.fake_api import refusal
 from tests.podset.world import World, settle
 
 pytestmark = pytest.mark.anyio
 
 GO = make_trigger(state="Schedule")
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    return VIRTUAL_TIME
-
-
-@pytest.fixture
-def world() -> World:
-    world = World()
-    world.add(make_node("n1"), make_node("n2"))
-    return world
 
 
 async def test_an_answer_about_a_trigger_that_went_meanwhile_does_not_bring_it_back(world: World) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -11,7 +10,6 @@ import pytest
 from pallet.cache.pod_info import PodInfo
 from pallet.podset.turns import STEPS, Turns, parts
 from tests.builders import make_node, make_pod, make_trigger
-from tests.faults.virtual_time import VIRTUAL_TIME
 from tests.podset.world import World, settle
 
 pytestmark = pytest.mark.anyio
@@ -19,11 +17,6 @@ pytestmark = pytest.mark.anyio
 LARGE = 4 * STEPS
 MOST = 2 * STEPS
 """Between two turns of a bystander: he may have one before the workers, and the next after them."""
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    return VIRTUAL_TIME
 
 
 class Bystander:
