@@ -70,7 +70,8 @@ async def _live(settings: Settings) -> None:
         if election.leader_elect:
             lock = LeaseLock(leases, election.resource_namespace, election.resource_name)
             elector = LeaderElector(lock, election, new_identity())
-            client.fence = events.fence = elector.fence.remaining
+            client.fence = events.fence = remaining = elector.fence.remaining
+            graph.metrics.leader[election.resource_name].follow(lambda: float(remaining() > 0))
         try:
             async with _serving(settings, graph, elector, client), anyio.create_task_group() as tasks:
                 await _start(graph, elector, tasks)

@@ -135,6 +135,11 @@ class Metrics:
             "Tasks that run, by what they do (binding). The name is kube-scheduler's.",
             "operation",
         )
+        self.leader = gauge(
+            "leader_election_master_status",
+            "Whether this process leads (1) or stands by (0), by Lease. The name is client-go's.",
+            "name",
+        )
         self.loop_held_seconds = histogram(
             "pallet_loop_held_seconds",
             "How late the event loop came back to a timer: what it did meanwhile held everything else up.",

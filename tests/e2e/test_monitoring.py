@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.workload import Document, Workload, eventually
 from tests.manifests.documents import ROOT
 from tests.manifests.monitoring import MONITORING, OTHERS, load, metric_names, queries, read_metrics
-from tests.running import SCHEDULER, Pallet
+from tests.running import SCHEDULER, Pallet, configuration, running
 from tools import prometheus
 from tools.controlplane import ControlPlane
 from tools.controlplane.processes import Process, free_port
@@ -58,6 +58,14 @@ class Prometheus:
     def alerts(self) -> dict[str, str]:
         """The states of the alerts that are not inactive, by name."""
         return {alert["labels"]["alertname"]: alert["state"] for alert in self.ask("alerts")["alerts"]}
+
+
+@pytest.fixture(scope="module")
+def pallet(control_plane: ControlPlane, service_account: Path) -> Iterator[Pallet]:
+    """One that leads, as its Lease says."""
+    config = configuration(leaderElection={"leaderElect": True})
+    with running(control_plane, config, kubeconfig=service_account) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +180,9 @@ def exposed(text: str) -> set[str]:
 
 
 def test_every_metric_that_is_read_is_there(pallet: Pallet, token: Path) -> None:
-    assert set(read_metrics()) - OTHERS <= exposed(pallet.get("/metrics", token.read_text()))
+    text = pallet.get("/metrics", token.read_text())
+    assert set(read_metrics()) - OTHERS <= exposed(text)
+    assert f'leader_election_master_status{{name="{SCHEDULER}"}} 1.0' in text
 
 
 def test_beside_the_cluster_the_target_is_up(
