@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from random import Random
+from typing import TYPE_CHECKING
 
 from pallet.api.pod import PODS, Pod
 from pallet.api.whole import WHOLE_NODES
-from pallet.app.pod_sets import PodSetParts
 from pallet.cache.cache import Cache, Hold
 from pallet.client.client import Client
 from pallet.config.settings import Settings
@@ -32,6 +32,9 @@ from pallet.scheduler.handlers import ClusterHandlers
 from pallet.scheduler.queue import SchedulingQueue
 from pallet.scheduler.recorder import EventRecorder
 from pallet.scheduler.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from pallet.app.pod_sets import PodSetParts
 
 
 class Graph:
@@ -57,22 +60,25 @@ class Graph:
         self.tasks = Tasks()
         self.profiles: dict[str, Profile] = {}
 
-        args = args_of(configured)
-        self.pod_sets = args and PodSetParts(
-            args,
-            scheduler_names=[profile.scheduler_name for profile in configured],
-            client=client,
-            informers=self.informers,
-            cache=self.cache,
-            profiles=self.profiles,
-            activate=self._activate,
-            regate=self._regate,
-            conditions=self.conditions,
-            recorder=self.recorder,
-            instruments=self.instruments,
-            now=client.server_clock.now,
-            rng=rng,
-        )
+        self.pod_sets: PodSetParts | None = None
+        if args := args_of(configured):
+            from pallet.app import pod_sets  # noqa: PLC0415 - gRPC takes 19 MiB, and only sets need it
+
+            self.pod_sets = pod_sets.PodSetParts(
+                args,
+                scheduler_names=[profile.scheduler_name for profile in configured],
+                client=client,
+                informers=self.informers,
+                cache=self.cache,
+                profiles=self.profiles,
+                activate=self._activate,
+                regate=self._regate,
+                conditions=self.conditions,
+                recorder=self.recorder,
+                instruments=self.instruments,
+                now=client.server_clock.now,
+                rng=rng,
+            )
         asked = Extenders(extenders, client, self._whole_nodes(extenders), self.cache.snapshot)
         registry = Registry({**BUILT_IN, **(self.pod_sets.plugins if self.pod_sets else {})})
         nominator = Nominator()
