@@ -15,13 +15,7 @@ from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.advice import Advice
-from pallet.framework.diagnosis import (
-    Refused,
-    blame,
-    fit_message,
-    nothing_left,
-    rejection_message,
-)
+from pallet.framework.diagnosis import Refused, blame, fit_message, nothing_left, rejection_message
 from pallet.framework.explainer import Explainer
 from pallet.framework.instruments import Counter
 from pallet.framework.interface import Scores

@@ -30,12 +30,11 @@ class Explainer:
     def everywhere(self, state: CycleState, info: PodInfo, known: Refusals) -> tuple[Refused, ...]:
         """The refusals of a pod that may go anywhere: those that are known of its kind, where they serve."""
         table = self._snapshot.table
-        live: Rows = table.live.nonzero()[0]
         if any(each.asked(state, info) for each in self._fleeting):
-            return self.among(state, info, live, (), None)
+            return self.among(state, info, table.live.nonzero()[0], (), None)
         refusals = known.read(info, table)
         if self._nominator:
-            yielding, _ = self._nominees.explain(state, info, live)
+            yielding, _ = self._nominees.explain(state, info, table.live.nonzero()[0])
             if yielding:
                 return (*yielding, *apart_from(yielding, refusals, table.capacity))
         return refusals
