@@ -25,6 +25,7 @@ from pallet.framework.registry import Registry
 from pallet.framework.tasks import Tasks
 from pallet.framework.waiting import WaitingPods
 from pallet.informers.factory import InformerFactory
+from pallet.loop_budget import LoopBudget
 from pallet.plugins.registry import BUILT_IN, DEFAULTS
 from pallet.podset.enabling import args_of, with_whole_plugin
 from pallet.scheduler.conditions import ConditionWriter
@@ -54,7 +55,8 @@ class Graph:
         self.instruments = Instruments()
         self.metrics = Metrics(self.instruments)
         self.cache = Cache()
-        self.informers = InformerFactory(client)
+        self.loop_budget = LoopBudget()
+        self.informers = InformerFactory(client, self.loop_budget)
         self.recorder = EventRecorder(events, socket.gethostname(), rng)
         self.conditions = ConditionWriter(client)
         self.tasks = Tasks()
@@ -78,6 +80,7 @@ class Graph:
                 instruments=self.instruments,
                 now=client.server_clock.now,
                 rng=rng,
+                budget=self.loop_budget,
             )
         asked = Extenders(extenders, client, self._whole_nodes(extenders), self.cache.snapshot)
         registry = Registry({**BUILT_IN, **(self.pod_sets.plugins if self.pod_sets else {})})
@@ -121,6 +124,7 @@ class Graph:
             self.metrics,
             rng,
             time.monotonic,
+            self.loop_budget,
             asked,
         )
         if self.pod_sets:

@@ -154,7 +154,7 @@ async def _serving(
     }
     endpoints = Endpoints(live, ready, graph.instruments.registry, graph.pods, settings.configuration)
     listener = listen(settings.bind_address, settings.secure_port)
-    async with serve(listener, server_context(), endpoints, client):
+    async with serve(listener, server_context(), endpoints, client, graph.loop_budget):
         yield
 
 

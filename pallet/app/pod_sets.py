@@ -18,6 +18,7 @@ from pallet.framework.instruments import Instruments
 from pallet.framework.profile import Profile
 from pallet.framework.registry import PluginFactory
 from pallet.informers.factory import InformerFactory
+from pallet.loop_budget import LoopBudget
 from pallet.planner.discovery import DiscoveredPlanners
 from pallet.planner.greedy import GreedyPlanner
 from pallet.planner.interface import Planner
@@ -52,13 +53,15 @@ class PodSetParts:
         instruments: Instruments,
         now: Callable[[], datetime],
         rng: Random,
+        budget: LoopBudget,
     ) -> None:
         metrics = PodSetMetrics(instruments, now)
         self._args = args
+        self._budget = budget
         self._informers = informers
         tls = args.planner.tls
         self._tls = TLSFiles(tls.ca_file, tls.cert_file, tls.key_file) if tls else None
-        greedy = GreedyPlanner()
+        greedy = GreedyPlanner(budget)
         self._planners = DiscoveredPlanners(
             informers.informer(SERVICES).store,
             built_in=greedy,
@@ -81,6 +84,7 @@ class PodSetParts:
             metrics=metrics,
             now=now,
             rng=rng,
+            budget=budget,
         )
         self._server = PlannerServer(greedy, cache, profiles, self._members)
 
@@ -110,7 +114,9 @@ class PodSetParts:
         return self._planners if self._planners.planners(pod_set) else None
 
     def _connect(self, namespace: str, service: str) -> Planner:
-        return RemotePlanner(namespace, service, call_timeout=self._args.call_timeout, tls=self._tls)
+        return RemotePlanner(
+            namespace, service, self._budget, call_timeout=self._args.call_timeout, tls=self._tls
+        )
 
     def _members(self, namespace: str, pod_set: str) -> Sequence[Pod]:
         found = self.controller.sets.get(SetKey(namespace, pod_set))

@@ -11,6 +11,7 @@ from pallet.api.resource import Resource
 from pallet.client.client import Client
 from pallet.informers.informer import SharedInformer
 from pallet.informers.reflector import Scope
+from pallet.loop_budget import LoopBudget
 
 T = TypeVar("T", bound=Object)
 
@@ -22,8 +23,9 @@ class NotSyncedError(Exception):
 class InformerFactory:
     """Makes informers that share one client, and starts them together."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, budget: LoopBudget) -> None:
         self._client = client
+        self._budget = budget
         self._informers: dict[tuple[Any, ...], SharedInformer[Any]] = {}
         self._started: set[tuple[Any, ...]] = set()
 
@@ -40,7 +42,7 @@ class InformerFactory:
         scope = Scope(namespace, label_selector, field_selector)
         key = (resource, scope, transform)
         if key not in self._informers:
-            self._informers[key] = SharedInformer(self._client, resource, scope, transform)
+            self._informers[key] = SharedInformer(self._client, resource, self._budget, scope, transform)
         return self._informers[key]
 
     def start(self, tasks: anyio.abc.TaskGroup) -> None:

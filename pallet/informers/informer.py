@@ -30,9 +30,9 @@ from pallet.api.resource import Resource
 from pallet.client.backoff import Backoff
 from pallet.client.client import Client
 from pallet.informers.reflector import EVERYTHING, SILENCE, Reflector, Scope
-from pallet.informers.slices import Slice
 from pallet.informers.store import Store
 from pallet.informers.versions import is_older
+from pallet.loop_budget import LoopBudget
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ class SharedInformer(Generic[T]):
         self,
         client: Client,
         resource: Resource[T],
+        budget: LoopBudget,
         scope: Scope = EVERYTHING,
         transform: Callable[[T], T] | None = None,
         *,
@@ -72,8 +73,9 @@ class SharedInformer(Generic[T]):
         self.resource = resource
         self.store: Store[T] = Store()
         self.synced = anyio.Event()
-        self._reflector = Reflector(client, resource, self, scope, backoff=backoff, silence=silence)
+        self._reflector = Reflector(client, resource, self, budget, scope, backoff=backoff, silence=silence)
         self._transform = transform
+        self._budget = budget
         self._handlers: tuple[Handler[T], ...] = ()
 
     @property
@@ -93,18 +95,17 @@ class SharedInformer(Generic[T]):
 
     async def replace(self, objects: Iterable[T]) -> None:
         """Take a whole list: what is not in it is gone. For the reflector."""
-        part = Slice()
         missing = set(self.store.keys())
         for obj in objects:
+            if self._budget.exhausted:
+                await self._budget.pause()
             key = key_of(obj)
             missing.discard(key)
             self._put(key, obj)
-            if part.is_over:
-                await part.breathe()
         for key in missing:
+            if self._budget.exhausted:
+                await self._budget.pause()
             self._remove(key)
-            if part.is_over:
-                await part.breathe()
         self.synced.set()
 
     def put(self, obj: T) -> None:

@@ -35,8 +35,8 @@ from pallet.client.client import PAGE_SIZE, Client
 from pallet.client.errors import ApiError, Unreachable
 from pallet.informers.decoding import Partial, decode_event, decode_page
 from pallet.informers.lines import LineSplitter
-from pallet.informers.slices import Slice
 from pallet.informers.versions import precedes
+from pallet.loop_budget import LoopBudget
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +125,7 @@ class Reflector(Generic[T]):
         client: Client,
         resource: Resource[T],
         sink: Sink[T],
+        budget: LoopBudget,
         scope: Scope = EVERYTHING,
         *,
         backoff: Backoff | None = None,
@@ -134,6 +135,7 @@ class Reflector(Generic[T]):
         self._client = client
         self._resource = resource
         self._sink = sink
+        self._budget = budget
         self._scope = scope
         self._backoff = backoff or Backoff()
         self._silence = silence
@@ -195,15 +197,14 @@ class Reflector(Generic[T]):
         path = self._resource.path(self._scope.namespace)
         query = {**self._scope.query(), "limit": PAGE_SIZE}
         objects: list[T] = []
-        part = Slice()
         while True:
             body = await self._client.request(
                 "GET", path, query=query, tries=1, verb="list", subject=str(self._resource)
             )
+            if self._budget.exhausted:
+                await self._budget.pause()
             page = decode_page(self._resource, body)
             objects += page.items
-            if part.is_over:
-                await part.breathe()
             if not page.metadata.continue_:
                 break
             query["continue"] = page.metadata.continue_
@@ -236,8 +237,10 @@ class Reflector(Generic[T]):
                 initial = _Initial()
             lines = LineSplitter()
             while chunk := await read():
-                heard, part = True, Slice()  # what is read now came in while others had their turn
+                heard = True
                 for line in lines.feed(chunk):
+                    if self._budget.exhausted:
+                        await self._budget.pause()
                     event = self._decode(line)
                     if event is None:
                         continue
@@ -246,8 +249,6 @@ class Reflector(Generic[T]):
                     elif initial.take(event):
                         await self._take_list(initial.objects, initial.version)
                         initial = None
-                    if part.is_over:
-                        await part.breathe()
         if initial is not None:
             raise Unreachable(self._client.address, "the server ended a list before it was complete")
         if not heard and anyio.current_time() - started < SHORT_WATCH:

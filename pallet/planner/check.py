@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import Plan, Problem
 from pallet.planner.placement import place
 
@@ -11,7 +12,11 @@ _MAX_REASON = 1024
 
 
 async def check(
-    problem: Problem, planner: str, assignments: Mapping[str, str], reasons: Mapping[str, str]
+    problem: Problem,
+    planner: str,
+    assignments: Mapping[str, str],
+    reasons: Mapping[str, str],
+    budget: LoopBudget,
 ) -> Plan:
     """Make a plan of a planner's answer: node by pod name, and the planner's reasons for pods it left out.
 
@@ -33,7 +38,7 @@ async def check(
             refused[name] = f"planner {planner} chose node {_shown(node)}, which does not exist"
         else:
             chosen.append(info)
-    placed = await place(trial, chosen, assignments)
+    placed = await place(trial, chosen, budget, assignments)
     for name, reason in placed.refused.items():
         refused[name] = f"planner {planner} chose node {assignments[name]}: {reason}"
     return Plan(planner, placed.assignments, refused, placed.score)

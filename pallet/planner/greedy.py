@@ -1,5 +1,6 @@
 """The built-in planner: one pod after the other, each on the node that the scheduler would choose for it."""
 
+from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import Plan, Problem
 from pallet.planner.placement import place
 
@@ -11,10 +12,11 @@ class GreedyPlanner:
     scarce it may miss a plan that exists.
     """
 
-    def __init__(self, name: str = "greedy") -> None:
+    def __init__(self, budget: LoopBudget, name: str = "greedy") -> None:
         self.name = name
+        self._budget = budget
 
     async def plan(self, problem: Problem) -> Plan:
         """Place the pods, as many as will fit. Uses up the problem's snapshot; never raises PlannerError."""
-        placed = await place(problem, problem.pods)
+        placed = await place(problem, problem.pods, self._budget)
         return Plan(self.name, placed.assignments, placed.refused, placed.score)

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-import anyio
-import anyio.lowlevel
 import numpy as np
 
 from pallet.cache.columns import Mask
@@ -15,10 +13,8 @@ from pallet.framework.evaluator import Evaluator
 from pallet.framework.lift import PluginError
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import INFEASIBLE
+from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import HYPOTHESIS, Problem
-
-SLICE = 0.02
-"""Seconds of work after which others have their turn on the event loop."""
 
 
 @dataclass(slots=True)
@@ -31,19 +27,20 @@ class Placed:
 
 
 async def place(
-    problem: Problem, pods: Iterable[PodInfo], planned: Mapping[str, str] | None = None
+    problem: Problem, pods: Iterable[PodInfo], budget: LoopBudget, planned: Mapping[str, str] | None = None
 ) -> Placed:
     """Place pods on the problem's snapshot: on the best node each, or where a plan says (node by pod name).
 
     The planned nodes must exist. A refused pod is tried again once others have found their places, for it may
     have to be near to one of them, until a whole round brings nothing new.
     """
-    trial, turn = _Trial(problem), _Turn()
-    placed = Placed()
+    trial, placed = _Trial(problem), Placed()
     waiting, progress = placing_order(pods, problem.snapshot), True
     while waiting and progress:
         left = []
         for info in waiting:
+            if budget.exhausted:
+                await budget.pause()
             name = info.pod.metadata.name
             node, score, reason = trial.choose(info, planned[name] if planned is not None else None)
             if node is None:
@@ -54,20 +51,20 @@ async def place(
                 placed.refused.pop(name, None)
                 placed.assignments[name] = node
                 placed.score += score
-            await turn.end()
         progress = len(left) < len(waiting)
         waiting = left
     return placed
 
 
-async def eligible_nodes(problem: Problem) -> list[str]:
+async def eligible_nodes(problem: Problem, budget: LoopBudget) -> list[str]:
     """The nodes, by name, that at least one of the problem's pods could go to as things stand."""
-    trial, turn = _Trial(problem), _Turn()
+    trial = _Trial(problem)
     table = problem.snapshot.table
     eligible = np.zeros(table.capacity, np.bool_)
     for info in problem.pods:
+        if budget.exhausted:
+            await budget.pause()
         eligible |= trial.feasible(info)
-        await turn.end()
     names = (table.name(row) for row in eligible.nonzero()[0].tolist())
     return sorted(name for name in names if problem.nodes is None or name in problem.nodes)
 
@@ -139,16 +136,3 @@ def _state() -> CycleState:
     state = CycleState()
     state.write(HYPOTHESIS, value=True)
     return state
-
-
-class _Turn:
-    """Gives others their turn on the loop in the middle of long work."""
-
-    def __init__(self) -> None:
-        self._began = 0.0  # long ago: the first turn is short, for the snapshot has only just been copied
-
-    async def end(self) -> None:
-        """Let others run if this turn has been long enough."""
-        if anyio.current_time() - self._began > SLICE:
-            await anyio.lowlevel.checkpoint()
-            self._began = anyio.current_time()

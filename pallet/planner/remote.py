@@ -6,6 +6,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
+from pallet.loop_budget import LoopBudget
 from pallet.planner.check import check
 from pallet.planner.interface import Plan, PlannerError, Problem
 from pallet.planner.placement import eligible_nodes, place
@@ -44,6 +45,7 @@ class RemotePlanner:
         self,
         namespace: str,
         service: str,
+        budget: LoopBudget,
         *,
         call_timeout: float = CALL_TIMEOUT,
         tls: TLSFiles | None = None,
@@ -51,6 +53,7 @@ class RemotePlanner:
     ) -> None:
         self.name = f"{namespace}/{service}"
         self._address = resolve(namespace, service)
+        self._budget = budget
         self._call_timeout = call_timeout
         self._tls = tls
 
@@ -60,9 +63,9 @@ class RemotePlanner:
         Raises PlannerError when the planner cannot be reached, reports an error, answers too much, or has not
         answered in full when the time is up.
         """
-        eligible = await eligible_nodes(problem)
+        eligible = await eligible_nodes(problem, self._budget)
         if not eligible:  # to the planner an empty list would mean all nodes
-            reasons = (await place(problem, problem.pods)).refused
+            reasons = (await place(problem, problem.pods, self._budget)).refused
             return Plan(self.name, refused=reasons)
         request = SchedulePlanRequest(
             namespace=problem.namespace,
@@ -71,7 +74,7 @@ class RemotePlanner:
             eligibleNodes=eligible,
         )
         answer = await self._call(request)
-        return await check(problem, self.name, answer.assignments, answer.refused)
+        return await check(problem, self.name, answer.assignments, answer.refused, self._budget)
 
     async def _call(self, request: SchedulePlanRequest) -> SchedulePlanResponse:
         try:

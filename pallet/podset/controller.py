@@ -23,6 +23,7 @@ from pallet.framework.profile import Profile
 from pallet.framework.status import Status
 from pallet.informers.informer import Handler
 from pallet.logs import get_logger
+from pallet.loop_budget import LoopBudget
 from pallet.podset import reservations
 from pallet.podset.agenda import Agenda
 from pallet.podset.decisions import MakePlan, Release, Step, TakeBack, Wait, decide, is_behind, switch_time
@@ -34,7 +35,6 @@ from pallet.podset.obstacle import passes
 from pallet.podset.planning import PlannerFor, Planning
 from pallet.podset.sets import PodSets, Touched, take_back
 from pallet.podset.status import phase_of
-from pallet.podset.turns import Turns
 from pallet.podset.upkeep import Upkeep
 from pallet.podset.writer import Writer
 from pallet.podset.writes import Api
@@ -82,6 +82,7 @@ class PodSetController:
         metrics: PodSetMetrics,
         now: Callable[[], datetime],
         rng: Random,
+        budget: LoopBudget,
     ) -> None:
         self.sets = PodSets(frozenset(scheduler_names))
         self._cache = cache
@@ -90,13 +91,11 @@ class PodSetController:
         self._regate = regate
         self._metrics = metrics
         self._now = now
-        self._turns = Turns()
-        self._planning = Planning(
-            cache, profiles, planner_for, self._turns, regate, recorder, metrics, now, rng
-        )
+        self._budget = budget
+        self._planning = Planning(cache, profiles, planner_for, budget, regate, recorder, metrics, now, rng)
         self._writer = Writer(api, self.sets, recorder, metrics, now)
         self._explainer = Explainer(conditions, recorder)
-        self._upkeep = Upkeep(cache, self._turns, self._explainer, activate, regate)
+        self._upkeep = Upkeep(cache, budget, self._explainer, activate, regate)
         self._agenda: Agenda[SetKey] = Agenda()
         self._wake = anyio.Event()
         self._slots = anyio.Semaphore(_AT_ONCE)
@@ -262,8 +261,9 @@ class PodSetController:
                 return
             pod_set.ordinary = self._planning.planner_for(*key) is None
             await self._upkeep.follow(pod_set)
+            if self._budget.exhausted:
+                await self._budget.pause()
             self._measure(pod_set)
-            await self._turns.take(len(pod_set.members))
             step = self._first(pod_set)
             if step is None:
                 return

@@ -10,6 +10,7 @@ from pallet.client import Backoff
 from pallet.framework.handle import Recorder
 from pallet.framework.profile import Profile
 from pallet.logs import get_logger
+from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import Plan, Planner, PlannerError, Problem
 from pallet.planner.problem import pose
 from pallet.podset.decisions import places
@@ -17,7 +18,6 @@ from pallet.podset.events import tell
 from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.model import Attempt, PodSet, SetKey
 from pallet.podset.sets import take_plan
-from pallet.podset.turns import Turns
 from pallet.podset.writes import PLAN_LIMIT, plan_size
 
 log = get_logger(__name__)
@@ -38,7 +38,7 @@ class Planning:
         cache: Cache,
         profiles: Mapping[str, Profile],
         planner_for: PlannerFor,
-        turns: Turns,
+        budget: LoopBudget,
         regate: Callable[[Iterable[str]], object],
         recorder: Recorder,
         metrics: PodSetMetrics,
@@ -48,7 +48,7 @@ class Planning:
         self.planner_for = planner_for
         self._cache = cache
         self._profiles = profiles
-        self._turns = turns
+        self._budget = budget
         self._regate = regate
         self._recorder = recorder
         self._metrics = metrics
@@ -68,7 +68,8 @@ class Planning:
         A planner that fails leaves every place as it was; the set's `attempt` says so. Nothing is done where
         the set has changed too much since this was decided.
         """
-        await self._turns.take(len(uids))
+        if self._budget.exhausted:
+            await self._budget.pause()
         planner = self.planner_for(*pod_set.key)
         if planner is None or not _still_needed(pod_set, uids, anew=anew):
             return
@@ -76,7 +77,8 @@ class Planning:
             self._begin_anew(pod_set, uids)
         try:
             plan = await planner.plan(self._problem(pod_set, uids))
-            await self._turns.take(len(uids))
+            if self._budget.exhausted:
+                await self._budget.pause()
         except PlannerError as error:
             self._fail(pod_set, str(error))
         except Exception as error:

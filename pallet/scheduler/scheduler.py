@@ -10,7 +10,6 @@ from random import Random
 
 import anyio
 import anyio.abc
-import anyio.lowlevel
 import numpy as np
 
 from pallet.api.pod import Pod
@@ -33,6 +32,7 @@ from pallet.framework.status import SUCCESS, Code, Status
 from pallet.framework.stopwatch import POST_FILTER, Stopwatch, samples
 from pallet.framework.waiting import WaitingPods
 from pallet.logs import get_logger
+from pallet.loop_budget import LoopBudget
 from pallet.scheduler.binding import Assumed, BindingCycle
 from pallet.scheduler.conditions import SCHEDULER_ERROR, UNSCHEDULABLE, ConditionWriter
 from pallet.scheduler.queue import SchedulingQueue
@@ -43,9 +43,6 @@ from pallet.scheduler.workers import Workers
 log = get_logger(__name__)
 
 MAX_BINDINGS = 256
-SLICE_SECONDS = 0.005
-"""How long decisions go on before the event loop's other work has its turn."""
-
 
 _ONE_ROW = np.zeros(1, np.intp)
 
@@ -64,6 +61,7 @@ class Scheduler:
         metrics: Metrics,
         rng: Random,
         clock: Callable[[], float],
+        budget: LoopBudget,
         extenders: Extenders | None = None,
     ) -> None:
         self._cache = cache
@@ -72,6 +70,7 @@ class Scheduler:
         self._conditions = conditions
         self._metrics = metrics
         self._clock = clock
+        self._budget = budget
         self._watches = {name: Stopwatch(metrics, name) for name in profiles}
         self._evaluators = {
             name: Evaluator(profile, cache.snapshot, rng, self._watches[name])
@@ -99,8 +98,7 @@ class Scheduler:
             bindings = Workers(tasks, self._bind)
             while not self._stopping:
                 self._queue.flush()
-                started = self._clock()
-                while self._slots.value and self._clock() - started < SLICE_SECONDS:
+                while self._slots.value and not self._budget.exhausted:
                     queued = self._queue.pop()
                     if queued is None:
                         await self._idle()
@@ -130,7 +128,7 @@ class Scheduler:
     async def _breathe(self) -> None:
         """Let others run; when too many bindings are under way, wait until one ends."""
         if self._slots.value:
-            await anyio.lowlevel.checkpoint()
+            await self._budget.pause()
             return
         self._wake, self._starved = anyio.Event(), True
         await self._wake.wait()

@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Final
 
 import anyio
-import anyio.lowlevel
 from aiohttp import hdrs, web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -17,6 +16,7 @@ from prometheus_client.exposition import choose_encoder
 from pallet.api.pod import Pod
 from pallet.client import Client
 from pallet.config.schema import KubeSchedulerConfiguration
+from pallet.loop_budget import LoopBudget
 from pallet.server.access import Access, AccessError
 from pallet.server.configz import configz
 from pallet.server.health import Checks, report
@@ -61,12 +61,16 @@ def listen(address: str, port: int) -> socket.socket:
 
 @asynccontextmanager
 async def serve(
-    listener: socket.socket, tls: ssl.SSLContext, endpoints: Endpoints, client: Client
+    listener: socket.socket,
+    tls: ssl.SSLContext,
+    endpoints: Endpoints,
+    client: Client,
+    budget: LoopBudget,
 ) -> AsyncIterator[None]:
     """Serve on the socket, and close it, while the block runs. `client` lends its credentials for reviews."""
     async with client.with_limiter(REVIEW_QPS, REVIEW_BURST) as reviews:
         runner = web.AppRunner(
-            _application(endpoints, Access(reviews)),
+            _application(endpoints, Access(reviews), budget),
             access_log=None,
             handle_signals=False,
             shutdown_timeout=1.0,
@@ -81,7 +85,7 @@ async def serve(
             listener.close()
 
 
-def _application(endpoints: Endpoints, access: Access) -> web.Application:
+def _application(endpoints: Endpoints, access: Access, budget: LoopBudget) -> web.Application:
     application = web.Application()
     for path, checks in (
         ("/healthz", endpoints.live),
@@ -91,7 +95,7 @@ def _application(endpoints: Endpoints, access: Access) -> web.Application:
         application.router.add_get(path, _health(path.removeprefix("/"), checks))
     for path, handler in (
         ("/metrics", _metrics(endpoints.metrics)),
-        ("/metrics/resources", _resources(endpoints.pods)),
+        ("/metrics/resources", _resources(endpoints.pods, budget)),
         ("/configz", _configz(endpoints.configuration)),
     ):
         application.router.add_get(path, _guarded(access, handler))
@@ -131,14 +135,15 @@ def _metrics(registry: CollectorRegistry) -> Handler:
     return metrics
 
 
-def _resources(pods: Callable[[], Iterable[Pod]]) -> Handler:
+def _resources(pods: Callable[[], Iterable[Pod]], budget: LoopBudget) -> Handler:
     async def resources(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
         await response.prepare(request)
         # The pods of now: the collection changes while this waits between two pieces.
         for piece in resource_metrics(tuple(pods())):
             await response.write(piece.encode())
-            await anyio.lowlevel.checkpoint()
+            if budget.exhausted:
+                await budget.pause()
         await response.write_eof()
         return response
 

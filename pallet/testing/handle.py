@@ -10,6 +10,7 @@ from pallet.cache.cache import Cache
 from pallet.framework.handle import Handle
 from pallet.framework.waiting import WaitingPods
 from pallet.informers.factory import InformerFactory
+from pallet.loop_budget import LoopBudget
 
 if TYPE_CHECKING:
     from pallet.client.client import Client
@@ -21,7 +22,7 @@ Objects = Mapping[Resource[Any], Iterable[Object]]
 
 def informers_of(objects: Objects) -> InformerFactory:
     """Informers that know these objects and never hear of others."""
-    informers = InformerFactory(cast("Client", None))
+    informers = InformerFactory(cast("Client", None), LoopBudget())
     for resource, given in objects.items():
         for each in given:
             informers.informer(resource).store.put(each)

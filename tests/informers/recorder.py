@@ -9,6 +9,7 @@ from pallet.api.core import LEASES, Lease
 from pallet.client import Backoff, Client
 from pallet.informers.informer import Handler, SharedInformer
 from pallet.informers.reflector import SILENCE, Scope
+from pallet.loop_budget import LoopBudget
 
 WAIT = 20.0
 """Seconds after which a test that waits has failed."""
@@ -65,7 +66,9 @@ async def watched_leases(
     """Run an informer of a namespace's leases against a server, almost without back-off."""
     async with Client.connect(master=url, qps=0) as client, anyio.create_task_group() as tasks:
         backoff = Backoff(initial=0.01, cap=0.01)
-        informer = SharedInformer(client, LEASES, Scope(namespace), backoff=backoff, silence=silence)
+        informer = SharedInformer(
+            client, LEASES, LoopBudget(), Scope(namespace), backoff=backoff, silence=silence
+        )
         watched = WatchedLeases(informer)
         tasks.start_soon(informer.run)
         if synced:

@@ -9,6 +9,7 @@ from pallet.api.node import NODES
 from pallet.api.pod import PODS
 from pallet.client import Client
 from pallet.informers import InformerFactory, NotSyncedError
+from pallet.loop_budget import LoopBudget
 from tests.faults.proxy import FaultProxy, answer
 from tools.controlplane.controlplane import ControlPlane
 
@@ -25,7 +26,7 @@ async def client() -> AsyncIterator[Client]:
 
 
 async def test_the_same_arguments_give_the_same_informer(client: Client) -> None:
-    factory = InformerFactory(client)
+    factory = InformerFactory(client, LoopBudget())
     assert factory.informer(PODS) is factory.informer(PODS)
     assert factory.informer(PODS, field_selector="spec.nodeName!=") is not factory.informer(PODS)
     assert factory.informer(LEASES, namespace="a") is not factory.informer(LEASES, namespace="b")
@@ -37,7 +38,7 @@ async def test_what_does_not_sync_is_named_with_its_error() -> None:
             "GET", "/pods", answer(403, {"code": 403, "reason": "Forbidden", "message": "no"}), times=1e9
         )
         async with Client.connect(master=server.url) as client, anyio.create_task_group() as tasks:
-            factory = InformerFactory(client)
+            factory = InformerFactory(client, LoopBudget())
             factory.informer(PODS)
             factory.start(tasks)
             await server.wait_for("pods")
@@ -56,7 +57,7 @@ async def test_collections_of_a_real_server_sync(control_plane: ControlPlane, na
         Client.connect(str(control_plane.kubeconfig)) as client,
         anyio.create_task_group() as tasks,
     ):
-        factory = InformerFactory(client)
+        factory = InformerFactory(client, LoopBudget())
         pods = factory.informer(PODS)
         namespaces = factory.informer(NAMESPACES)
         others: list[Resource[Any]] = [NODES, SERVICES, EVENTS, LEASES]

@@ -12,9 +12,8 @@ from aiohttp import web
 
 from pallet.api.core import LEASES, Lease
 from pallet.client import Backoff, Client
-from pallet.informers import reflector
 from pallet.informers.informer import SharedInformer
-from pallet.informers.slices import SLICE, Slice
+from pallet.loop_budget import LoopBudget
 from tests.faults.proxy import Exchange, Fault, FaultProxy, answer
 from tests.faults.virtual_time import VIRTUAL_TIME
 
@@ -27,10 +26,10 @@ def anyio_backend() -> object:
 
 
 @asynccontextmanager
-async def running(url: str) -> AsyncIterator[SharedInformer[Lease]]:
+async def running(url: str, budget: LoopBudget | None = None) -> AsyncIterator[SharedInformer[Lease]]:
     """Run an informer with client-go's back-off, but without its jitter."""
     async with Client.connect(master=url, qps=0) as client, anyio.create_task_group() as tasks:
-        informer = SharedInformer(client, LEASES, backoff=Backoff(jitter=0.0))
+        informer = SharedInformer(client, LEASES, budget or LoopBudget(), backoff=Backoff(jitter=0.0))
         tasks.start_soon(informer.run)
         yield informer
         tasks.cancel_scope.cancel()
@@ -119,19 +118,13 @@ async def test_an_older_event_does_not_turn_the_watch_back() -> None:
     assert "resourceVersion=50" in server.requests[1]
 
 
-async def test_what_trickles_in_does_not_make_way_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    breaths: list[float] = []
+async def test_what_trickles_in_does_not_make_way_for_others() -> None:
+    pauses: list[float] = []
 
-    class VirtualSlice(Slice):
-        def __init__(self) -> None:
-            self._started = anyio.current_time()
-
-        @property
-        def is_over(self) -> bool:
-            return anyio.current_time() - self._started > SLICE
-
-        async def breathe(self) -> None:
-            breaths.append(anyio.current_time())
+    class WatchedBudget(LoopBudget):
+        async def pause(self) -> None:
+            pauses.append(anyio.current_time())
+            await super().pause()
 
     async def trickle(exchange: Exchange) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -141,14 +134,13 @@ async def test_what_trickles_in_does_not_make_way_for_others(monkeypatch: pytest
             await anyio.sleep(1.0)
         return response
 
-    monkeypatch.setattr(reflector, "Slice", VirtualSlice)
     async with FaultProxy.start() as server:
         server.on("GET", "/leases", trickle)
         server.on("GET", "/leases", answer(503), times=100)
-        async with running(server.url) as informer:
+        async with running(server.url, WatchedBudget(anyio.current_time)) as informer:
             await server.until(lambda: len(server.requests) == 2)
             assert [each.metadata.resource_version for each in informer.store.list()] == ["7"]
-    assert breaths == []
+    assert pauses == []
 
 
 async def test_an_older_list_is_believed_when_it_is_insisted_on() -> None:

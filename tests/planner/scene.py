@@ -27,6 +27,7 @@ from pallet.framework.profile import Profile, build_profile
 from pallet.framework.registry import Registry
 from pallet.framework.waiting import WaitingPods
 from pallet.informers.factory import InformerFactory
+from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import Plan, Problem
 from pallet.planner.problem import pose
 from pallet.planner.protocol import METHOD, SERVICE
@@ -101,7 +102,7 @@ def default_profile() -> Profile:
     handle = Handle(
         scheduler_name=SCHEDULER,
         client=cast("Client", None),
-        informers=InformerFactory(cast("Client", None)),
+        informers=InformerFactory(cast("Client", None), LoopBudget()),
         cache=Cache(),
         recorder=cast("Recorder", None),
         waiting=WaitingPods(),

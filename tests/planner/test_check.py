@@ -1,5 +1,6 @@
 import pytest
 
+from pallet.loop_budget import LoopBudget
 from pallet.planner.check import best, check
 from pallet.planner.greedy import GreedyPlanner
 from pallet.planner.interface import Plan
@@ -45,14 +46,14 @@ TWO = (node("n1"), node("n2", "2"))
 async def test_an_answer_is_checked(
     assignments: dict[str, str], reasons: dict[str, str], refused: dict[str, str]
 ) -> None:
-    plan = await check(problem(TWO, [pod("a", "1")]), "p", assignments, reasons)
+    plan = await check(problem(TWO, [pod("a", "1")]), "p", assignments, reasons, LoopBudget())
     assert plan.refused == refused
     assert plan.assignments == {name: at for name, at in assignments.items() if name == "a" and not refused}
 
 
 async def test_a_node_too_small_for_all_gets_as_many_as_fit() -> None:
     pods = [pod(f"p{i}", "1") for i in range(5)]
-    plan = await check(problem(TWO, pods), "p", {f"p{i}": "n2" for i in range(5)}, {})
+    plan = await check(problem(TWO, pods), "p", {f"p{i}": "n2" for i in range(5)}, {}, LoopBudget())
     assert plan.assignments == {"p0": "n2", "p1": "n2"}
     assert set(plan.refused) == {"p2", "p3", "p4"}
     assert plan.refused["p2"].startswith("planner p chose node n2: 0/")
@@ -62,33 +63,35 @@ async def test_a_node_too_small_for_all_gets_as_many_as_fit() -> None:
 async def test_every_filter_counts() -> None:
     """Anti-affinity between members of the set, which no single pod's check would see."""
     pods = [pod("a", app="a", away=["b"]), pod("b", app="b", away=["a"])]
-    plan = await check(problem(TWO, pods), "p", {"a": "n1", "b": "n1"}, {})
+    plan = await check(problem(TWO, pods), "p", {"a": "n1", "b": "n1"}, {}, LoopBudget())
     assert plan.assignments == {"a": "n1"}
     assert "anti-affinity" in plan.refused["b"]
 
 
 async def test_an_order_in_which_the_plan_is_legal_is_found() -> None:
     pods = [pod("a", app="a", near=["b"]), pod("b", app="b", near=["c"]), pod("c", app="c")]
-    plan = await check(problem(TWO, pods), "p", {"a": "n1", "b": "n1", "c": "n1"}, {})
+    plan = await check(problem(TWO, pods), "p", {"a": "n1", "b": "n1", "c": "n1"}, {}, LoopBudget())
     assert list(plan.assignments) == ["c", "b", "a"]
 
 
 async def test_only_the_problem_s_nodes_are_taken() -> None:
-    plan = await check(problem(TWO, [pod("a")], only=["n2"]), "p", {"a": "n1"}, {})
+    plan = await check(problem(TWO, [pod("a")], only=["n2"]), "p", {"a": "n1"}, {}, LoopBudget())
     assert set(plan.refused) == {"a"}
 
 
 async def test_the_problem_is_left_as_it_was() -> None:
     posed = problem(TWO, [pod("a", "2"), pod("b", "2")])
     answer = {"a": "n2", "b": "n2"}
-    assert await check(posed, "p", answer, {}) == await check(posed, "p", answer, {})
+    assert await check(posed, "p", answer, {}, LoopBudget()) == await check(
+        posed, "p", answer, {}, LoopBudget()
+    )
 
 
 async def test_the_built_in_plan_passes_with_the_score_it_claims() -> None:
     nodes = [node(f"n{i}", str(2 + i % 3), zone=f"z{i % 2}") for i in range(6)]
     pods = [pod(f"p{i}", app="x", rather_away=["x"], topology=ZONE) for i in range(8)]
-    plan = await GreedyPlanner("p").plan(problem(nodes, pods))
-    assert await check(problem(nodes, pods), "p", plan.assignments, {}) == plan
+    plan = await GreedyPlanner(LoopBudget(), "p").plan(problem(nodes, pods))
+    assert await check(problem(nodes, pods), "p", plan.assignments, {}, LoopBudget()) == plan
 
 
 @pytest.mark.parametrize(

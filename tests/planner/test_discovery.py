@@ -7,14 +7,13 @@ from pallet.api.labels import Labels
 from pallet.api.meta import ObjectMeta
 from pallet.informers.store import Store
 from pallet.planner.discovery import DiscoveredPlanners, planner_label
-from pallet.planner.greedy import GreedyPlanner
 from pallet.planner.interface import Plan, Planner, PlannerError
 from tests.planner.scene import FixedPlanner, node, pod, problem
 
 DEFAULT = {"planner.ciena.io/default": "enabled"}
 WEB = {"planner.ciena.io/web": "enabled"}
 
-BUILT_IN = GreedyPlanner("built-in")
+BUILT_IN = FixedPlanner("built-in", Plan("built-in"))
 
 
 def service(key: str, labels: Mapping[str, str]) -> Service:

@@ -1,6 +1,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 
 import anyio
 import pytest
@@ -11,6 +12,7 @@ from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Status, error
+from pallet.loop_budget import SLICE_SECONDS, LoopBudget
 from pallet.planner import placement
 from pallet.planner.greedy import GreedyPlanner
 from pallet.planner.interface import HYPOTHESIS, Plan
@@ -24,7 +26,7 @@ THREE = (*TWO, node("n3"))
 
 
 async def planned(nodes: Sequence[Node], pods: Sequence[Pod], placed: Sequence[Pod] = ()) -> Plan:
-    return await GreedyPlanner().plan(problem(nodes, pods, placed))
+    return await GreedyPlanner(LoopBudget()).plan(problem(nodes, pods, placed))
 
 
 def test_the_order_of_placing() -> None:
@@ -163,7 +165,9 @@ async def test_what_an_intolerable_taint_leaves_out_says_so() -> None:
 
 
 async def test_only_the_named_nodes_are_used() -> None:
-    plan = await GreedyPlanner().plan(problem(THREE, [pod(f"p{i}") for i in range(4)], only=["n2", "gone"]))
+    plan = await GreedyPlanner(LoopBudget()).plan(
+        problem(THREE, [pod(f"p{i}") for i in range(4)], only=["n2", "gone"])
+    )
     assert set(plan.assignments.values()) == {"n2"}
 
 
@@ -175,7 +179,10 @@ async def test_each_assignment_is_legal_after_the_ones_before_it() -> None:
 
 async def test_the_same_seed_gives_the_same_plan() -> None:
     pods = [pod(f"p{i}") for i in range(6)]
-    plans = [await GreedyPlanner().plan(problem(THREE, pods, seed=seed)) for seed in (*range(8), *range(8))]
+    plans = [
+        await GreedyPlanner(LoopBudget()).plan(problem(THREE, pods, seed=seed))
+        for seed in (*range(8), *range(8))
+    ]
     assert plans[:8] == plans[8:]
     assert len({tuple(plan.assignments.items()) for plan in plans}) > 1
 
@@ -194,12 +201,12 @@ class Strict:
 async def test_plugins_can_tell_that_nothing_is_decided_yet() -> None:
     profile = PROFILES[SCHEDULER]
     strict = {SCHEDULER: replace(profile, pre_filter=(*profile.pre_filter, Strict()))}
-    plan = await GreedyPlanner().plan(replace(problem(TWO, [pod("a")]), profiles=strict))
+    plan = await GreedyPlanner(LoopBudget()).plan(replace(problem(TWO, [pod("a")]), profiles=strict))
     assert set(plan.assignments) == {"a"}
 
 
-async def test_a_long_set_is_planned_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(placement, "SLICE", 0.0)
+async def test_a_long_set_is_planned_in_slices() -> None:
+    clock = count(0.0, SLICE_SECONDS)
     turns = 0
     done = anyio.Event()
 
@@ -211,6 +218,8 @@ async def test_a_long_set_is_planned_in_slices(monkeypatch: pytest.MonkeyPatch) 
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(count_turns)
-        await planned(THREE, [pod(f"p{i}", "10m") for i in range(20)])
+        planner = GreedyPlanner(LoopBudget(lambda: next(clock)))
+        plan = await planner.plan(problem(THREE, [pod(f"p{i}", "10m") for i in range(20)]))
         done.set()
+    assert len(plan.assignments) == 20
     assert turns >= 20

@@ -4,6 +4,7 @@ import anyio
 import grpc
 import pytest
 
+from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import PlannerError
 from pallet.planner.protocol import MAX_MESSAGE
 from pallet.planner.remote import RemotePlanner, service_address
@@ -29,7 +30,9 @@ class Planner:
 
 
 def dialling(address: str, call_timeout: float = 15.0) -> RemotePlanner:
-    return RemotePlanner("ops", "planner", call_timeout=call_timeout, resolve=lambda _ns, _svc: address)
+    return RemotePlanner(
+        "ops", "planner", LoopBudget(), call_timeout=call_timeout, resolve=lambda _ns, _svc: address
+    )
 
 
 async def test_one_call_asks_for_the_whole_set() -> None:

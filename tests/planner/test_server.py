@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from pallet.api.pod import Pod
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
+from pallet.loop_budget import LoopBudget
 from pallet.planner.greedy import GreedyPlanner
 from pallet.planner.interface import Planner, PlannerError
 from pallet.planner.protocol import METHOD, SERVICE, TLSFiles
@@ -37,7 +38,7 @@ async def served(
     def members(namespace: str, pod_set: str) -> Sequence[Pod]:
         return pods if (namespace, pod_set) == ("shop", "web") else ()
 
-    server = PlannerServer(planner or GreedyPlanner(), cache, PROFILES, members)
+    server = PlannerServer(planner or GreedyPlanner(LoopBudget()), cache, PROFILES, members)
     async with anyio.create_task_group() as tasks:
         port = await tasks.start(server.serve, "127.0.0.1:0", tls)
         yield f"127.0.0.1:{port}"
@@ -116,7 +117,12 @@ async def test_a_set_without_pods_has_an_empty_plan() -> None:
 @pytest.mark.parametrize(
     ("planner", "pod_set", "code", "details"),
     [
-        (GreedyPlanner(), "", grpc.StatusCode.INVALID_ARGUMENT, "namespace and podSet must be given"),
+        (
+            GreedyPlanner(LoopBudget()),
+            "",
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "namespace and podSet must be given",
+        ),
         (FixedPlanner("p", PlannerError("no luck")), "web", grpc.StatusCode.UNAVAILABLE, "no luck"),
     ],
     ids=["no set", "planner failed"],
@@ -150,7 +156,10 @@ async def test_calls_in_progress_are_answered_at_the_end() -> None:
                 await healthy(address, SERVICE)
         go_on.set()
 
-    async with anyio.create_task_group() as tasks, served(cache_of(NODES), PODS, Slow()) as address:
+    async with (
+        anyio.create_task_group() as tasks,
+        served(cache_of(NODES), PODS, Slow(LoopBudget())) as address,
+    ):
         tasks.start_soon(call, address)
         await asked.wait()
         tasks.start_soon(go_on_when_the_end_has_begun, address)
@@ -159,7 +168,7 @@ async def test_calls_in_progress_are_answered_at_the_end() -> None:
 
 async def test_a_taken_port_is_an_error_that_names_it() -> None:
     async with served(cache_of(NODES), PODS) as address:
-        server = PlannerServer(GreedyPlanner(), Cache(), PROFILES, lambda _namespace, _set: ())
+        server = PlannerServer(GreedyPlanner(LoopBudget()), Cache(), PROFILES, lambda _namespace, _set: ())
         with pytest.raises(OSError, match=f"the planner cannot listen on {address}"):
             await server.serve(address)
 
@@ -204,7 +213,9 @@ async def test_both_sides_of_mutual_tls_know_each_other(tmp_path: Path) -> None:
     async with served(cache_of(NODES), PODS, tls=server) as address:
 
         def remote(tls: TLSFiles | None) -> RemotePlanner:
-            return RemotePlanner("ops", "planner", tls=tls, resolve=lambda _namespace, _service: address)
+            return RemotePlanner(
+                "ops", "planner", LoopBudget(), tls=tls, resolve=lambda _namespace, _service: address
+            )
 
         plan = await remote(client).plan(problem(NODES, PODS))
         assert len(plan.assignments) == 3
@@ -216,4 +227,4 @@ async def test_both_sides_of_mutual_tls_know_each_other(tmp_path: Path) -> None:
 async def test_a_missing_tls_file_is_named() -> None:
     missing = TLSFiles("/nowhere/ca.pem", "/nowhere/tls.crt", "/nowhere/tls.key")
     with pytest.raises(PlannerError, match=r"^planner ops/p: cannot read the TLS files: .*/nowhere/ca\.pem"):
-        await RemotePlanner("ops", "p", tls=missing).plan(problem(NODES, PODS))
+        await RemotePlanner("ops", "p", LoopBudget(), tls=missing).plan(problem(NODES, PODS))

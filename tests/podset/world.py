@@ -21,6 +21,7 @@ from pallet.cache.pod_info import PodInfo
 from pallet.framework.instruments import Instruments
 from pallet.framework.profile import Profile
 from pallet.framework.status import unresolvable
+from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import Plan, Problem
 from pallet.podset.controller import PodSetController
 from pallet.podset.metrics import PodSetMetrics
@@ -95,7 +96,7 @@ class World:
     Bindings are done by `bind`, only where the gate says so.
     """
 
-    def __init__(self, profile: Profile | None = None) -> None:
+    def __init__(self, profile: Profile | None = None, budget: LoopBudget | None = None) -> None:
         self.api = FakeApi(self._tell)
         self.planner: ScriptedPlanner | None = ScriptedPlanner()
         self.profiles = {SCHEDULER: profile or NO_PLUGINS}
@@ -103,6 +104,7 @@ class World:
         self.activated: list[str] = []
         self.regated: list[str] = []
         self.switched = anyio.Event()
+        self.budget = budget or LoopBudget()
         self._start()
 
     def _start(self) -> None:
@@ -121,6 +123,7 @@ class World:
             metrics=self.metrics,
             now=self.now,
             rng=Random(1),  # noqa: S311  # breaks ties
+            budget=self.budget,
         )
         self._handlers: dict[str, Handler[Any]] = {
             PODS.plural: self.controller.pod_handler(),

@@ -17,6 +17,7 @@ from pallet.client.client import Client
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource
 from pallet.framework.waiting import WaitingPod, WaitingPods
 from pallet.informers.factory import InformerFactory
+from pallet.loop_budget import LoopBudget
 from pallet.scheduler.conditions import ConditionWriter
 from pallet.scheduler.handlers import ClusterHandlers
 from tests.builders import SCHEDULER, make_node, make_pod
@@ -33,7 +34,7 @@ class Scene(QueueWorld):
         self.cache = Cache()
         self.waiting = WaitingPods()
         self.conditions = ConditionWriter(client)
-        self.informers = InformerFactory(client)
+        self.informers = InformerFactory(client, LoopBudget())
         self.handlers = ClusterHandlers(
             self.cache, self.queue, self.waiting, self.conditions, self.metrics, [SCHEDULER]
         )

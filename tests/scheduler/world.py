@@ -26,6 +26,7 @@ from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
 from pallet.framework.tasks import Tasks
 from pallet.framework.waiting import WaitingPods
+from pallet.loop_budget import LoopBudget
 from pallet.plugins.default_preemption import DefaultPreemption, DefaultPreemptionArgs
 from pallet.scheduler.conditions import ConditionWriter
 from pallet.scheduler.handlers import ClusterHandlers
@@ -167,6 +168,7 @@ class World:
         profiles = {SCHEDULER: profile}
         self.queue = SchedulingQueue(profiles, self.metrics, anyio.current_time)
         self.conditions = ConditionWriter(client)
+        self.budget = LoopBudget(anyio.current_time)
         self.scheduler = Scheduler(
             profiles,
             self.cache,
@@ -177,6 +179,7 @@ class World:
             self.metrics,
             rng,
             anyio.current_time,
+            self.budget,
         )
         self.handlers = ClusterHandlers(
             self.cache, self.queue, self.waiting, self.conditions, self.metrics, profiles

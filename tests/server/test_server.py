@@ -16,6 +16,7 @@ from pallet.api.pod import Container, Pod, PodSpec, ResourceRequirements
 from pallet.client import Client
 from pallet.config.load import default_configuration
 from pallet.framework.instruments import Instruments
+from pallet.loop_budget import LoopBudget
 from pallet.server.certificate import self_signed, server_context
 from pallet.server.server import Endpoints, ListenError, listen, serve
 from tests.faults.proxy import FaultProxy, answer
@@ -77,7 +78,7 @@ async def served(endpoints: Endpoints, certificate: str, client: Client) -> Asyn
     port = listener.getsockname()[1]
     trust = ssl.create_default_context(cafile=certificate)
     async with (
-        serve(listener, server_context(certificate), endpoints, client),
+        serve(listener, server_context(certificate), endpoints, client, LoopBudget()),
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as session,
     ):
         yield Browser(session, port)

@@ -26,6 +26,7 @@ from pallet.client import Client
 from pallet.client.client import STRATEGIC_MERGE_PATCH
 from pallet.informers.factory import InformerFactory
 from pallet.informers.informer import Handler
+from pallet.loop_budget import LoopBudget
 from tools.bench.manifests import HIGH_PRIORITY_VALUE, NEVER_FITS
 from tools.bench.volumes import SELECTED_NODE
 
@@ -138,7 +139,7 @@ async def main(kubeconfig: str, namespace: str, standing_namespace: str) -> None
             victims[pod.spec.node_name].append(pod)
         binder = BlindBinder(client, victims, claims)
         if claims:
-            informers = InformerFactory(client)
+            informers = InformerFactory(client, LoopBudget())
             informer = informers.informer(PERSISTENT_VOLUME_CLAIMS, namespace=namespace)
             informer.add_handler(Handler(on_update=binder.see))
             informers.start(tasks)

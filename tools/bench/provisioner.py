@@ -13,6 +13,7 @@ from pallet.api.storage import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, Per
 from pallet.client import Client
 from pallet.informers.factory import InformerFactory
 from pallet.informers.informer import Handler
+from pallet.loop_budget import LoopBudget
 from tools.bench import volumes
 
 MAKERS = 16
@@ -27,7 +28,7 @@ async def main(kubeconfig: str, namespace: str) -> None:
     ):
         for _ in range(MAKERS):
             tasks.start_soon(_make, client, receive)
-        informers = InformerFactory(client)
+        informers = InformerFactory(client, LoopBudget())
         informer = informers.informer(PERSISTENT_VOLUME_CLAIMS, namespace=namespace)
         informer.add_handler(Handler(partial(_take, send, None), partial(_take, send)))
         informers.start(tasks)
