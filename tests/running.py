@@ -6,7 +6,7 @@ import ssl
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,8 @@ class Pallet:
     """One `python -m pallet` with a configuration; it can be ended and started again, with the same log.
 
     It talks to the API server of `kubeconfig`, or to the address `master`, or as in a pod, with the
-    ServiceAccount files of the folder `in_pod`. `environment` adds to this process's own.
+    ServiceAccount files of the folder `in_pod`. `environment` adds to this process's own, `flags` to those
+    that it has here.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Pallet:
         master: str = "",
         in_pod: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        flags: Sequence[str] = (),
     ) -> None:
         directory = control_plane.directory / f"pallet-{next(_numbers)}"
         directory.mkdir()
@@ -74,6 +76,7 @@ class Pallet:
             "-v=4",
             *([f"--kubeconfig={kubeconfig}"] if kubeconfig else ()),
             *([f"--master={master}"] if master else ()),
+            *flags,
         ]
         server = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(control_plane.port)}
         self._environment = {**os.environ, **(server if in_pod else {}), **(environment or {})}
@@ -138,11 +141,18 @@ def running(
     master: str = "",
     in_pod: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    flags: Sequence[str] = (),
     ready: bool = True,
 ) -> Iterator[Pallet]:
     """A process that is ready, unless that is not expected, until the block is left."""
     pallet = Pallet(
-        control_plane, config, kubeconfig=kubeconfig, master=master, in_pod=in_pod, environment=environment
+        control_plane,
+        config,
+        kubeconfig=kubeconfig,
+        master=master,
+        in_pod=in_pod,
+        environment=environment,
+        flags=flags,
     )
     try:
         pallet.start(ready=ready)

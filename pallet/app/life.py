@@ -17,10 +17,18 @@ from pallet.app.graph import Graph
 from pallet.client.client import Client
 from pallet.client.errors import ConfigError as ConnectionConfigError
 from pallet.config.errors import ConfigError
+from pallet.config.schema import DEFAULT_SCHEDULER_NAME, KUBE_SCHEDULER_LEASE
 from pallet.config.settings import Settings
 from pallet.extenders.extender import extenders_of
 from pallet.informers.factory import NotSyncedError
-from pallet.leaderelection import LeaderElector, LeadershipLostError, LeaseLock, new_identity
+from pallet.leaderelection import (
+    LeaderElector,
+    LeadershipLostError,
+    LeaseLock,
+    LeaseObserver,
+    LeaseRenewedError,
+    new_identity,
+)
 from pallet.logs import get_logger, logging_to
 from pallet.server.certificate import server_context
 from pallet.server.loop_watch import watch_loop
@@ -36,7 +44,14 @@ GRACE_SECONDS = 5.0
 
 LEASE_QPS, LEASE_BURST = 5.0, 10
 
-_EXPECTED = (ConnectionConfigError, NotSyncedError, LeadershipLostError, ListenError, OSError)
+_EXPECTED = (
+    ConnectionConfigError,
+    NotSyncedError,
+    LeadershipLostError,
+    LeaseRenewedError,
+    ListenError,
+    OSError,
+)
 """What ends the process with a line that says why, instead of a traceback."""
 
 
@@ -74,22 +89,51 @@ async def _live(settings: Settings) -> None:
             graph.metrics.leader[election.resource_name].follow(lambda: float(remaining() > 0))
         try:
             async with _serving(settings, graph, elector, client), anyio.create_task_group() as tasks:
-                await _start(graph, elector, tasks)
+                await _start(graph, elector, _kube_scheduler(settings, leases), tasks)
         finally:
             if elector is not None:
                 with anyio.CancelScope(shield=True):
                     await elector.release()
 
 
-async def _start(graph: Graph, elector: LeaderElector | None, tasks: anyio.abc.TaskGroup) -> None:
+def _kube_scheduler(settings: Settings, leases: Client) -> LeaseObserver | None:
+    """What looks out for a kube-scheduler; None where its lease is ours to take, or it has other pods."""
+    election = settings.configuration.leader_election
+    takes_it = (election.resource_namespace, election.resource_name) == KUBE_SCHEDULER_LEASE
+    names = {profile.scheduler_name for profile in settings.configuration.profiles}
+    if (
+        settings.ignore_kube_scheduler_lease
+        or DEFAULT_SCHEDULER_NAME not in names
+        or (election.leader_elect and takes_it)
+    ):
+        return None
+    lease = "/".join(KUBE_SCHEDULER_LEASE)
+    remedy = (
+        f"let this process take that lease (leaderElection: leaderElect, and {lease} as resourceNamespace "
+        "and resourceName, or neither), or give its profile a schedulerName of its own, or override this "
+        "with --ignore-kube-scheduler-lease"
+    )
+    return LeaseObserver(LeaseLock(leases, *KUBE_SCHEDULER_LEASE), remedy)
+
+
+async def _start(
+    graph: Graph,
+    elector: LeaderElector | None,
+    kube_scheduler: LeaseObserver | None,
+    tasks: anyio.abc.TaskGroup,
+) -> None:
     """Start everything in its order; the task group then lives until the process ends."""
     ended = anyio.Event()
     tasks.start_soon(_end_on_signal, graph, ended, tasks.cancel_scope)
     tasks.start_soon(watch_loop, graph.metrics.loop_held_seconds)
     tasks.start_soon(collect_in_steps)
+    if kube_scheduler is not None:
+        tasks.start_soon(kube_scheduler.run)
     graph.informers.start(tasks)
     await graph.informers.wait_for_sync(SYNC_SECONDS)
     log.info("Synced with the API server", **graph.sizes())
+    if kube_scheduler is not None:
+        await kube_scheduler.wait_until_free()
     if elector is not None:
         await elector.acquire()
         tasks.start_soon(elector.hold)
@@ -153,8 +197,9 @@ async def _serving(
         **({"leaderElection": elector.ready} if elector else {}),
     }
     endpoints = Endpoints(live, ready, graph.instruments.registry, graph.pods, settings.configuration)
+    tls = server_context(settings.tls_cert_file, settings.tls_private_key_file)
     listener = listen(settings.bind_address, settings.secure_port)
-    async with serve(listener, server_context(), endpoints, client, graph.loop_budget):
+    async with serve(listener, tls, endpoints, client, graph.loop_budget):
         yield
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NoReturn
 
+from pallet.cli.kube_scheduler_flags import refusals
 from pallet.config.errors import suggestion
 
 _DESCRIPTION = """\
@@ -18,10 +19,20 @@ examples:
         in a cluster, as the pod's ServiceAccount
   pallet --config scheduler-config.yaml --kubeconfig ~/.kube/config --leader-elect=false
         beside a cluster, as the user of a kubeconfig
+  pallet --default-config --kubeconfig ~/.kube/config
+        in the place of kube-scheduler, with its default plugins and its Lease
   pallet --master http://localhost:8001
-        through kubectl proxy, with the default plugins
+        the same through kubectl proxy
   pallet version --json
         which version this is
+
+The cluster is that of --kubeconfig, else of clientConnection.kubeconfig in the file; else in a pod that of
+its ServiceAccount; else that of $KUBECONFIG; else that of ~/.kube/config. --master replaces the address that
+a kubeconfig names; without --kubeconfig and clientConnection.kubeconfig it is used without credentials.
+
+A process with a profile default-scheduler takes the Lease kube-system/kube-scheduler unless leaderElection
+names another. Without leader election, or under another Lease, it does not schedule while another process
+renews that one. A kube-scheduler that runs without leader election cannot be seen.
 
 A flag may be written with one dash (-config FILE), and take its value as the next word or after "=".
 Each mistake is a line on stderr, and the exit status is then 1.
@@ -31,8 +42,11 @@ _TRUE = {"1", "t", "T", "TRUE", "true", "True"}
 _FALSE = {"0", "f", "F", "FALSE", "false", "False"}
 
 
+_BOOLEANS = {"--default-config", "--ignore-kube-scheduler-lease", "--leader-elect", "--version"}
+
+
 class UsageError(Exception):
-    """The command line cannot be understood; the text is a single line."""
+    """The command line cannot be used; each argument is a line that says why."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -44,6 +58,8 @@ class _Parser(argparse.ArgumentParser):
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
         """Return the flags' values. Raises `UsageError`; ends the program after showing help."""
         arguments, unknown = self.parse_known_args(list(map(_gnu, words)))
+        if lines := tuple(refusals(unknown)):
+            raise UsageError(*lines)
         if unknown:
             word = unknown[0].partition("=")[0]
             near = suggestion(word, self._option_string_actions)
@@ -71,24 +87,42 @@ def parse_run(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help="a KubeSchedulerConfiguration in YAML or JSON (default: the profile default-scheduler with "
-        "the default plugins)",
+        help="a KubeSchedulerConfiguration in YAML or JSON",
+    )
+    parser.add_argument(
+        "--default-config",
+        metavar="true|false",
+        type=_boolean,
+        help="in place of --config: schedule the pods of default-scheduler with the default plugins",
+    )
+    parser.add_argument(
+        "--version", metavar="true|false", type=_boolean, help="say which version this is, and end"
     )
     cluster = parser.add_argument_group("cluster")
     cluster.add_argument(
         "--kubeconfig",
         metavar="FILE",
-        help="how to reach the cluster (default: clientConnection.kubeconfig of the file, "
-        "else the ServiceAccount of this pod)",
+        help="how to reach the cluster (default: see below)",
     )
     cluster.add_argument(
-        "--master", metavar="URL", type=_url, help="the API server, in place of the kubeconfig's"
+        "--master",
+        metavar="URL",
+        type=_url,
+        help="the API server, in place of the kubeconfig's; without --config it stands for "
+        "--default-config too",
     )
     cluster.add_argument(
         "--leader-elect",
         metavar="true|false",
         type=_boolean,
         help="schedule only while holding the Lease (default: leaderElection.leaderElect of the file)",
+    )
+    cluster.add_argument(
+        "--ignore-kube-scheduler-lease",
+        metavar="true|false",
+        type=_boolean,
+        help="schedule the pods of default-scheduler even while another process renews kube-scheduler's "
+        "Lease",
     )
     serving = parser.add_argument_group("serving")
     serving.add_argument(
@@ -99,6 +133,14 @@ def parse_run(words: Sequence[str]) -> argparse.Namespace:
     )
     serving.add_argument(
         "--bind-address", metavar="IP", help="the address they are served on (default: 0.0.0.0)"
+    )
+    serving.add_argument(
+        "--tls-cert-file",
+        metavar="FILE",
+        help="their certificate, with those of its CAs behind it, in PEM (default: one made for this run)",
+    )
+    serving.add_argument(
+        "--tls-private-key-file", metavar="FILE", help="its key (default: in the file of --tls-cert-file)"
     )
     logging = parser.add_argument_group("logging")
     logging.add_argument(
@@ -114,7 +156,7 @@ def _gnu(word: str) -> str:
     """
     if re.match("-[a-z][a-z]", word):
         word = f"-{word}"
-    return "--leader-elect=true" if word == "--leader-elect" else word
+    return f"{word}=true" if word in _BOOLEANS else word
 
 
 def _boolean(word: str) -> bool:

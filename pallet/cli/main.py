@@ -12,6 +12,7 @@ from pallet.cli.arguments import UsageError, parse_run, parse_version
 from pallet.cli.version import version
 from pallet.config.errors import ConfigError, FieldPath, fail
 from pallet.config.load import default_configuration, load
+from pallet.config.schema import KubeSchedulerConfiguration
 from pallet.config.settings import Settings
 
 
@@ -25,20 +26,22 @@ def main(words: list[str] | None = None) -> int:
         if words[:1] == ["version"]:
             print(version(as_json=parse_version(words[1:]).json))
             return 0
-        return _run(settings_of(parse_run(words)))
+        arguments = parse_run(words)
+        if arguments.version:
+            print(version(as_json=False))
+            return 0
+        return _run(settings_of(arguments))
     except UsageError as error:
-        print(f"pallet: {error}", file=sys.stderr)
+        for line in error.args:
+            print(f"pallet: {line}", file=sys.stderr)
     except ConfigError as error:
         print(error, file=sys.stderr)
     return 1
 
 
 def settings_of(arguments: Namespace) -> Settings:
-    """Read the configuration and put the command line over it. Raises `ConfigError`."""
-    if arguments.config is None:
-        configuration = default_configuration(leader_elect=arguments.leader_elect)
-    else:
-        configuration = load(Path(arguments.config), leader_elect=arguments.leader_elect)
+    """Read the configuration and put the command line over it. Raises `UsageError` and `ConfigError`."""
+    configuration = _configuration_of(arguments)
     kubeconfig = arguments.kubeconfig or configuration.client_connection.kubeconfig
     if kubeconfig and not Path(kubeconfig).exists():
         named_by = (
@@ -52,8 +55,25 @@ def settings_of(arguments: Namespace) -> Settings:
         "verbosity": arguments.v,
         "secure_port": arguments.secure_port,
         "bind_address": arguments.bind_address,
+        "ignore_kube_scheduler_lease": arguments.ignore_kube_scheduler_lease,
+        "tls_cert_file": arguments.tls_cert_file,
+        "tls_private_key_file": arguments.tls_private_key_file,
     }
     return Settings(configuration, kubeconfig, **{name: v for name, v in given.items() if v is not None})
+
+
+def _configuration_of(arguments: Namespace) -> KubeSchedulerConfiguration:
+    """Read the file; the defaults are taken only where somebody asks for them."""
+    if arguments.config is not None:
+        if arguments.default_config:
+            raise UsageError("--config FILE and --default-config exclude each other: leave one of them out")
+        return load(Path(arguments.config), leader_elect=arguments.leader_elect)
+    if not arguments.default_config and arguments.master is None:
+        raise UsageError(
+            "neither --config nor --master is given: name a configuration with --config FILE; or, to "
+            "schedule the pods of default-scheduler in the place of kube-scheduler, give --default-config"
+        )
+    return default_configuration(leader_elect=arguments.leader_elect)
 
 
 def _run(settings: Settings) -> int:

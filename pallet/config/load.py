@@ -9,16 +9,19 @@ from pallet.config.decode import decode
 from pallet.config.errors import ConfigError, FieldPath, fail, refuse
 from pallet.config.reader import read
 from pallet.config.schema import (
+    DEFAULT_SCHEDULER_NAME,
     KIND,
+    KUBE_SCHEDULER_LEASE,
+    OWN_LEASE,
     VERSIONS,
     KubeSchedulerConfiguration,
+    LeaderElection,
     PluginConfig,
     Profile,
     Section,
 )
 from pallet.config.validate import mistakes_in
 
-DEFAULT_SCHEDULER_NAME = "default-scheduler"
 NODE_RESOURCES_FIT = "NodeResourcesFit"
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -77,14 +80,15 @@ def _complete(
     configuration: KubeSchedulerConfiguration, *, leader_elect: bool | None
 ) -> KubeSchedulerConfiguration:
     """Set the defaults that depend on something, and check what must hold between fields."""
-    election = _zero_is_default(configuration.leader_election)
+    profiles = _profiles(configuration)
+    election = _election(configuration.leader_election, profiles)
     if leader_elect is not None:
         election = replace(election, leader_elect=leader_elect)
     configuration = replace(
         configuration,
         leader_election=election,
         client_connection=_zero_is_default(configuration.client_connection),
-        profiles=_profiles(configuration),
+        profiles=profiles,
         extenders=tuple(map(_zero_is_default, configuration.extenders)),
     )
     refuse(mistakes_in(configuration))
@@ -122,6 +126,18 @@ def _profiles(configuration: KubeSchedulerConfiguration) -> tuple[Profile, ...]:
         if profile.percentage_of_nodes_to_score is not None
         else replace(profile, percentage_of_nodes_to_score=configuration.percentage_of_nodes_to_score)
         for profile in profiles
+    )
+
+
+def _election(election: LeaderElection, profiles: tuple[Profile, ...]) -> LeaderElection:
+    """Set the defaults. Who schedules kube-scheduler's pods takes its Lease: only one of the two may act."""
+    namespace, name = OWN_LEASE
+    if any(profile.scheduler_name == DEFAULT_SCHEDULER_NAME for profile in profiles):
+        namespace, name = KUBE_SCHEDULER_LEASE
+    return replace(
+        _zero_is_default(election),
+        resource_namespace=election.resource_namespace or namespace,
+        resource_name=election.resource_name or name,
     )
 
 

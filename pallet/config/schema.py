@@ -18,6 +18,11 @@ KIND: Final = "KubeSchedulerConfiguration"
 ALL_PLUGINS: Final = "*"
 """In a `disabled` list: every plugin that would be there by default."""
 
+DEFAULT_SCHEDULER_NAME: Final = "default-scheduler"
+KUBE_SCHEDULER_LEASE: Final = ("kube-system", "kube-scheduler")
+"""Namespace and name of the Lease that kube-scheduler holds while it schedules."""
+OWN_LEASE: Final = ("planner-system", "podset-planner-scheduler")
+
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Weight = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
@@ -56,9 +61,10 @@ class LeaderElection(Section, frozen=True):
     retry_period: Seconds = Seconds(2)
     """The pause between two tries."""
     resource_lock: str = "leases"
-    resource_name: str = "podset-planner-scheduler"
-    """The Lease. kube-scheduler's own name is not the default, since it would keep one of the two idle."""
-    resource_namespace: str = "planner-system"
+    resource_name: str = ""
+    """After loading: the Lease that was named, else `KUBE_SCHEDULER_LEASE` where a profile has that
+    scheduler's name, else `OWN_LEASE`."""
+    resource_namespace: str = ""
 
 
 class ClientConnection(Section, frozen=True):

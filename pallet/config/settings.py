@@ -11,7 +11,7 @@ class Settings:
 
     configuration: KubeSchedulerConfiguration
     kubeconfig: str = ""
-    """A kubeconfig file: the command line's, else the configuration's; empty means in-cluster credentials."""
+    """A kubeconfig file: the command line's, else the configuration's; if empty, see `Credentials.load`."""
     master: str = ""
     """A URL that goes before the kubeconfig's server; by itself, an endpoint without credentials."""
     verbosity: int = 0
@@ -20,3 +20,9 @@ class Settings:
     """The port of metrics and health; 0 serves neither."""
     bind_address: str = "0.0.0.0"  # noqa: S104 - as kube-scheduler: the kubelet probes the pod's address
     """The address of metrics and health."""
+    ignore_kube_scheduler_lease: bool = False
+    """Whether to schedule the pods of default-scheduler even while another renews kube-scheduler's Lease."""
+    tls_cert_file: str = ""
+    """The certificate of metrics and health, in PEM; without one, it is made for this run."""
+    tls_private_key_file: str = ""
+    """Its key; empty where the certificate's file holds it."""

@@ -10,5 +10,14 @@ await elector.release()            # when no write is under way any more
 from pallet.leaderelection.elector import LeaderElector, LeadershipLostError, new_identity
 from pallet.leaderelection.fence import Fence
 from pallet.leaderelection.lock import LeaseLock
+from pallet.leaderelection.observer import LeaseObserver, LeaseRenewedError
 
-__all__ = ["Fence", "LeaderElector", "LeadershipLostError", "LeaseLock", "new_identity"]
+__all__ = [
+    "Fence",
+    "LeaderElector",
+    "LeadershipLostError",
+    "LeaseLock",
+    "LeaseObserver",
+    "LeaseRenewedError",
+    "new_identity",
+]

@@ -13,6 +13,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from pallet.config.errors import FieldPath, fail
+
+CERTIFICATE_FLAG: Final = FieldPath("--tls-cert-file")
+KEY_FLAG: Final = FieldPath("--tls-private-key-file")
+
 VALID_FOR: Final = timedelta(days=3650)
 """Nobody can verify a self-signed certificate, so its end could only ever do harm."""
 
@@ -21,19 +26,41 @@ def server_context(certificate: str = "", key: str = "") -> ssl.SSLContext:
     """Give the TLS context for the PEM files, or for a new self-signed certificate when none are named.
 
     Kubernetes' components do the same: the kubelet's probes and Prometheus do not verify them.
-    Raise OSError (ssl.SSLError is one) where the files cannot be used.
+    Raise ConfigError, with the flag that names it, where a file cannot be used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if certificate:
-        context.load_cert_chain(certificate, key or None)
+        _load(context, certificate, key)
         return context
+    if key:
+        fail(KEY_FLAG, f"there is no certificate for this key: name its file with {CERTIFICATE_FLAG}")
     # The standard library loads them from files only. The folder is private and gone at once.
     with tempfile.TemporaryDirectory(prefix="pallet-") as folder:
         path = Path(folder) / "server.pem"
         path.write_bytes(self_signed(socket.gethostname()))
         context.load_cert_chain(path)
     return context
+
+
+def _load(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """Load the files that the command line names."""
+    for flag, file in ((CERTIFICATE_FLAG, certificate), (KEY_FLAG, key)):
+        try:
+            if file:
+                Path(file).read_bytes()
+        except OSError as error:
+            fail(flag, f"{file} cannot be read: {(error.strerror or str(error)).lower()}")
+    try:
+        # Without a password of our own, OpenSSL would ask for that of an encrypted key on the terminal.
+        context.load_cert_chain(certificate, key or None, password="")
+    except (ssl.SSLError, ValueError) as error:
+        within = f"{certificate} and {key}" if key else certificate
+        fail(
+            CERTIFICATE_FLAG,
+            f"{within} cannot be used: a certificate and its key are wanted, in PEM and without a password "
+            f"({getattr(error, 'reason', None) or error})",
+        )
 
 
 def self_signed(host: str) -> bytes:

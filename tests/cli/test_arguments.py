@@ -5,6 +5,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pallet.cli.arguments import UsageError, parse_run, parse_version
+from pallet.cli.kube_scheduler_flags import NOT_APPLICABLE
+
+KUBE_SCHEDULER_FLAGS = """
+--config --master --write-config-to
+--bind-address --cert-dir --disable-http2-serving --http2-max-streams-per-connection --permit-address-sharing
+--permit-port-sharing --secure-port --tls-cert-file --tls-cipher-suites --tls-curve-preferences
+--tls-min-version --tls-private-key-file --tls-sni-cert-key
+--authentication-kubeconfig --authentication-skip-lookup --authentication-token-webhook-cache-ttl
+--authentication-tolerate-lookup-failure --client-ca-file --requestheader-allowed-names
+--requestheader-client-ca-file --requestheader-extra-headers-prefix --requestheader-group-headers
+--requestheader-uid-headers --requestheader-username-headers
+--authorization-always-allow-paths --authorization-kubeconfig --authorization-webhook-cache-authorized-ttl
+--authorization-webhook-cache-unauthorized-ttl
+--contention-profiling --kube-api-burst --kube-api-content-type --kube-api-qps --kubeconfig
+--pod-max-in-unschedulable-pods-duration --profiling
+--leader-elect --leader-elect-lease-duration --leader-elect-renew-deadline --leader-elect-resource-lock
+--leader-elect-resource-name --leader-elect-resource-namespace --leader-elect-retry-period
+--emulated-version --feature-gates --min-compatibility-version
+--allow-metric-labels --allow-metric-labels-manifest --disabled-metrics --show-hidden-metrics-for-version
+--log-flush-frequency --log-json-info-buffer-size --log-json-split-stream --log-text-info-buffer-size
+--log-text-split-stream --logging-format --v --vmodule
+--version
+"""
+"""What `kube-scheduler --help` of 1.36.3 lists."""
 
 
 @pytest.mark.parametrize(
@@ -45,6 +69,39 @@ def test_serving_and_master_are_read() -> None:
 
 def test_what_is_not_given_is_none() -> None:
     assert set(vars(parse_run([])).values()) == {None}
+
+
+@pytest.mark.parametrize("flag", ["default-config", "ignore-kube-scheduler-lease", "leader-elect", "version"])
+def test_boolean_flags_are_spelt_as_in_go(flag: str) -> None:
+    name = flag.replace("-", "_")
+    assert getattr(parse_run([f"--{flag}"]), name) is True
+    assert getattr(parse_run([f"-{flag}=false"]), name) is False
+
+
+def test_each_flag_of_kube_scheduler_is_read_or_named_with_what_to_do_instead() -> None:
+    known = parse_run([])
+    for flag in KUBE_SCHEDULER_FLAGS.split():
+        name = flag.removeprefix("--").replace("-", "_")
+        assert (flag in NOT_APPLICABLE) != hasattr(known, name), flag
+    assert set(NOT_APPLICABLE) <= set(KUBE_SCHEDULER_FLAGS.split())
+
+
+def test_flags_of_kubeadm_that_do_not_apply_are_all_named_at_once() -> None:
+    """Each with its value as the next word, or behind the equals sign."""
+    with pytest.raises(UsageError) as caught:
+        parse_run(
+            [
+                "--authentication-kubeconfig=/etc/kubernetes/scheduler.conf",
+                "--kubeconfig=/etc/kubernetes/scheduler.conf",
+                "--leader-elect=true",
+                "--feature-gates",
+                "GangScheduling=true",
+            ]
+        )
+    assert caught.value.args == (
+        f"--authentication-kubeconfig does not apply: {NOT_APPLICABLE['--authentication-kubeconfig']}",
+        f"--feature-gates does not apply: {NOT_APPLICABLE['--feature-gates']}",
+    )
 
 
 def test_version_can_be_json() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import pallet
-from pallet.cli.arguments import parse_run
+from pallet.cli.arguments import UsageError, parse_run
 from pallet.cli.main import main, settings_of
 from pallet.config.errors import ConfigError, FieldPath
 from pallet.config.load import default_configuration
@@ -91,14 +91,47 @@ def test_version_is_a_line_for_people(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == line
 
 
-def test_no_flags_are_the_defaults() -> None:
-    assert settings_of(parse_run([])) == Settings(
+def test_version_is_a_flag_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith(f"pallet {pallet.__version__}, Python ")
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--kubeconfig", "k"], ["--leader-elect=false"], ["--default-config=false"]]
+)
+def test_the_defaults_are_taken_only_where_they_are_asked_for(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("k").touch()
+    assert main(words) == 1
+    assert capsys.readouterr().err == (
+        "pallet: neither --config nor --master is given: name a configuration with --config FILE; or, to "
+        "schedule the pods of default-scheduler in the place of kube-scheduler, give --default-config\n"
+    )
+
+
+def test_a_file_and_the_defaults_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match=r"^--config FILE and --default-config exclude each other"):
+        settings_of(parse_run(["--config=c.yaml", "--default-config"]))
+
+
+def test_a_master_stands_for_the_defaults_too() -> None:
+    settings = settings_of(parse_run(["--master=http://m"]))
+    assert settings.configuration == default_configuration()
+
+
+def test_the_defaults_when_asked_for() -> None:
+    assert settings_of(parse_run(["--default-config"])) == Settings(
         default_configuration(),
         kubeconfig="",
         master="",
         verbosity=0,
         secure_port=10259,
         bind_address="0.0.0.0",  # noqa: S104 - the default under test
+        ignore_kube_scheduler_lease=False,
+        tls_cert_file="",
+        tls_private_key_file="",
     )
 
 
@@ -120,7 +153,7 @@ def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"c\.yaml: clientConnection\.kubeconfig: /none: no such file$"):
         settings_of(parse_run(["--config", str(tmp_path / "c.yaml")]))
     with pytest.raises(ConfigError, match=r"^--kubeconfig: /gone: no such file$"):
-        settings_of(parse_run(["--kubeconfig=/gone"]))
+        settings_of(parse_run(["--default-config", "--kubeconfig=/gone"]))
 
 
 def test_the_scheduler_runs_and_its_status_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +166,7 @@ def test_the_scheduler_runs_and_its_status_is_returned(monkeypatch: pytest.Monke
     app = types.ModuleType("pallet.app")
     app.run = run  # type: ignore[attr-defined] # a module is open to any name
     monkeypatch.setitem(sys.modules, "pallet.app", app)
-    assert main(["-v", "3"]) == 7
+    assert main(["--default-config", "-v", "3"]) == 7
     assert [settings.verbosity for settings in ran] == [3]
 
 
@@ -146,5 +179,5 @@ def test_what_only_the_scheduler_can_find_is_a_line_too(
     app = types.ModuleType("pallet.app")
     app.run = run  # type: ignore[attr-defined] # a module is open to any name
     monkeypatch.setitem(sys.modules, "pallet.app", app)
-    assert main([]) == 1
+    assert main(["--default-config"]) == 1
     assert capsys.readouterr().err == "c.yaml: profiles[0]: unknown plugin\n"

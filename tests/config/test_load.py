@@ -33,6 +33,8 @@ def test_no_file_is_one_profile_with_defaults() -> None:
         renew_deadline=Seconds(10),
         retry_period=Seconds(2),
         resource_lock="leases",
+        resource_namespace="kube-system",
+        resource_name="kube-scheduler",
     )
     assert made.client_connection == ClientConnection(kubeconfig="", qps=50, burst=100)
     assert (made.parallelism, made.pod_initial_backoff_seconds, made.pod_max_backoff_seconds) == (16, 1, 10)
@@ -42,7 +44,7 @@ def test_no_file_is_one_profile_with_defaults() -> None:
 def test_a_file_without_settings_is_the_default() -> None:
     read = configuration()
     assert [profile.scheduler_name for profile in read.profiles] == ["default-scheduler"]
-    assert read.leader_election == LeaderElection()
+    assert read.leader_election == default_configuration().leader_election
     assert read.path == FieldPath("c.yaml")
 
 
@@ -161,9 +163,28 @@ leaderElection: {leaseDuration: 0s, resourceName: "", leaderElect: false}
 clientConnection: {qps: 0, burst: 0}
 extenders: [{httpTimeout: 0s}]
 """)
-    assert read.leader_election == LeaderElection(leader_elect=False)
+    assert read.leader_election == default_configuration(leader_elect=False).leader_election
     assert read.client_connection == ClientConnection()
     assert read.extenders[0].http_timeout == Seconds(5)
+
+
+@pytest.mark.parametrize(
+    ("names", "election", "lease"),
+    [
+        (["default-scheduler"], "{}", ("kube-system", "kube-scheduler")),
+        (["mine", "default-scheduler"], "{}", ("kube-system", "kube-scheduler")),
+        (["mine"], "{}", ("planner-system", "podset-planner-scheduler")),
+        (["default-scheduler"], "{resourceName: x}", ("kube-system", "x")),
+        (["default-scheduler"], "{resourceNamespace: x}", ("x", "kube-scheduler")),
+        (["mine"], "{resourceNamespace: x, resourceName: y}", ("x", "y")),
+    ],
+)
+def test_who_schedules_the_pods_of_kube_scheduler_takes_its_lease(
+    names: list[str], election: str, lease: tuple[str, str]
+) -> None:
+    profiles = ", ".join(f"{{schedulerName: {name}}}" for name in names)
+    read = configuration(f"profiles: [{profiles}]\nleaderElection: {election}").leader_election
+    assert (read.resource_namespace, read.resource_name) == lease
 
 
 def test_null_stands_for_not_given() -> None:
