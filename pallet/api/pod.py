@@ -4,11 +4,9 @@ There may be 150,000 pods: what nobody reads is dropped when they are decoded, a
 have in common is kept once. Structs are changed in place for that, as nobody has seen them yet.
 """
 
-from collections.abc import Hashable
 from datetime import datetime
-from functools import lru_cache
 from sys import intern
-from typing import TypeVar
+from typing import Any
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -18,12 +16,10 @@ from pallet.api.meta import ObjectMeta
 from pallet.api.resource import Resource
 from pallet.api.selectors import LabelSelector, NodeSelector, NodeSelectorTerm
 from pallet.api.volumes import Volume
-
-T = TypeVar("T", bound=Hashable)
+from pallet.shared_values import SharedValues, same
 
 _SCHEDULED = "PodScheduled"
 _CONDITIONS_READ = frozenset((_SCHEDULED, "DisruptionTarget", "PodResizePending"))
-_MAX_SHARED = 16384
 
 
 class ContainerPort(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -181,7 +177,7 @@ class PodSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
         ):
             value = getattr(self, field)
             if value:
-                force_setattr(self, field, _shared(value))
+                force_setattr(self, field, _templates[value])
         if self.volumes:
             kept = tuple([volume for volume in self.volumes if volume != Volume(volume.name)])
             force_setattr(self, "volumes", kept)
@@ -255,7 +251,7 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
             force_setattr(meta, "finalizers", ())
         if meta.owner_references:
             controllers = tuple([owner for owner in meta.owner_references if owner.controller])
-            force_setattr(meta, "owner_references", _shared(controllers))
+            force_setattr(meta, "owner_references", _templates[controllers])
         if status.container_statuses:
             kept = _resizing(self.spec.containers, status.container_statuses)
             force_setattr(status, "container_statuses", kept)
@@ -279,10 +275,8 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
         return self.metadata.deletion_timestamp is not None
 
 
-@lru_cache(maxsize=_MAX_SHARED)
-def _shared(value: T) -> T:
-    """The first of equal values."""
-    return value
+_templates: SharedValues[Any, Any] = SharedValues("pod_templates", same)
+"""Parts of pods that those of a template have in common."""
 
 
 def _is_read(condition: PodCondition) -> bool:

@@ -6,7 +6,8 @@ decimal form that is too large overflows.)
 """
 
 import re
-from functools import lru_cache
+
+from pallet.bounded_cache import MIB, bounded_cache
 
 MAX_INT64 = 2**63 - 1
 
@@ -53,13 +54,13 @@ def parse_quantity(text: str | int) -> int:
     return _within(-amount if sign == "-" else amount, MAX_INT64 * _NANO)
 
 
-@lru_cache(maxsize=4096)
+@bounded_cache("quantities", 2 * MIB)
 def whole(text: str | int) -> int:
     """Give a quantity in whole units, such as bytes or devices. Raises QuantityError."""
     return _divide(parse_quantity(text), _NANO)
 
 
-@lru_cache(maxsize=4096)
+@bounded_cache("quantities", 2 * MIB)
 def milli(text: str | int) -> int:
     """Give a quantity in thousandths, such as millicores. Raises QuantityError."""
     return _within(_divide(parse_quantity(text), _MICRO), MAX_INT64)

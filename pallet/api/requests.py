@@ -7,13 +7,13 @@ hugepages.
 """
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 
 import msgspec
 
 from pallet.api.labels import Labels
 from pallet.api.pod import ActuatedResources, Container, Pod
 from pallet.api.quantity import milli, parse_quantity, whole
+from pallet.shared_values import SharedValues
 
 CPU = "cpu"
 MEMORY = "memory"
@@ -50,12 +50,12 @@ def requests_of(pod: Pod) -> Requests:
     spec, status = pod.spec, pod.status
     if status.container_statuses or status.init_container_statuses or status.resources is not None:
         return _resized_requests(pod)
-    return _requests(
+    return _requests[
         tuple(container.resources.requests for container in spec.containers),
         tuple((container.resources.requests, _is_sidecar(container)) for container in spec.init_containers),
         spec.resources.requests if spec.resources else None,
         spec.overhead,
-    )
+    ]
 
 
 def _resized_requests(pod: Pod) -> Requests:
@@ -82,7 +82,7 @@ def _resized_requests(pod: Pod) -> Requests:
         asked = spec.resources.requests
         whole_pod = effective(asked, status.allocated_resources, status.resources)
         pod_level = Labels({resource: whole_pod.get(resource, "0") for resource in asked})
-    return _requests(
+    return _requests[
         tuple(map(of, spec.containers)),
         tuple(
             (of(container), True) if _is_sidecar(container) else (container.resources.requests, False)
@@ -90,7 +90,7 @@ def _resized_requests(pod: Pod) -> Requests:
         ),
         pod_level,
         spec.overhead,
-    )
+    ]
 
 
 def _largest(choices: Iterable[Labels]) -> Labels:
@@ -107,13 +107,12 @@ def _is_sidecar(container: Container) -> bool:
     return container.restart_policy == "Always"
 
 
-@lru_cache(maxsize=4096)
-def _requests(
-    containers: tuple[Labels, ...],
-    init_containers: tuple[tuple[Labels, bool], ...],
-    pod_level: Labels | None,
-    overhead: Labels,
-) -> Requests:
+_Asked = tuple[tuple[Labels, ...], tuple[tuple[Labels, bool], ...], Labels | None, Labels]
+"""What containers, init containers (sidecars or not) and the pod as a whole ask for, and its overhead."""
+
+
+def _add_up(asked_for: _Asked) -> Requests:
+    containers, init_containers, pod_level, overhead = asked_for
     asked = _total(map(_amounts, containers), ((_amounts(own), side) for own, side in init_containers))
     ranked = _total(
         (_MINIMUM | _amounts(own) for own in containers),
@@ -136,6 +135,9 @@ def _requests(
         ranked_cpu=ranked.get(CPU, 0),
         ranked_memory=ranked.get(MEMORY, 0),
     )
+
+
+_requests = SharedValues("pod_requests", _add_up)
 
 
 def _amounts(quantities: Labels) -> dict[str, int]:

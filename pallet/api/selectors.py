@@ -6,12 +6,12 @@ An operator that is not known selects nothing.
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 
 import msgspec
 
 from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.names import is_label_key, is_label_value
+from pallet.bounded_cache import MIB, bounded_cache
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
 
@@ -159,7 +159,7 @@ def label_integer(text: str) -> int | None:
     return value if -(2**63) <= value < 2**63 else None
 
 
-@lru_cache(maxsize=4096)
+@bounded_cache("node_selector_terms", 4 * MIB)
 def _is_valid(term: NodeSelectorTerm) -> bool:
     if not term.match_expressions and not term.match_fields:
         return False

@@ -1,7 +1,6 @@
 """A pod with everything that placement derives from it, derived once."""
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 
 import msgspec
 
@@ -10,6 +9,7 @@ from pallet.api.pod import Affinity, Container, Pod, PodAffinityTerm
 from pallet.api.requests import Requests, requests_of
 from pallet.api.selectors import LabelSelector
 from pallet.cache.volumes_in_use import PodVolumes, volumes_of
+from pallet.shared_values import SharedValues
 
 
 class HostPort(msgspec.Struct, frozen=True, gc=False):
@@ -66,7 +66,7 @@ class PodInfo:
         self.ports: tuple[HostPort, ...] = host_ports(pod)
         self.volumes: PodVolumes = volumes_of(pod)
         self.terms: PodTerms = (
-            _terms(pod.spec.affinity, pod.metadata.namespace) if pod.spec.affinity else NO_TERMS
+            _terms[pod.spec.affinity, pod.metadata.namespace] if pod.spec.affinity else NO_TERMS
         )
 
     @property
@@ -107,8 +107,8 @@ def _ports(containers: Iterable[Container]) -> Iterable[HostPort]:
 NO_TERMS = PodTerms()
 
 
-@lru_cache(maxsize=4096)
-def _terms(affinity: Affinity, namespace: str) -> PodTerms:
+def _resolve(key: tuple[Affinity, str]) -> PodTerms:
+    affinity, namespace = key
     near, away = affinity.pod_affinity, affinity.pod_anti_affinity
     preferred = [(weighted, 1) for weighted in (near.preferred if near else ())]
     preferred += [(weighted, -1) for weighted in (away.preferred if away else ())]
@@ -121,6 +121,9 @@ def _terms(affinity: Affinity, namespace: str) -> PodTerms:
             if weighted.weight
         ),
     )
+
+
+_terms = SharedValues("pod_terms", _resolve)
 
 
 def _term(term: PodAffinityTerm, own_namespace: str) -> AffinityTerm:

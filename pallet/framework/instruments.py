@@ -9,7 +9,7 @@ from the labels' values to the instrument:
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate, repeat
 from operator import mul
 from typing import Final, Generic, Protocol, TypeVar
@@ -172,6 +172,19 @@ class Instruments(Collector):
         family = Family(name, documentation, labels, lambda: Histogram(bounds))
         self._shows.append(lambda: _show_histograms(family))
         return family
+
+    def follow(
+        self, name: str, documentation: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """Show gauges by the value of a label, all of them read whenever they are wanted."""
+
+        def show() -> Metric:
+            metric = GaugeMetricFamily(name, documentation, labels=(label,))
+            for value, number in read().items():
+                metric.add_metric((value,), number)
+            return metric
+
+        self._shows.append(show)
 
     def collect(self) -> Iterable[Metric]:
         """Give all of them as prometheus_client wants them."""

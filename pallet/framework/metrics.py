@@ -5,6 +5,7 @@ Each attribute is named like its metric, without the prefix `scheduler_`.
 
 from typing import Final
 
+from pallet.bounded_cache import cache_sizes
 from pallet.framework.instruments import NO_LABELS, Instruments, exponential
 
 FROM_10_MICROSECONDS: Final = exponential(0.00001, 1.5, 20)
@@ -145,3 +146,15 @@ class Metrics:
             "How late the event loop came back to a timer: what it did meanwhile held everything else up.",
             bounds=exponential(0.001, 2, 12),
         )[NO_LABELS]
+        instruments.follow(
+            "pallet_cache_bytes",
+            "Memory that is kept to save work, by cache, as estimated when it was put there.",
+            "cache",
+            lambda: {name: held for name, (held, _) in cache_sizes().items()},
+        )
+        instruments.follow(
+            "pallet_cache_bytes_limit",
+            "The bound of pallet_cache_bytes.",
+            "cache",
+            lambda: {name: limit for name, (_, limit) in cache_sizes().items()},
+        )

@@ -5,7 +5,6 @@ Constraints, "Cluster-level default constraints").
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from pallet.api.core import SERVICES, Service
@@ -15,6 +14,7 @@ from pallet.api.pod import Pod
 from pallet.api.resource import Resource
 from pallet.api.selectors import LabelSelector
 from pallet.api.workloads import REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS, ReplicationController
+from pallet.bounded_cache import MIB, bounded_cache
 from pallet.cache.counters import Selectors
 from pallet.cache.pod_info import PodSelector
 from pallet.informers.factory import InformerFactory
@@ -104,7 +104,7 @@ def _controller(pod: ObjectMeta) -> OwnerReference | None:
     return next((owner for owner in pod.owner_references if owner.controller), None)
 
 
-@lru_cache(maxsize=4096)
+@bounded_cache("spread_constraints", 4 * MIB)
 def _together(namespace: str, labels: Labels, selector: LabelSelector | None) -> Selectors:
     both = (LabelSelector(labels), selector or _ANY)
     return tuple(PodSelector(each, (namespace,), terminating=False) for each in both if each != _ANY)

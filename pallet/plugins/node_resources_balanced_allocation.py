@@ -1,7 +1,6 @@
 """NodeResourcesBalancedAllocation: rather where the pod evens out how far the resources are used."""
 
 from collections.abc import Hashable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -9,6 +8,7 @@ import numpy as np
 from msgspec.structs import force_setattr
 
 from pallet.api.requests import CPU, MEMORY
+from pallet.bounded_cache import MIB, bounded_cache
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.handle import Handle
@@ -44,7 +44,7 @@ class NodeResourcesBalancedAllocation:
         """Take the resources."""
         self._resources = args.resources
         names = frozenset(spec.name for spec in args.resources)
-        self._balanced = lru_cache(maxsize=1024)(
+        self._balanced = bounded_cache("resource_shares", 2 * MIB)(
             lambda requests: tuple(item for item in requests.amounts if item[0] in names)
         )
 

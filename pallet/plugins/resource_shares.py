@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -10,6 +9,7 @@ import numpy as np
 from msgspec.structs import force_setattr
 
 from pallet.api.requests import CPU, EPHEMERAL_STORAGE, MEMORY, Requests
+from pallet.bounded_cache import MIB, bounded_cache
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.interface import RowChoice
@@ -73,7 +73,7 @@ def shares_of(
     return [Share(allocatable[index], requested[index], wanted, weight) for index, wanted, weight in parts]
 
 
-@lru_cache(maxsize=1024)
+@bounded_cache("resource_shares", 2 * MIB)
 def _parts_of(
     specs: tuple[ResourceSpec, ...],
     requests: Requests,

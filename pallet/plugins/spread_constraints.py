@@ -1,6 +1,5 @@
 """Topology spread constraints, the pod's own or the configured defaults, made ready for counting."""
 
-from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -9,6 +8,7 @@ from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.names import is_label_key
 from pallet.api.pod import Pod, TopologySpreadConstraint
 from pallet.api.selectors import LabelSelector
+from pallet.bounded_cache import MIB, bounded_cache
 from pallet.cache.counters import Selectors
 from pallet.cache.pod_info import PodSelector
 from pallet.informers.factory import InformerFactory
@@ -125,7 +125,7 @@ class SpreadReader:
             pinned = tuple(_pinned(each, labels) for each in given)
             return _own(given, namespace, pinned)
         selectors = self._selectors.of(pod) if self._selectors else ()
-        return _default(self._defaults, selectors, strict=not self._system) if selectors else NOT_SPREAD
+        return _default(self._defaults, selectors, not self._system) if selectors else NOT_SPREAD
 
 
 def _pinned(given: TopologySpreadConstraint, labels: Labels) -> tuple[tuple[str, str], ...]:
@@ -133,7 +133,7 @@ def _pinned(given: TopologySpreadConstraint, labels: Labels) -> tuple[tuple[str,
     return tuple((key, labels[key]) for key in given.match_label_keys if key in labels)
 
 
-@lru_cache(maxsize=4096)
+@bounded_cache("spread_constraints", 4 * MIB)
 def _own(
     given: tuple[TopologySpreadConstraint, ...],
     namespace: str,
@@ -149,8 +149,12 @@ def _own(
     return Spread(of(_HARD), of(_SOFT))
 
 
-@lru_cache(maxsize=4096)
-def _default(defaults: tuple[DefaultConstraint, ...], selectors: Selectors, *, strict: bool) -> Spread:
+@bounded_cache("spread_constraints", 4 * MIB)
+def _default(
+    defaults: tuple[DefaultConstraint, ...],
+    selectors: Selectors,
+    strict: bool,  # noqa: FBT001  # private
+) -> Spread:
     def of(action: str) -> tuple[Constraint, ...]:
         return tuple(_constraint(each, selectors) for each in defaults if each.when_unsatisfiable == action)
 

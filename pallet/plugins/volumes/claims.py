@@ -1,12 +1,12 @@
 """What claims and volumes say about themselves, read as k8s.io/component-helpers/storage/volume reads it."""
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 from pallet.api.pod import Pod
 from pallet.api.quantity import parse_quantity
 from pallet.api.storage import PersistentVolume, PersistentVolumeClaim
 from pallet.api.volumes import Volume
+from pallet.bounded_cache import MIB, bounded_cache
 
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 """On a claim: the node for which its volume is to be provisioned."""
@@ -19,7 +19,7 @@ WAIT_FOR_FIRST_CONSUMER = "WaitForFirstConsumer"
 
 _BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 
-exact = lru_cache(maxsize=4096)(parse_quantity)
+exact = bounded_cache("quantities", 2 * MIB)(parse_quantity)
 """A quantity in billionths, to compare sizes without rounding."""
 
 

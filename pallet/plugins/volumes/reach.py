@@ -4,12 +4,12 @@ kube-scheduler looks at the labels of a node only, so a term about its name is o
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 
 import numpy as np
 
 from pallet.api.selectors import NodeSelector, NodeSelectorTerm, matches_name
 from pallet.api.storage import PersistentVolume
+from pallet.bounded_cache import MIB, bounded_cache
 from pallet.cache.changes import Rows
 from pallet.cache.columns import Mask
 from pallet.cache.node_table import NodeTable
@@ -52,7 +52,7 @@ def reached_rows(reach: Reach, table: NodeTable) -> Rows:
     return rows
 
 
-@lru_cache(maxsize=4096)
+@bounded_cache("volume_topologies", 4 * MIB)
 def single_label(reach: Reach) -> tuple[str, tuple[str, ...]] | None:
     """The label and its values, where nothing else decides: a hostname or a zone, as it mostly is."""
     if reach is None or len(reach.node_selector_terms) != 1:
@@ -63,7 +63,7 @@ def single_label(reach: Reach) -> tuple[str, tuple[str, ...]] | None:
     return term.match_expressions[0].key, term.match_expressions[0].values
 
 
-@lru_cache(maxsize=4096)
+@bounded_cache("volume_topologies", 4 * MIB)
 def by_labels(selector: NodeSelector) -> Reach:
     """The same selector without fields, which are those of a node without a name."""
     terms = []

@@ -4,12 +4,12 @@ Disks of Azure and volumes of Portworx keep their node affinity as it is.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 
 from pallet.api.in_tree import AWS_EBS, AZURE, GCE_PD, OPENSTACK
 from pallet.api.labels import Labels
 from pallet.api.selectors import NodeSelector, NodeSelectorRequirement, NodeSelectorTerm
 from pallet.api.storage import PersistentVolume
+from pallet.bounded_cache import MIB, bounded_cache
 from pallet.plugins.volumes.reach import Reach, by_labels, reach_of
 
 ZONE, REGION = "topology.kubernetes.io/zone", "topology.kubernetes.io/region"
@@ -50,7 +50,7 @@ def mistake_of(volume: PersistentVolume, plugin: str) -> str:
     return ""
 
 
-@lru_cache(maxsize=4096)
+@bounded_cache("volume_topologies", 4 * MIB)
 def _translated(required: NodeSelector | None, labels: Labels, key: str) -> Reach:
     """Rename the zone in the node affinity; where it has none, add that of the labels to all terms."""
     terms = () if required is None else required.node_selector_terms
