@@ -14,7 +14,15 @@ from pallet.client.credentials import Credentials
 from pallet.client.errors import AnswerLost, ApiError, NotLeading, Unreachable, api_error
 from pallet.client.limiter import Priority, RateLimiter
 from pallet.client.server_clock import ServerClock
-from pallet.client.transport import Answer, LostError, NotSentError, Stream, Transport
+from pallet.client.transport import (
+    Answer,
+    Fence,
+    FencedError,
+    LostError,
+    NotSentError,
+    Stream,
+    Transport,
+)
 
 Query = Mapping[str, str | int]
 Read = Callable[[], Awaitable[bytes]]
@@ -58,8 +66,9 @@ class Requester:
         self._transport = transport
         self._limiter = limiter
         self._user_agent = user_agent
-        self.fence: Callable[[], float] | None = None
-        """Seconds that a write starting now may take, 0 when none may start; without it, any time."""
+        self.fence: Fence | None = None
+        """Seconds that a write starting now may take, 0 when none may start; without it, any time. It is
+        asked when the bytes go out."""
 
     @property
     def address(self) -> str:
@@ -115,15 +124,16 @@ class Requester:
 
     async def _attempt(self, call: "_Call") -> bytes:
         """Send a request once."""
-        await self._credentials.authorization()  # refreshed here, lest it take time behind the fence
-        seconds = call.seconds
-        if self.fence is not None and call.method != "GET":
-            seconds = min(seconds, self.fence())
-            if seconds <= 0:
-                raise NotLeading(self.address, "")
+        fence = self.fence if call.method != "GET" else None
+        if fence is not None and fence() <= 0:
+            raise NotLeading(self.address, "")
         sent = self.server_clock.mark()
         try:
-            answer = await self._transport.send(call.method, call.path, call.body, call.content_type, seconds)
+            answer = await self._transport.send(
+                call.method, call.path, call.body, call.content_type, call.seconds, fence
+            )
+        except FencedError as error:
+            raise NotLeading(self.address, "") from error
         except NotSentError as error:
             raise Unreachable(self.address, str(error)) from error
         except LostError as error:

@@ -10,10 +10,12 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from pallet.client.connection import Answer, LostError, NotSentError, Pool
+from pallet.client.channel import Endpoint, Fence, FencedError, proxy_authorization
+from pallet.client.connection import Answer, LostError, NotSentError
 from pallet.client.credentials import Credentials
+from pallet.client.pool import Pool
 
-__all__ = ["Answer", "LostError", "NotSentError", "Stream", "Transport"]
+__all__ = ["Answer", "Fence", "FencedError", "LostError", "NotSentError", "Stream", "Transport"]
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for the TCP and TLS handshakes."""
@@ -28,8 +30,7 @@ KEEP_ALIVE: Final = 60.0
 class Transport:
     """Keep-alive connections over HTTP/1.1 to one API server. Close it with `aclose`.
 
-    Requests go over a pool of our own, watches, and everything that has to go through a proxy, over the HTTP
-    library.
+    Requests go over a pool of our own, watches over the HTTP library.
     """
 
     def __init__(self, credentials: Credentials, user_agent: str) -> None:
@@ -41,10 +42,19 @@ class Transport:
         self._head = "".join(
             f"{name}: {value}\r\n" for name, value in {"Host": server.authority, **headers}.items()
         )
+        proxy = URL(credentials.proxy) if credentials.proxy else None
         self._root = server.raw_path.rstrip("/")
-        self._pool = Pool(
-            server.host or "", server.port or 0, credentials.tls, credentials.server_name, POOL_SIZE
+        if proxy is not None and credentials.tls is None:  # then the proxy is told the whole address
+            self._root = f"{server.origin()}{self._root}"
+            self._head += proxy_authorization(proxy)
+        endpoint = Endpoint(
+            server.host or "",
+            server.port or 0,
+            credentials.tls,
+            credentials.server_name,
+            proxy,
         )
+        self._pool = Pool(endpoint, POOL_SIZE)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -52,56 +62,44 @@ class Transport:
         await self._session.close()
 
     async def send(
-        self, method: str, path: str, body: bytes | None, content_type: str, seconds: float
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        content_type: str,
+        seconds: float,
+        fence: Fence | None = None,
     ) -> Answer:
-        """Send one request and read its answer, whatever its status; raise NotSentError or LostError."""
-        if self._credentials.proxy is not None:
-            return await self._send_through_proxy(method, path, body, content_type, seconds)
+        """Send one request and read its answer, whatever its status.
+
+        The fence is asked when the bytes go out. Raise FencedError, NotSentError or LostError.
+        """
         head = f"{method} {self._root}{path} HTTP/1.1\r\n{self._head}"
         authorization = await self._credentials.authorization()
         if authorization is not None:
             head += f"Authorization: {authorization}\r\n"
         if body is not None:
             head += f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
-        return await self._pool.send(f"{head}\r\n".encode() + (body or b""), seconds, CONNECT_TIMEOUT)
-
-    async def _send_through_proxy(
-        self, method: str, path: str, body: bytes | None, content_type: str, seconds: float
-    ) -> Answer:
-        limits = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_TIMEOUT)
-        headers = {"Content-Type": content_type} if body is not None else {}
-        with _errors():
-            async with await self._open(method, path, limits, headers, body) as response:
-                return Answer(response.status, list(response.raw_headers), await response.read())
+        request = f"{head}\r\n".encode() + (body or b"")
+        return await self._pool.send(request, seconds, CONNECT_TIMEOUT, fence)
 
     @asynccontextmanager
     async def stream(self, path: str, silence: float) -> AsyncIterator["Stream"]:
         """GET an answer without an end; it is lost after `silence` seconds without a byte."""
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=silence)
         with _errors():
-            response = await self._open("GET", path, limits, {})
+            response = await self._open(path, limits)
         try:
             yield Stream(response)
         finally:
             _abort(response)
 
-    async def _open(
-        self,
-        method: str,
-        path: str,
-        limits: aiohttp.ClientTimeout,
-        headers: dict[str, str],
-        body: bytes | None = None,
-    ) -> aiohttp.ClientResponse:
-        """Send a request and wait for the head of its answer."""
+    async def _open(self, path: str, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        """Send a request for a stream and wait for the head of its answer."""
         authorization = await self._credentials.authorization()
-        if authorization is not None:
-            headers["Authorization"] = authorization
-        return await self._session.request(
-            method,
+        return await self._session.get(
             URL(self._credentials.address + path, encoded=True),
-            data=body,
-            headers=headers,
+            headers={"Authorization": authorization} if authorization is not None else {},
             timeout=limits,
             allow_redirects=False,
             proxy=self._credentials.proxy,

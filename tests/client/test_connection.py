@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 import pytest
 
-from pallet.client.connection import Answer, LostError, NotSentError, Pool
+from pallet.client.channel import Endpoint
+from pallet.client.connection import Answer, LostError, NotSentError
+from pallet.client.pool import Pool
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +31,7 @@ async def pool_to(serve: Serve, limit: int = 2) -> AsyncIterator[Pool]:
             writer.close()
 
     server = await asyncio.start_server(once, "127.0.0.1", 0)
-    pool = Pool("127.0.0.1", server.sockets[0].getsockname()[1], None, None, limit)
+    pool = Pool(Endpoint("127.0.0.1", server.sockets[0].getsockname()[1]), limit)
     try:
         yield pool
     finally:

@@ -4,30 +4,23 @@ import asyncio
 import json
 import ssl
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from pallet.api.core import NAMESPACES
 from pallet.client import Client, ConfigError, Unreachable, credentials
 from pallet.client.credentials import REFRESH_PERIOD, Credentials
+from tests.client.certificates import Identity, authority, issue, pem, server_context
 from tests.faults.proxy import Exchange, FaultProxy, answer
 from tests.faults.virtual_time import VIRTUAL_TIME
 
 pytestmark = pytest.mark.anyio
-
-KEY_AND_CERTIFICATE = tuple[ec.EllipticCurvePrivateKey, x509.Certificate]
 
 
 @pytest.fixture
@@ -257,59 +250,15 @@ async def test_another_authority_is_not_trusted(tmp_path: Path) -> None:
 
 
 @asynccontextmanager
-async def tls_server(folder: Path, identity: KEY_AND_CERTIFICATE) -> AsyncIterator[str]:
+async def tls_server(folder: Path, identity: Identity) -> AsyncIterator[str]:
     """Serve a namespace over TLS."""
 
     async def serve(_: web.BaseRequest) -> web.Response:
         return web.Response(body=json.dumps({"metadata": {"name": "a"}}).encode())
 
-    key, certificate = identity
-    plain = serialization.NoEncryption()
-    (folder / "server.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-        + pem(certificate)
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.pem")
+    context = server_context(folder, identity)
     runner = web.ServerRunner(web.Server(serve), shutdown_timeout=0.01)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
     yield f"https://127.0.0.1:{runner.addresses[0][1]}"
     await runner.cleanup()
-
-
-def authority() -> KEY_AND_CERTIFICATE:
-    """Make a CA as many clusters have one: without key usage and key identifiers."""
-    return _certificate(
-        "ca", None, lambda builder: builder.add_extension(x509.BasicConstraints(True, None), critical=True)
-    )
-
-
-def issue(ca: KEY_AND_CERTIFICATE) -> KEY_AND_CERTIFICATE:
-    """Make the certificate of a server on the loopback address."""
-    names = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
-    return _certificate("server", ca, lambda builder: builder.add_extension(names, critical=False))
-
-
-def pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _certificate(
-    name: str,
-    ca: KEY_AND_CERTIFICATE | None,
-    extend: Callable[[x509.CertificateBuilder], x509.CertificateBuilder],
-) -> KEY_AND_CERTIFICATE:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(ca[1].subject if ca else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-    )
-    return key, extend(builder).sign(ca[0] if ca else key, hashes.SHA256())
