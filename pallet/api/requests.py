@@ -6,6 +6,7 @@ counts, overhead comes on top, and pod-level requests replace what the container
 hugepages.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -25,12 +26,22 @@ SCORED_CPU = 100
 SCORED_MEMORY = 200 * 1024 * 1024
 
 
+LARGEST_AMOUNT = 2**53
+"""The most that is counted of a resource, on a pod and on a node: 8 PiB, or nine trillion cores.
+
+That is far above any node. 512 such amounts are within half of an int64, a hundred times one is too, and a
+float holds it exactly, so that sums and scores need not look for overflows.
+"""
+
+
 class Requests(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """A pod's requests: (resource, amount) sorted by name, cpu in millicores, all else in whole units.
 
     `scored_cpu` and `scored_memory` count a minimum for every container that asks for none: this is how much
     the pod weighs on its node in scores. `ranked_cpu` and `ranked_memory` are the same of the containers
     alone: kube-scheduler's NodeResourcesFit leaves pod-level requests out when it ranks nodes for the pod.
+
+    No amount is above LARGEST_AMOUNT; `beyond` names the resources of which more is requested.
     """
 
     amounts: tuple[tuple[str, int], ...] = ()
@@ -38,6 +49,13 @@ class Requests(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     scored_memory: int = 0
     ranked_cpu: int = 0
     ranked_memory: int = 0
+    beyond: tuple[str, ...] = ()
+
+    def of(self, resource: str) -> int:
+        """The amount of one resource, 0 where it is not requested."""
+        at = bisect_left(self.amounts, (resource,))
+        found = at < len(self.amounts) and self.amounts[at][0] == resource
+        return self.amounts[at][1] if found else 0
 
 
 def amount(resource: str, quantity: str) -> int:
@@ -129,15 +147,20 @@ def _add_up(asked_for: _Asked) -> Requests:
     # With requests of the whole pod, a minimum counts only of what neither it nor a container asks for.
     scored = ranked | asked if whole_pod else ranked
     return Requests(
-        amounts=tuple(sorted((resource, value) for resource, value in asked.items() if value)),
-        scored_cpu=scored.get(CPU, 0),
-        scored_memory=scored.get(MEMORY, 0),
-        ranked_cpu=ranked.get(CPU, 0),
-        ranked_memory=ranked.get(MEMORY, 0),
+        amounts=tuple(sorted((resource, _counted(value)) for resource, value in asked.items() if value)),
+        scored_cpu=_counted(scored.get(CPU, 0)),
+        scored_memory=_counted(scored.get(MEMORY, 0)),
+        ranked_cpu=_counted(ranked.get(CPU, 0)),
+        ranked_memory=_counted(ranked.get(MEMORY, 0)),
+        beyond=tuple(sorted(resource for resource, value in asked.items() if value > LARGEST_AMOUNT)),
     )
 
 
 _requests = SharedValues("pod_requests", _add_up)
+
+
+def _counted(value: int) -> int:
+    return min(value, LARGEST_AMOUNT)
 
 
 def _amounts(quantities: Labels) -> dict[str, int]:

@@ -8,9 +8,8 @@ A pod's way through it:
 
 Promised: an assumed pod leaves only by one of the arrows above, never by time. The API wins over an
 assumption: a pod seen on another node than assumed is counted there. Events may come in any order between
-nodes and pods; a pod on an unknown node is counted and weighs on the node once it appears.
-
-Not promised: that a bound pod's node exists.
+nodes and pods. A pod on a node that there is not, or not any more, is held all the same. It is counted in
+the snapshot once there is such a node; until then it takes no row there.
 """
 
 from enum import Enum, auto
@@ -33,10 +32,10 @@ class Hold(Enum):
 
 
 class Placement(msgspec.Struct, frozen=True, gc=False):
-    """Where a pod is counted, and why."""
+    """On which node a pod is counted, by name, and why. There may be no such node."""
 
     info: PodInfo
-    row: int
+    node: str
     hold: Hold
 
 
@@ -46,6 +45,8 @@ class Cache:
     def __init__(self) -> None:
         self.snapshot = Snapshot()
         self._placed: dict[str, Placement] = {}
+        self._without_node: dict[str, dict[str, PodInfo]] = {}
+        """By name of a node that there is not, the pods on it by UID."""
 
     def placement(self, uid: str) -> Placement | None:
         """Where a pod is counted, if it is."""
@@ -56,12 +57,16 @@ class Cache:
         return sum(placement.hold is hold for placement in self._placed.values())
 
     def put_node(self, node: Node) -> None:
-        """Take note of a node, new or changed."""
+        """Take note of a node, new or changed; the pods on a new one are counted there from now on."""
         self.snapshot.put_node(node)
+        for info in self._without_node.pop(node.metadata.name, {}).values():
+            self.snapshot.place(info, node.metadata.name)
 
     def drop_node(self, name: str) -> None:
-        """Take note that a node is gone."""
-        self.snapshot.drop_node(name)
+        """Take note that a node is gone; the pods on it are counted again when it comes back."""
+        pods = self.snapshot.drop_node(name)
+        if pods:
+            self._without_node[name] = {info.uid: info for info in pods}
 
     def set_namespace(self, name: str, labels: Labels) -> None:
         """Take note of a namespace's labels."""
@@ -72,16 +77,15 @@ class Cache:
         if pod.finished:
             self.drop_pod(pod)
             return
-        info = PodInfo(pod)
+        info, node = PodInfo(pod), pod.spec.node_name
         held = self._placed.get(info.uid)
-        if held is None:
-            self._hold(info, pod.spec.node_name, Hold.BOUND)
-        elif self.snapshot.table.name(held.row) != pod.spec.node_name:
-            self._release(held)
-            self._hold(info, pod.spec.node_name, Hold.BOUND)
+        if held is not None and held.node == node and node in self.snapshot.table.row_of:
+            self.snapshot.replace(info, self.snapshot.table.row_of[node])
+            self._placed[info.uid] = Placement(info, node, Hold.BOUND)
         else:
-            row = self.snapshot.replace(info, held.row)
-            self._placed[info.uid] = Placement(info, row, Hold.BOUND)
+            if held is not None:
+                self._release(held)
+            self._hold(info, node, Hold.BOUND)
 
     def drop_pod(self, pod: Pod) -> None:
         """Take note that a pod is gone, or has finished."""
@@ -102,9 +106,8 @@ class Cache:
         held = self._placed.get(uid)
         if held is None or held.hold is not Hold.RESERVED:
             return None
-        node_name = self.snapshot.table.name(held.row)
         self._release(held)
-        return node_name
+        return held.node
 
     def assume(self, info: PodInfo, node_name: str) -> None:
         """Count a pod on the node it is about to be bound to."""
@@ -122,9 +125,19 @@ class Cache:
             self._release(held)
 
     def _hold(self, info: PodInfo, node_name: str, hold: Hold) -> None:
-        row = self.snapshot.place(info, node_name)
-        self._placed[info.uid] = Placement(info, row, hold)
+        if node_name in self.snapshot.table.row_of:
+            self.snapshot.place(info, node_name)
+        else:
+            self._without_node.setdefault(node_name, {})[info.uid] = info
+        self._placed[info.uid] = Placement(info, node_name, hold)
 
     def _release(self, held: Placement) -> None:
-        self.snapshot.remove(held.info, held.row)
         del self._placed[held.info.uid]
+        row = self.snapshot.table.row_of.get(held.node)
+        if row is not None:
+            self.snapshot.remove(held.info, row)
+            return
+        others = self._without_node[held.node]
+        del others[held.info.uid]
+        if not others:
+            del self._without_node[held.node]

@@ -4,7 +4,7 @@ A column has one entry a row, over the table's whole capacity. Names are small i
 comparison of integers over all nodes at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -52,9 +52,9 @@ class LabelColumn:
         return rows
 
     def resize(self, capacity: int) -> None:
-        """Make room for more rows."""
+        """Have room for so many rows; those that are cut off have no label."""
         self.nodes[ABSENT] += capacity - len(self.codes)
-        self.codes = grown(self.codes, capacity)
+        self.codes = resized(self.codes, capacity)
 
     def _code(self, value: str) -> int:
         code = self.code_of.get(value)
@@ -102,15 +102,22 @@ class LabelColumns:
         """Replace the labels of a row."""
         for key in old:
             if key not in new:
-                self._columns[key].put(row, None)
+                self._clear(row, key)
         for key, value in new.items():
             column = self._columns.get(key)
             if column is None:
                 column = self._columns[key] = LabelColumn(len(self._none.codes))
             column.put(row, value)
 
+    def _clear(self, row: int, key: str) -> None:
+        column = self._columns[key]
+        column.put(row, None)
+        if column.nodes[ABSENT] == len(column.codes):
+            column.stamp += 1  # what was derived from it is not of the key's next column
+            del self._columns[key]
+
     def resize(self, capacity: int) -> None:
-        """Make room for more rows."""
+        """Have room for so many rows."""
         for column in (self._none, *self._columns.values()):
             column.resize(capacity)
 
@@ -122,46 +129,45 @@ class LabelColumns:
 
 
 class TaintColumns:
-    """Which node has which taint: a boolean row for each distinct taint, over all nodes."""
+    """Which node has which taint: a mask over all rows for each taint that any node has."""
 
-    __slots__ = ("present", "taints")
+    __slots__ = ("_capacity", "_nodes", "present")
 
     def __init__(self, capacity: int) -> None:
-        self.taints: list[Taint] = []
-        self.present: Mask = np.zeros((0, capacity), np.bool_)
+        self.present: dict[Taint, Mask] = {}
+        self._nodes: dict[Taint, int] = {}
+        self._capacity = capacity
 
-    def put(self, row: int, taints: tuple[Taint, ...]) -> None:
+    def put(self, row: int, old: Iterable[Taint], new: Iterable[Taint]) -> None:
         """Replace the taints of a row."""
-        self.present[:, row] = False
-        for taint in taints:
-            index = self._index(taint)  # which may put a larger array in place of `present`
-            self.present[index, row] = True
-
-    def _index(self, taint: Taint) -> int:
-        if taint in self.taints:
-            return self.taints.index(taint)
-        unused = np.flatnonzero(~self.present.any(axis=1))
-        if unused.size:
-            self.taints[unused[0]] = taint
-            return int(unused[0])
-        self.taints.append(taint)
-        self.present = np.vstack((self.present, np.zeros((1, self.present.shape[1]), np.bool_)))
-        return len(self.taints) - 1
+        before, now = set(old), set(new)
+        for taint in before - now:
+            self.present[taint][row] = False
+            self._nodes[taint] -= 1
+            if not self._nodes[taint]:
+                del self.present[taint], self._nodes[taint]
+        for taint in now - before:
+            if taint not in self.present:
+                self.present[taint], self._nodes[taint] = np.zeros(self._capacity, np.bool_), 0
+            self.present[taint][row] = True
+            self._nodes[taint] += 1
 
     def resize(self, capacity: int) -> None:
-        """Make room for more rows."""
-        self.present = grown(self.present, capacity)
+        """Have room for so many rows."""
+        self._capacity = capacity
+        self.present = {taint: resized(mask, capacity) for taint, mask in self.present.items()}
 
     def copy(self) -> "TaintColumns":
         """Columns that can be changed without changing these."""
-        twin = TaintColumns(0)
-        twin.taints = list(self.taints)
-        twin.present = self.present.copy()
+        twin = TaintColumns(self._capacity)
+        twin.present = {taint: mask.copy() for taint, mask in self.present.items()}
+        twin._nodes = dict(self._nodes)
         return twin
 
 
-def grown(column: npt.NDArray[Scalar], capacity: int) -> npt.NDArray[Scalar]:
-    """A column, or columns stacked on the first axis, with zeros up to the new capacity."""
-    wider = np.zeros((*column.shape[:-1], capacity), column.dtype)
-    wider[..., : column.shape[-1]] = column
-    return wider
+def resized(column: npt.NDArray[Scalar], capacity: int) -> npt.NDArray[Scalar]:
+    """A column cut to a capacity, or with zeros up to it."""
+    other = np.zeros(capacity, column.dtype)
+    kept = min(capacity, len(column))
+    other[:kept] = column[:kept]
+    return other

@@ -91,7 +91,7 @@ class PodCounters:
                 self._forget(selectors)
 
     def resize(self, capacity: int) -> None:
-        """Make room for more rows."""
+        """Have room for so many rows."""
         self._capacity = capacity
         for tally in self._tallies.values():
             tally.resize(capacity)
@@ -171,7 +171,7 @@ class HeldTerms:
         self._matching.clear()
 
     def resize(self, capacity: int) -> None:
-        """Make room for more rows."""
+        """Have room for so many rows."""
         self._capacity = capacity
         for tally in self._tallies.values():
             tally.resize(capacity)
@@ -210,7 +210,7 @@ class TermHolders:
             held.forget_matches()
 
     def resize(self, capacity: int) -> None:
-        """Make room for more rows."""
+        """Have room for so many rows."""
         for held in (self.anti, self.required, self.preferred):
             held.resize(capacity)
 

@@ -4,7 +4,7 @@ There is one live snapshot, changed only by the cache. Because a scheduling cycl
 first look and its assumption, the live one is as good as frozen to it. `copy` gives a hypothetical one.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
 
@@ -13,14 +13,18 @@ from pallet.api.node import Node
 from pallet.api.pod import Pod
 from pallet.cache.changes import ChangeLog
 from pallet.cache.counters import PodCounters, TermHolders
-from pallet.cache.node_table import Amounts, NodeTable
+from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.resource_columns import NATIVE, Amounts
 from pallet.cache.volumes_in_use import VolumesInUse
 
 
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
-    """One node as a plain plugin sees it: amounts by resource name, cpu in millicores."""
+    """One node as a plain plugin sees it.
+
+    Amounts are by resource name, cpu in millicores, of native resources and of what else the node offers.
+    """
 
     row: int
     node: Node
@@ -50,31 +54,32 @@ class Snapshot:
 
     def put_node(self, node: Node) -> None:
         """Add a node, or replace it."""
-        self.table.put(node)
+        row = self.table.row_of.get(node.metadata.name)
+        placed = () if row is None else [info.requests for info in self._pods[row].values()]
+        self.table.put(node, placed)
         self._resize()
 
-    def drop_node(self, name: str) -> None:
-        """Take a node out; pods on it stay until they are removed, for it may come back."""
-        row = self.table.row_of.get(name)
-        if row is not None:
-            self.table.drop(name)
-            self._release_if_empty(row)
+    def drop_node(self, name: str) -> list[PodInfo]:
+        """Take a node out, with the pods placed on it. Give these."""
+        row, last = self.table.row_of.get(name), self.table.node_count - 1
+        if row is None:
+            return []
+        gone = self._clear(row)
+        moved = self._clear(last)  # nothing, if it is the row itself
+        self.table.drop(name)
+        for info in moved:
+            self._place(info, row)
+        self._resize()
+        return gone
 
     def set_namespace(self, name: str, labels: Labels) -> None:
         """Take note of a namespace's labels."""
         self.counters.set_namespace(name, labels)
         self.holders.forget_matches()
 
-    def place(self, info: PodInfo, node_name: str) -> int:
-        """Count a pod on a node, by name, and tell the row. The node may not be known yet."""
-        row = self.table.row(node_name)
-        self._resize()
-        self._pods[row][info.uid] = info
-        self.table.place(row, info.requests, info.ports)
-        self.counters.add(info.pod, row)
-        self.holders.add(info.terms, row)
-        self.volumes.add(info.volumes, row)
-        return row
+    def place(self, info: PodInfo, node_name: str) -> None:
+        """Count a pod on a node that there is, by name."""
+        self._place(info, self.table.row_of[node_name])
 
     def remove(self, info: PodInfo, row: int) -> None:
         """Take a placed pod back."""
@@ -83,19 +88,17 @@ class Snapshot:
         self.counters.remove(placed.pod, row)
         self.holders.remove(placed.terms, row)
         self.volumes.remove(placed.volumes, row)
-        self._release_if_empty(row)
 
-    def replace(self, info: PodInfo, row: int) -> int:
-        """Put a newer version of a placed pod in its place; tell the row, which may be another."""
+    def replace(self, info: PodInfo, row: int) -> None:
+        """Put a newer version of a placed pod in its place."""
         placed = self._pods[row][info.uid]
-        if placed.same_footprint(info):
-            self._pods[row][info.uid] = info
-            if placed.pod.status.start_time != info.pod.status.start_time:
-                self.starts.record(row)
-            return row
-        name = self.table.name(row)
-        self.remove(placed, row)
-        return self.place(info, name)
+        if not placed.same_footprint(info):
+            self.remove(placed, row)
+            self._place(info, row)
+            return
+        self._pods[row][info.uid] = info
+        if placed.pod.status.start_time != info.pod.status.start_time:
+            self.starts.record(row)
 
     def pods(self, row: int) -> Iterable[PodInfo]:
         """The pods placed on a row."""
@@ -114,12 +117,14 @@ class Snapshot:
         node = self.table.nodes[row]
         if node is None:
             raise LookupError(f"row {row} holds no node")
+        names = dict.fromkeys((*NATIVE, *node.status.allocatable))
+        columns = {name: self.table.resources[name] for name in names if name in self.table.resources}
         return NodeInfo(
             row,
             node,
             tuple(info.pod for info in self._pods[row].values()),
-            {name: int(self.table.allocatable[index, row]) for name, index in self.table.resources.items()},
-            {name: int(self.table.requested[index, row]) for name, index in self.table.resources.items()},
+            {name: column.allocatable.item(row) for name, column in columns.items()},
+            {name: column.requested.item(row) for name, column in columns.items()},
         )
 
     def copy(self) -> "Snapshot":
@@ -133,20 +138,32 @@ class Snapshot:
         twin._pods = [dict(placed) for placed in self._pods]
         return twin
 
-    def supposing(self, requested: Amounts) -> "Snapshot":
-        """This snapshot with other amounts requested on its nodes; to be read until something changes."""
+    def supposing(self, requested: Mapping[str, Amounts]) -> "Snapshot":
+        """This snapshot with other amounts requested of some resources.
+
+        To be read until something changes.
+        """
         twin = copy(self)
-        twin.table = copy(self.table)
-        twin.table.requested = requested
+        twin.table = self.table.supposing(requested)
         return twin
+
+    def _place(self, info: PodInfo, row: int) -> None:
+        self._pods[row][info.uid] = info
+        self.table.place(row, info.requests, info.ports)
+        self.counters.add(info.pod, row)
+        self.holders.add(info.terms, row)
+        self.volumes.add(info.volumes, row)
+
+    def _clear(self, row: int) -> list[PodInfo]:
+        """Take all pods of a row back. Give them."""
+        placed = list(self._pods[row].values())
+        for info in placed:
+            self.remove(info, row)
+        return placed
 
     def _resize(self) -> None:
         capacity = self.table.capacity
-        if len(self._pods) < capacity:
-            self._pods += [{} for _ in range(capacity - len(self._pods))]
+        if len(self._pods) != capacity:
+            self._pods = [*self._pods[:capacity], *({} for _ in range(capacity - len(self._pods)))]
             self.counters.resize(capacity)
             self.holders.resize(capacity)
-
-    def _release_if_empty(self, row: int) -> None:
-        if not self._pods[row]:
-            self.table.release(row)

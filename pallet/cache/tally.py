@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pallet.cache.changes import ChangeLog
-from pallet.cache.columns import ABSENT, LabelColumn, LabelColumns, grown
+from pallet.cache.columns import ABSENT, LabelColumn, LabelColumns, resized
 
 Counts = npt.NDArray[np.int64]
 
@@ -87,8 +87,8 @@ class Tally:
         return found
 
     def resize(self, capacity: int) -> None:
-        """Make room for more rows."""
-        self.by_row = grown(self.by_row, capacity)
+        """Have room for so many rows."""
+        self.by_row = resized(self.by_row, capacity)
 
     def copy(self) -> "Tally":
         """A tally that can be changed without changing this one."""

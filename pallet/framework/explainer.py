@@ -32,7 +32,7 @@ class Explainer:
         table = self._snapshot.table
         if any(each.asked(state, info) for each in self._fleeting):
             return self.among(state, info, table.live.nonzero()[0], (), None)
-        refusals = known.read(info, table)
+        refusals = known.read(info, self._snapshot)
         if self._nominator:
             yielding, _ = self._nominees.explain(state, info, table.live.nonzero()[0])
             if yielding:

@@ -116,9 +116,12 @@ class VectorFilterPlugin(Protocol):
     It is also asked about hypothetical states, with pods placed or taken away that pre-filter plugins saw
     otherwise: what depends on placed pods is read from the snapshot given, not from the cycle's state.
 
-    One that reads LOAD, but of it nothing but the sums in the table's `requested`, and lets a pod pass
-    wherever it does with more requested, may say so with the attribute `reads_sums = True`: preemption then
-    asks it about all nodes at once.
+    One that reads LOAD, but of it nothing but `requested` of pods and of the resources that the pod itself
+    requests, and lets a pod pass wherever it does with more requested, may say so with the attribute
+    `reads_sums = True`: preemption then asks it about all nodes at once.
+
+    A code has 32 bits. A verdict must not depend on what does not fit into them; where they cannot tell all
+    the reasons, there is RowExplainer.
     """
 
     name: str
@@ -187,6 +190,17 @@ class RowFilterPlugin(VectorFilterPlugin, Protocol):
 
     def filter_row(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:
         """What filter_rows would say about the row."""
+        ...
+
+
+class RowExplainer(VectorFilterPlugin, Protocol):
+    """A vector filter whose code alone may not tell all the reasons: it is explained with this instead.
+
+    Other reasons must have another code all the same.
+    """
+
+    def explain_row(self, info: PodInfo, code: int, snapshot: Snapshot, row: int) -> Status:
+        """What a code other than 0 means on a row that got it."""
         ...
 
 

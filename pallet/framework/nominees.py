@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from cachetools import LRUCache
 
+from pallet.api.requests import PODS
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.resource_columns import OVERFULL, added
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.diagnosis import Refused
 from pallet.framework.interface import Codes, Reads, VectorFilterPlugin
@@ -56,7 +58,7 @@ class Nominees:
         if not self._nominator:
             return [], rows
         asked, position, code = self._ask(state, info, rows)
-        refusals = refused_by(self._plugins(state, info), info, position, code, asked)
+        refusals = refused_by(self._plugins(state, info), info, self._snapshot, position, code, asked)
         return refusals, without(rows, asked[position != 0], self._snapshot.table.capacity)
 
     def _ask(self, state: CycleState, info: PodInfo, rows: Rows) -> tuple[Rows, Rows, Codes]:
@@ -148,15 +150,19 @@ class _Kind:
         if not rows.size:
             return
         table = snapshot.table
-        added = [
-            (row, table.weight(other.requests))
-            for row in rows.tolist()
-            for other in self._nominator.on(table.name(row))
-            if other.pod.spec.priority >= self._priority and not snapshot.is_placed(other.uid, row)
-        ]
-        requested = table.requested.copy()
-        for row, weight in added:
-            requested[: len(weight), row] += weight
+        requested = {
+            name: table.resources[name].requested.copy()
+            for name in (PODS, *(name for name, _ in info.requests.amounts))
+            if name in table.resources
+        }
+        for row in rows.tolist():
+            ahead = [
+                other.requests
+                for other in self._nominator.on(table.name(row))
+                if other.pod.spec.priority >= self._priority and not snapshot.is_placed(other.uid, row)
+            ]
+            for name, sums in requested.items():
+                sums[row] = min(sums.item(row) + sum(added(other, name) for other in ahead), OVERFULL)
         supposed = snapshot.supposing(requested)
         self._position[rows], self._code[rows] = first_codes(self._plugins, state, info, supposed, rows)
 

@@ -16,7 +16,7 @@ from pallet.cache.snapshot import Snapshot
 from pallet.framework.diagnosis import Refused
 from pallet.framework.interface import VectorFilterPlugin
 from pallet.framework.memory import FilterMemory
-from pallet.framework.row_filters import distinct, without
+from pallet.framework.row_filters import distinct, explained, without
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import FEW_ROWS, Remembered
 
@@ -39,16 +39,16 @@ class Refusals:
         self._groups: dict[int, Refused] = {}
         self._all: tuple[Refused, ...] = ()
 
-    def read(self, info: PodInfo, table: NodeTable) -> tuple[Refused, ...]:
+    def read(self, info: PodInfo, snapshot: Snapshot) -> tuple[Refused, ...]:
         """The refusals by filter and code, from verdicts that are up to date.
 
         As long as none of them changes it is the very same tuple.
         """
-        rows = self._changed(table)
+        rows = self._changed(snapshot.table)
         if rows is None or len(rows) > FEW_ROWS:
-            self._take_all(info, table)
+            self._take_all(info, snapshot)
         elif rows:
-            self._take(info, table, rows)
+            self._take(info, snapshot, rows)
         return self._all
 
     def _changed(self, table: NodeTable) -> set[int] | None:
@@ -65,7 +65,8 @@ class Refusals:
         self._nodes, *self._stamps = (log.stamp for log in logs)
         return rows if known else None
 
-    def _take_all(self, info: PodInfo, table: NodeTable) -> None:
+    def _take_all(self, info: PodInfo, snapshot: Snapshot) -> None:
+        table = snapshot.table
         first = np.zeros(table.capacity, np.int64)
         for position in range(len(self._verdicts), 0, -1):  # so that the first one has the last word
             codes = self._verdicts[position - 1].values.astype(np.int64)
@@ -73,17 +74,17 @@ class Refusals:
         first[~table.live] = 0
         self._first = first
         self._groups.clear()
-        self._regroup(info, distinct(first[first != 0]))
+        self._regroup(info, snapshot, distinct(first[first != 0]))
 
-    def _take(self, info: PodInfo, table: NodeTable, rows: set[int]) -> None:
-        touched: set[int] = set()
+    def _take(self, info: PodInfo, snapshot: Snapshot, rows: set[int]) -> None:
+        table, touched = snapshot.table, set[int]()
         for row in rows:
             before, now = self._first.item(row), self._first_of(row) if table.live[row] else 0
             if now != before:
                 self._first[row] = now
                 touched |= {before, now}
         if touched:
-            self._regroup(info, touched - {0})
+            self._regroup(info, snapshot, touched - {0})
 
     def _first_of(self, row: int) -> int:
         for position, verdict in enumerate(self._verdicts, start=1):
@@ -92,7 +93,7 @@ class Refusals:
                 return position << 32 | code
         return 0
 
-    def _regroup(self, info: PodInfo, refusals: set[int] | list[int]) -> None:
+    def _regroup(self, info: PodInfo, snapshot: Snapshot, refusals: set[int] | list[int]) -> None:
         """Gather the rows of some refusals anew. Arrays that were given out are left as they are."""
         for each in refusals:
             rows: Rows = (self._first == each).nonzero()[0]
@@ -102,7 +103,9 @@ class Refusals:
                 self._groups[each] = Refused(self._groups[each].status, rows)
             else:
                 plugin = self._plugins[(each >> 32) - 1]
-                self._groups[each] = Refused(plugin.explain(info, each & _CODE).by(plugin.name), rows)
+                self._groups[each] = Refused(
+                    explained(plugin, info, each & _CODE, snapshot, rows.item(0)), rows
+                )
         self._all = tuple(self._groups[each] for each in sorted(self._groups))
 
 
@@ -122,7 +125,8 @@ def refused_in_order(
         if each.asked(state, info):
             codes = each.codes(state, info, snapshot, rows)
             for code in distinct(codes[codes != 0]):
-                status = each.plugin.explain(info, code).by(each.plugin.name)
-                refusals.append(Refused(status, rows[codes == code]))
+                alike = rows[codes == code]
+                status = explained(each.plugin, info, code, snapshot, alike.item(0))
+                refusals.append(Refused(status, alike))
             rows = rows[codes == 0]
     return refusals, rows

@@ -49,7 +49,7 @@ class RowFilters:
             for plugin in asked:
                 code = code_of(plugin, state, info, snapshot, row)
                 if code:
-                    return plugin.explain(info, code).by(plugin.name)
+                    return explained(plugin, info, code, snapshot, row)
             return SUCCESS
 
         def ask(row: int) -> Status:
@@ -72,6 +72,13 @@ def code_of(
     if quick is not None:
         return int(quick(state, info, snapshot, row))
     return int(plugin.filter_rows(state, info, snapshot, slice(row, row + 1))[0])
+
+
+def explained(plugin: VectorFilterPlugin, info: PodInfo, code: int, snapshot: Snapshot, row: int) -> Status:
+    """What a plugin's code means, and on which plugin's account; the row is one that got it."""
+    exact = getattr(plugin, "explain_row", None)
+    status: Status = plugin.explain(info, code) if exact is None else exact(info, code, snapshot, row)
+    return status.by(plugin.name)
 
 
 @contextmanager
@@ -142,15 +149,20 @@ def first_codes(
 
 
 def refused_by(
-    asked: Sequence[VectorFilterPlugin], info: PodInfo, position: Rows, code: Codes, rows: Rows
+    asked: Sequence[VectorFilterPlugin],
+    info: PodInfo,
+    snapshot: Snapshot,
+    position: Rows,
+    code: Codes,
+    rows: Rows,
 ) -> list[Refused]:
     """What the answer of `first_codes` means: the rows that are refused, by filter and code."""
     refusals = []
     pairs = position << 32 | code
     for pair in distinct(pairs[position != 0]):
-        plugin = asked[(pair >> 32) - 1]
-        status = plugin.explain(info, pair & 0xFFFFFFFF).by(plugin.name)
-        refusals.append(Refused(status, rows[pairs == pair]))
+        alike = rows[pairs == pair]
+        status = explained(asked[(pair >> 32) - 1], info, pair & 0xFFFFFFFF, snapshot, alike.item(0))
+        refusals.append(Refused(status, alike))
     return refusals
 
 

@@ -76,12 +76,11 @@ def placing_order(pods: Iterable[PodInfo], snapshot: Snapshot) -> list[PodInfo]:
     follow; then the larger share of the cluster, since what is large is hard to fit in last; then the name.
     """
     table = snapshot.table
-    totals = table.allocatable[:, table.live].sum(axis=1)
-    offered = {name: int(totals[index]) for name, index in table.resources.items()}
+    offered = {name: float(column.allocatable.sum(dtype=float)) for name, column in table.resources.items()}
 
     def key(info: PodInfo) -> tuple[int, int, float, str]:
         share = max(
-            (asked / max(offered.get(name, 0), 1) for name, asked in info.requests.amounts), default=0.0
+            (asked / max(offered.get(name, 0.0), 1.0) for name, asked in info.requests.amounts), default=0.0
         )
         return -info.pod.spec.priority, _dependence(info, snapshot), -share, info.pod.metadata.name
 

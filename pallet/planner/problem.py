@@ -33,6 +33,8 @@ def pose(
         if held is None:
             pods.append(PodInfo(pod))
         elif held.hold is Hold.RESERVED:
-            snapshot.remove(held.info, held.row)
+            row = snapshot.table.row_of.get(held.node)
+            if row is not None:
+                snapshot.remove(held.info, row)
             pods.append(PodInfo(pod))
     return Problem(namespace, pod_set, tuple(pods), snapshot, profiles, nodes, seed)

@@ -118,7 +118,7 @@ class PlannerServer:
         held = self._cache.placement(pod.metadata.uid)
         if held is None or held.hold is Hold.RESERVED:
             return None
-        return self._cache.snapshot.table.name(held.row)
+        return held.node
 
 
 async def _listen(server: grpc.aio.Server, address: str, tls: TLSFiles | None) -> int:

@@ -37,13 +37,14 @@ class ImageLocality:
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """The sum of the images' sizes on the scale from SMALLEST to LARGEST."""
         table = snapshot.table
+        largest = LARGEST * _containers(info.pod)
         sums = np.zeros(table.capacity, np.int64)
         for image in _images(info.pod):
             holders = table.images.get(tagged(image))
             if holders:
                 size = next(iter(holders.values()))
-                sums[list(holders)] += int(size * (len(holders) / max(table.node_count, 1)))
-        largest = LARGEST * _containers(info.pod)
+                scaled = int(size * (len(holders) / max(table.node_count, 1)))
+                sums[list(holders)] += min(scaled, largest)  # more makes no difference, and could overflow
         return MAX_SCORE * (np.clip(sums, SMALLEST, largest) - SMALLEST)[rows] // (largest - SMALLEST)
 
 

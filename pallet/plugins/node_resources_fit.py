@@ -1,7 +1,7 @@
 """NodeResourcesFit: enough of every resource left, and rather where more (or less) is left."""
 
-from collections.abc import Callable, Hashable, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -9,8 +9,9 @@ import numpy as np
 from pallet.api.names import is_label_key
 from pallet.api.node import Node
 from pallet.api.pod import Pod
-from pallet.api.requests import PODS, Requests, amount, requests_of
+from pallet.api.requests import CPU, LARGEST_AMOUNT, PODS, Requests, amount, requests_of
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.resource_columns import ResourceColumns
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
 from pallet.framework.handle import Handle
@@ -22,8 +23,29 @@ from pallet.plugins.resource_shares import ARRAYS, NUMBERS, shares_of
 from pallet.plugins.scoring_strategy import ScoringStrategy, Strategy
 
 _TOO_MANY_PODS = 1
+_MARKS = 29
+"""So many resources have a bit of their own in a code: those from 1 on."""
+_DIGEST = 1 << 30
+"""Set when any of more resources is short: the bits from 1 on are then a digest of which."""
 _UNRESOLVABLE = 1 << 31
 """Set when the node is too small for the pod even when empty."""
+
+_NAMED = 3
+"""So many resources are named of those of which a pod asks for more than is counted."""
+
+
+class _Wanted(NamedTuple):
+    """What a pod asks for, put so that it can be asked quickly of one node after the other.
+
+    `parts` are name, amount and mark of what some node offers; `nowhere` is the code for what none does, 0
+    where there is nothing like that. `flag` stands in the code of every node where anything is short.
+    """
+
+    requests: Requests
+    offered: frozenset[str]
+    parts: tuple[tuple[str, int, int], ...]
+    nowhere: int
+    flag: int
 
 
 class NodeResourcesFitArgs(msgspec.Struct, frozen=True, rename="camel"):
@@ -43,7 +65,11 @@ class NodeResourcesFitArgs(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class NodeResourcesFit:
-    """Refuses nodes without enough left; a code has a bit for each resource that is short."""
+    """Refuses nodes without enough left.
+
+    A code has a bit for each resource that is short. Of a pod with more resources than there are bits, it has
+    a digest of their names; that any is short is a bit of its own, so that this never depends on the digest.
+    """
 
     name = names.NODE_RESOURCES_FIT
     reads = Reads.LOAD
@@ -54,36 +80,51 @@ class NodeResourcesFit:
         """Take what to ignore and how to score."""
         self._args = args
         self._strategy = Strategy(args.scoring_strategy)
+        self._last = _Wanted(Requests(), frozenset(), (), 0, 0)
 
     def filter_signature(self, info: PodInfo) -> Hashable | None:
         """The requests."""
         return info.requests
 
     def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
-        """Too many pods is bit 0, the n-th of the pod's resources bit n+1."""
-        table = snapshot.table
-        offered, taken = table.allocatable[:, rows], table.requested[:, rows]
-        codes: Codes = self._code(info, table.resources, offered.__getitem__, taken.__getitem__).astype(
-            np.uint32
-        )
+        """Too many pods is bit 0, the n-th of the pod's resources bit n+1, while there are bits enough."""
+        columns = snapshot.table.resources
+        codes: Codes = self._code(
+            info.requests,
+            columns,
+            lambda name: (columns[name].allocatable[rows], columns[name].requested[rows]),
+        ).astype(np.uint32)
         return codes
 
     def filter_row(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:
         """The same for a single row."""
-        table = snapshot.table
-        offered, taken = table.allocatable.item, table.requested.item
+        columns = snapshot.table.resources
         code: int = self._code(
-            info, table.resources, lambda index: offered(index, row), lambda index: taken(index, row)
+            info.requests,
+            columns,
+            lambda name: (columns[name].allocatable.item(row), columns[name].requested.item(row)),
         )
         return code
 
     def explain(self, info: PodInfo, code: int) -> Status:
-        """All resources that are short."""
-        reasons = ["Too many pods"] if code & _TOO_MANY_PODS else []
-        for bit, (resource, _) in enumerate(info.requests.amounts, start=1):
-            if code & 1 << bit:
-                reasons.append(f"Insufficient {resource}")
-        return (unresolvable if code & _UNRESOLVABLE else unschedulable)(*reasons)
+        """All resources that are short, unless there are so many that the code does not tell."""
+        if info.requests.beyond:
+            return _beyond_all(info.requests)
+        return self._explain(info, code, lambda mark, _: not code & _DIGEST and bool(code & mark))
+
+    def explain_row(self, info: PodInfo, code: int, snapshot: Snapshot, row: int) -> Status:
+        """All resources that are short, however many the pod asks for."""
+        if not code & _DIGEST or info.requests.beyond:
+            return self.explain(info, code)
+        columns = snapshot.table.resources
+
+        def is_short(_: int, resource: str) -> bool:
+            column = columns.get(resource)
+            return column is None or info.requests.of(resource) > min(
+                column.allocatable.item(row), column.allocatable.item(row) - column.requested.item(row)
+            )
+
+        return self._explain(info, code, is_short)
 
     def score_signature(self, info: PodInfo) -> Hashable | None:
         """The requests, containers without any counted at a minimum."""
@@ -114,25 +155,49 @@ class NodeResourcesFit:
 
     def _code(
         self,
-        info: PodInfo,
-        resources: Mapping[str, int],
-        offered_of: Callable[[int], Any],
-        taken_of: Callable[[int], Any],
+        requests: Requests,
+        columns: ResourceColumns,
+        at: Callable[[str], tuple[Any, Any]],
     ) -> Any:
         """The rule, on what is offered and taken of a resource: integers, or arrays of them."""
-        pods = resources[PODS]
-        code = (taken_of(pods) >= offered_of(pods)) * _TOO_MANY_PODS
-        for bit, (resource, wanted) in enumerate(info.requests.amounts, start=1):
-            if self._ignores(resource):
-                continue
-            index = resources.get(resource)
-            if index is None:
-                code |= _UNRESOLVABLE | 1 << bit
-                continue
-            offered = offered_of(index)
-            code |= (wanted > offered - taken_of(index)) * (1 << bit)
-            code |= (wanted > offered) * (_UNRESOLVABLE | 1 << bit)
+        last = self._last
+        if last.requests is not requests or last.offered is not columns.offered:
+            last = self._last = self._wanted(requests, columns.offered)
+        offered, taken = at(PODS)
+        code = (taken >= offered) * _TOO_MANY_PODS | last.nowhere
+        for resource, wanted, mark in last.parts:
+            offered, taken = at(resource)
+            too_small = wanted > offered
+            short = (wanted > offered - taken) | too_small
+            code ^= short * mark
+            code |= short * last.flag | too_small * _UNRESOLVABLE
         return code
+
+    def _wanted(self, requests: Requests, offered: frozenset[str]) -> _Wanted:
+        many = len(requests.amounts) > _MARKS
+        flag = _DIGEST if many else 0
+        if requests.beyond:
+            return _Wanted(requests, offered, (), _UNRESOLVABLE, 0)
+        parts, nowhere = [], 0
+        for number, (resource, wanted) in enumerate(requests.amounts):
+            if not self._ignores(resource):
+                mark = 2 + 2 * (hash(resource) % (1 << _MARKS - 1)) if many else 2 << number
+                if resource in offered:
+                    parts.append((resource, wanted, mark))
+                else:
+                    nowhere = (nowhere ^ mark) | flag | _UNRESOLVABLE
+        return _Wanted(requests, offered, tuple(parts), nowhere, flag)
+
+    def _explain(self, info: PodInfo, code: int, is_short: Callable[[int, str], bool]) -> Status:
+        reasons = ["Too many pods"] if code & _TOO_MANY_PODS else []
+        reasons += [
+            f"Insufficient {resource}"
+            for number, (resource, _) in enumerate(info.requests.amounts)
+            if not self._ignores(resource) and is_short(2 << number, resource)
+        ]
+        if not reasons:  # loads were supposed that are gone
+            reasons = ["Insufficient resources"]
+        return (unresolvable if code & _UNRESOLVABLE else unschedulable)(*reasons)
 
     def _ignores(self, resource: str) -> bool:
         if "/" not in resource:
@@ -142,17 +207,21 @@ class NodeResourcesFit:
 
     def _offers_enough(self, pod: Pod, old: Node | None, new: Node) -> Hint:
         requests = requests_of(pod)
-        fits = _offered(new, PODS) > 0 and all(
-            wanted <= _offered(new, resource)
-            for resource, wanted in requests.amounts
-            if not self._ignores(resource)
+        fits = (
+            not requests.beyond
+            and _offered(new, PODS) > 0
+            and all(
+                wanted <= _offered(new, resource)
+                for resource, wanted in requests.amounts
+                if not self._ignores(resource)
+            )
         )
         return Hint.QUEUE if fits and (old is None or _grew(requests, old, new)) else Hint.SKIP
 
 
 def _offered(node: Node, resource: str) -> int:
     quantity = node.status.allocatable.get(resource)
-    return amount(resource, quantity) if quantity is not None else 0
+    return min(amount(resource, quantity), LARGEST_AMOUNT) if quantity is not None else 0
 
 
 def _grew(requests: Requests, old: Node, new: Node) -> bool:
@@ -164,10 +233,16 @@ def _frees_what_is_needed(pod: Pod, old: Pod, new: Pod | None) -> Hint:
     """A deleted pod frees at least its place; one that shrinks must give back what this pod asks for."""
     if new is None:
         return Hint.QUEUE
-    before, after = dict(requests_of(old).amounts), dict(requests_of(new).amounts)
-    wanted = (resource for resource, _ in requests_of(pod).amounts)
-    freed = any(after.get(resource, 0) < before.get(resource, 0) for resource in wanted)
-    return Hint.QUEUE if freed else Hint.SKIP
+    after, wanted = dict(requests_of(new).amounts), requests_of(pod)
+    freed = (resource for resource, amount in requests_of(old).amounts if after.get(resource, 0) < amount)
+    return Hint.QUEUE if any(map(wanted.of, freed)) else Hint.SKIP
+
+
+def _beyond_all(requests: Requests) -> Status:
+    """What is said of a pod that asks for more than is counted."""
+    limits = (f"{LARGEST_AMOUNT}{'m' if name == CPU else ''} of {name}" for name in requests.beyond[:_NAMED])
+    more = f" and {len(requests.beyond) - _NAMED} other resources" if len(requests.beyond) > _NAMED else ""
+    return unresolvable(f"node(s) cannot be asked for more than {', '.join(limits)}{more}")
 
 
 def _is_itself(pod: Pod, _: Pod, new: Pod) -> Hint:

@@ -62,27 +62,27 @@ def shares_of(
     With `minimum`, containers that ask for no cpu or memory are counted at a minimum. An extended resource
     that the pod does not ask for takes no part.
     """
-    allocatable, requested = table.allocatable, table.scored if minimum else table.requested
-    parts = _parts_of(specs, info.requests, tuple(table.resources), minimum)
-    if isinstance(rows, int):
-        return [
-            Share(allocatable.item(index, rows), requested.item(index, rows), wanted, weight)
-            for index, wanted, weight in parts
-        ]
-    allocatable, requested = allocatable[:, rows], requested[:, rows]
-    return [Share(allocatable[index], requested[index], wanted, weight) for index, wanted, weight in parts]
+    shares = []
+    for name, wanted, weight in _parts_of(specs, info.requests, minimum):
+        column = table.resources.get(name)
+        if column is not None:
+            allocatable, requested = column.allocatable, column.scored if minimum else column.requested
+            if isinstance(rows, int):
+                shares.append(Share(allocatable.item(rows), requested.item(rows), wanted, weight))
+            else:
+                shares.append(Share(allocatable[rows], requested[rows], wanted, weight))
+    return shares
 
 
 @bounded_cache("resource_shares", 2 * MIB)
 def _parts_of(
     specs: tuple[ResourceSpec, ...],
     requests: Requests,
-    known: tuple[str, ...],
     minimum: bool,  # noqa: FBT001  # private
-) -> tuple[tuple[int, int, int], ...]:
-    """Which of the table's resources take part, what the pod wants of each, and its weight."""
+) -> tuple[tuple[str, int, int], ...]:
+    """Which resources take part, what the pod wants of each, and its weight."""
     asked = dict(requests.amounts)
-    parts = [spec for spec in specs if spec.name in known and (spec.name in _NATIVE or spec.name in asked)]
+    parts = [spec for spec in specs if spec.name in _NATIVE or spec.name in asked]
     if minimum:
         asked |= {CPU: requests.ranked_cpu, MEMORY: requests.ranked_memory}
-    return tuple((known.index(spec.name), asked.get(spec.name, 0), spec.weight) for spec in parts)
+    return tuple((spec.name, asked.get(spec.name, 0), spec.weight) for spec in parts)

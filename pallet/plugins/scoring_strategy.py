@@ -9,7 +9,7 @@ import numpy as np
 from msgspec.structs import force_setattr
 
 from pallet.api.requests import CPU, MEMORY
-from pallet.cache.node_table import Amounts
+from pallet.cache.resource_columns import Amounts
 from pallet.framework.interface import MAX_SCORE
 from pallet.plugins.resource_shares import Arithmetic, ResourceSpec, Share
 

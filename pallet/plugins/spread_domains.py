@@ -35,12 +35,9 @@ class Ground(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
         for key in self.keys:
             mask &= table.labels[key].codes != ABSENT
         if self.tolerations is not None:
-            unwelcome = [
-                index
-                for index, taint in enumerate(table.taints.taints)
-                if taint.effect in (NO_SCHEDULE, NO_EXECUTE) and not tolerated(self.tolerations, taint)
-            ]
-            mask &= ~table.taints.present[unwelcome].any(axis=0)
+            for taint, present in table.taints.present.items():
+                if taint.effect in (NO_SCHEDULE, NO_EXECUTE) and not tolerated(self.tolerations, taint):
+                    mask &= ~present
         return mask
 
 

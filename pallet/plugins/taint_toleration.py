@@ -7,7 +7,6 @@ import numpy as np
 
 from pallet.api.node import Node, Taint
 from pallet.api.pod import Pod, Toleration
-from pallet.cache.columns import TaintColumns
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
@@ -35,13 +34,11 @@ class TaintToleration:
 
     def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
         """Code 1 where a taint keeps the pod away."""
-        taints = snapshot.table.taints
-        unwelcome = [
-            index
-            for index, taint in enumerate(taints.taints)
-            if taint.effect in (NO_SCHEDULE, NO_EXECUTE) and not tolerated(info.pod.spec.tolerations, taint)
-        ]
-        return np.minimum(_count(taints, unwelcome, rows), 1).astype(np.uint32)
+        table, kept_away = snapshot.table, np.zeros(snapshot.table.capacity, np.bool_)
+        for taint, present in table.taints.present.items():
+            if _is_in_the_way(taint, info.pod.spec.tolerations):
+                kept_away |= present
+        return kept_away[rows].astype(np.uint32)
 
     def filter_row(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:
         """The same for a single row."""
@@ -58,14 +55,12 @@ class TaintToleration:
 
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """How many PreferNoSchedule taints are not tolerated."""
-        taints = snapshot.table.taints
-        soft = _soft(info.pod)
-        unwelcome = [
-            index
-            for index, taint in enumerate(taints.taints)
-            if taint.effect == PREFER_NO_SCHEDULE and not tolerated(soft, taint)
-        ]
-        return _count(taints, unwelcome, rows)
+        table, soft = snapshot.table, _soft(info.pod)
+        counts: Scores = np.zeros(table.capacity, np.int64)
+        for taint, present in table.taints.present.items():
+            if taint.effect == PREFER_NO_SCHEDULE and not tolerated(soft, taint):
+                counts += present
+        return counts[rows]
 
     def normalize(self, scores: Scores, low: int, high: int) -> Scores:
         """The fewer, the better."""
@@ -82,17 +77,12 @@ def _soft(pod: Pod) -> tuple[Toleration, ...]:
     return tuple([each for each in pod.spec.tolerations if each.effect in ("", PREFER_NO_SCHEDULE)])
 
 
-def _count(taints: TaintColumns, indexes: list[int], rows: RowChoice) -> Scores:
-    """How many of some taints each of the rows has: int64, (rows,)."""
-    counts: Scores = taints.present[indexes][:, rows].sum(axis=0, dtype=np.int64)
-    return counts
-
-
 def _keeps_away(pod: Pod, taints: Iterable[Taint]) -> bool:
-    return any(
-        taint.effect in (NO_SCHEDULE, NO_EXECUTE) and not tolerated(pod.spec.tolerations, taint)
-        for taint in taints
-    )
+    return any(_is_in_the_way(taint, pod.spec.tolerations) for taint in taints)
+
+
+def _is_in_the_way(taint: Taint, tolerations: tuple[Toleration, ...]) -> bool:
+    return taint.effect in (NO_SCHEDULE, NO_EXECUTE) and not tolerated(tolerations, taint)
 
 
 def _became_tolerable(pod: Pod, old: Node | None, new: Node) -> Hint:

@@ -13,7 +13,7 @@ def note_in_flight(cache: Cache, pod_set: PodSet, member: Member) -> None:
     if placement is None or placement.hold is Hold.RESERVED:
         pod_set.in_flight.pop(member.uid, None)
     else:
-        pod_set.in_flight[member.uid] = cache.snapshot.table.name(placement.row)
+        pod_set.in_flight[member.uid] = placement.node
 
 
 def keep(cache: Cache, pod_set: PodSet, member: Member) -> None:
@@ -38,5 +38,5 @@ def _exists(cache: Cache, node: str) -> bool:
 
 def _reserve(cache: Cache, member: Member) -> None:
     placement = cache.placement(member.uid)
-    if placement is None or cache.snapshot.table.name(placement.row) != member.planned:
+    if placement is None or placement.node != member.planned:
         cache.reserve(PodInfo(member.pod), member.planned)

@@ -3,6 +3,7 @@
 import pytest
 
 from pallet.api.pod import Pod
+from pallet.api.requests import CPU
 from pallet.cache.cache import Cache, Hold
 from pallet.cache.pod_info import PodInfo
 from tests.builders import make_node, make_pod
@@ -27,17 +28,15 @@ def cache_with(hold: Hold | None, node: str = "a") -> Cache:
 
 
 def state(cache: Cache, pod: Pod = POD) -> tuple[Hold, str] | None:
-    """How and where a pod is held; checks that it weighs there and nowhere else."""
+    """How and where a pod is held; checks that it weighs there, if there is such a node, and nowhere else."""
     placement, table = cache.placement(pod.metadata.uid), cache.snapshot.table
-    weights = {
-        table.name(row): int(table.requested[0, row]) for row in table.requested[0].nonzero()[0].tolist()
-    }
-    if placement is None:
+    cpu = table.resources[CPU].requested
+    weights = {table.name(row): int(cpu[row]) for row in cpu.nonzero()[0].tolist()}
+    if placement is None or placement.node not in table.row_of:
         assert weights == {}
-        return None
-    node = table.name(placement.row)
-    assert weights == {node: placement.info.requests.scored_cpu}
-    return placement.hold, node
+        return None if placement is None else (placement.hold, placement.node)
+    assert weights == {placement.node: placement.info.requests.scored_cpu}
+    return placement.hold, placement.node
 
 
 @pytest.mark.parametrize(
@@ -138,7 +137,7 @@ def test_a_bound_pod_that_changes_its_weight_is_weighed_anew() -> None:
     cache = cache_with(Hold.BOUND)
     cache.put_pod(make_pod("p", cpu="3", node="a"))
     assert state(cache) == (Hold.BOUND, "a")
-    assert cache.snapshot.table.requested[0].max() == 3000
+    assert cache.snapshot.table.resources[CPU].requested.max() == 3000
 
 
 def test_a_newer_version_without_a_change_of_weight_is_kept_and_changes_no_row() -> None:
@@ -151,7 +150,7 @@ def test_a_newer_version_without_a_change_of_weight_is_kept_and_changes_no_row()
     placement = cache.placement(INFO.uid)
     assert placement is not None
     assert placement.info.pod is seen
-    assert [info.pod for info in cache.snapshot.pods(placement.row)] == [seen]
+    assert [info.pod for info in cache.snapshot.pods(cache.snapshot.table.row_of["a"])] == [seen]
 
 
 def test_a_pod_on_a_node_that_comes_later_weighs_on_it() -> None:
@@ -169,9 +168,11 @@ def test_pods_survive_their_node_and_weigh_on_it_when_it_is_back() -> None:
     assert state(cache) == (Hold.BOUND, "a")
     cache.put_node(make_node("a", uid="another"))
     assert state(cache) == (Hold.BOUND, "a")
+    assert cache.snapshot.table.resources[CPU].requested[cache.snapshot.table.row_of["a"]] == 1000
     cache.drop_node("a")
     cache.drop_pod(POD)
-    assert "a" not in cache.snapshot.table.row_of
+    cache.put_node(make_node("a", uid="another"))
+    assert state(cache) is None
 
 
 def test_a_pod_made_anew_under_the_same_name_is_another_pod() -> None:

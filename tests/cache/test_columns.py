@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pallet.api.node import Taint
-from pallet.cache.columns import ABSENT, LabelColumn, LabelColumns, TaintColumns, grown
+from pallet.cache.columns import ABSENT, LabelColumn, LabelColumns, TaintColumns, resized
 
 ROWS = 4
 A, B, C = Taint("a", "NoSchedule"), Taint("b", "NoExecute", "x"), Taint("c", "PreferNoSchedule")
@@ -17,7 +17,7 @@ def values(column: LabelColumn) -> list[str | None]:
 
 
 def taints_of(columns: TaintColumns, row: int) -> set[Taint]:
-    return {taint for index, taint in enumerate(columns.taints) if columns.present[index, row]}
+    return {taint for taint, present in columns.present.items() if present[row]}
 
 
 def test_a_label_column_tells_values_apart_by_code() -> None:
@@ -87,39 +87,37 @@ def test_a_copy_of_label_columns_stands_alone() -> None:
 def test_taint_columns_show_the_taints_of_every_row(changes: list[tuple[int, set[Taint]]]) -> None:
     columns, rows = TaintColumns(ROWS), [set[Taint]() for _ in range(ROWS)]
     for row, taints in changes:
-        columns.put(row, tuple(taints))
+        columns.put(row, rows[row], taints)
         rows[row] = taints
     assert [taints_of(columns, row) for row in range(ROWS)] == rows
-
-
-def test_the_place_of_a_taint_that_is_gone_is_used_again() -> None:
-    columns = TaintColumns(ROWS)
-    columns.put(0, (A,))
-    columns.put(1, (B,))
-    columns.put(0, ())
-    columns.put(2, (C,))
-    assert columns.taints == [C, B]
-    assert taints_of(columns, 2) == {C}
-    for number in range(100):
-        columns.put(3, (Taint(f"t{number}", "NoSchedule"), A))
-    assert len(columns.taints) <= 5
+    assert columns.present.keys() == set[Taint]().union(*rows)
 
 
 def test_a_copy_of_taint_columns_stands_alone() -> None:
     columns = TaintColumns(ROWS)
-    columns.put(0, (A,))
+    columns.put(0, (), (A,))
     twin = columns.copy()
-    twin.put(0, (B,))
-    twin.put(1, (A,))
+    twin.put(0, (A,), (B,))
+    twin.put(1, (), (A,))
     assert taints_of(columns, 0) == {A}
     assert taints_of(columns, 1) == set()
     assert (taints_of(twin, 0), taints_of(twin, 1)) == ({B}, {A})
 
 
-@pytest.mark.parametrize("shape", [(3,), (2, 3), (2, 2, 3)])
-def test_growing_keeps_what_was_there_and_adds_zeros(shape: tuple[int, ...]) -> None:
-    column = np.ones(shape, np.int64)
-    wider = grown(column, 5)
-    assert wider.shape == (*shape[:-1], 5)
-    assert (wider[..., :3] == 1).all()
-    assert (wider[..., 3:] == 0).all()
+def test_columns_of_labels_and_taints_that_no_node_has_any_more_are_given_back() -> None:
+    labels, taints = LabelColumns(ROWS), TaintColumns(ROWS)
+    many = {f"key-{number}": "x" for number in range(1000)}
+    labels.put(0, {}, many | {"a": "x"})
+    labels.put(1, {}, {"a": "y"})
+    taints.put(0, (), [Taint(key, "NoSchedule") for key in many])
+    labels.put(0, many | {"a": "x"}, {})
+    taints.put(0, [Taint(key, "NoSchedule") for key in many], ())
+    assert labels._columns.keys() == {"a"}
+    assert values(labels["a"]) == [None, "y", None, None]
+    assert taints.present == {}
+
+
+@pytest.mark.parametrize("capacity", [2, 3, 5])
+def test_a_resized_column_keeps_what_there_is_room_for_and_adds_zeros(capacity: int) -> None:
+    column = np.ones(3, np.int64)
+    assert resized(column, capacity).tolist() == [1, 1, 1, 0, 0][:capacity]

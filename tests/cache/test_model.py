@@ -11,16 +11,18 @@ from msgspec.structs import replace
 from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.node import Node, Taint
 from pallet.api.pod import ContainerPort, Pod
-from pallet.api.requests import PODS, amount
+from pallet.api.requests import CPU, MEMORY, PODS, amount
 from pallet.api.selectors import LabelSelector
 from pallet.cache.cache import Cache, Hold
 from pallet.cache.counters import HeldTerms, Selectors
 from pallet.cache.pod_info import AffinityTerm, PodInfo, PodSelector
+from pallet.cache.resource_columns import NATIVE, OVERFULL
 from pallet.cache.snapshot import Snapshot
 from pallet.cache.tally import Counts, Tally
 from tests.builders import HOSTNAME, ZONE, make_node, make_pod, pod_affinity, pod_term
 
 NODES = ("a", "b", "c")
+GPU = "example.com/gpu"
 ONE, TWO = Taint("one", "NoSchedule"), Taint("two", "NoExecute")
 TEAM = LabelSelector(Labels({"team": "x"}))
 EVERYWHERE = LabelSelector()
@@ -45,7 +47,7 @@ nodes = st.builds(
     taints=st.sampled_from(((), (ONE,), (ONE, TWO))),
     cordoned=st.booleans(),
     labels=st.sampled_from(({}, {ZONE: "z1"}, {ZONE: "z2", "disk": "ssd"})),
-    offers=st.sampled_from(({}, {"example.com/gpu": "2"})),
+    offers=st.sampled_from(({}, {GPU: "2"}, {GPU: "0"}, {GPU: "3", "example.com/nic": "1"})),
     images=st.sampled_from(({}, {"image:latest": 5}, {"image:latest": 6, "other:1": 7})),
 )
 
@@ -56,7 +58,9 @@ def pods_of(namespace: str, names: str) -> st.SearchStrategy[Pod]:
         st.sampled_from(names),
         pod_set=st.just(""),
         namespace=st.just(namespace),
-        cpu=st.sampled_from(("1", "250m")),
+        requests=st.sampled_from(
+            ({"cpu": "1"}, {"cpu": "250m", GPU: "1"}, {GPU: "2", "example.com/none": "1"})
+        ),
         labels=st.sampled_from(({}, {"app": "web"}, {"app": "db"})),
         deleted=st.sampled_from((None, 1)),
         ports=st.sampled_from(
@@ -159,7 +163,7 @@ class CacheModel(RuleBasedStateMachine):
         for uid, (pod, node, hold) in self.held.items():
             placement = self.cache.placement(uid)
             assert placement is not None
-            assert (placement.hold, self.snapshot.table.name(placement.row)) == (hold, node)
+            assert (placement.hold, placement.node) == (hold, node)
             assert placement.info.pod == pod
         for hold in Hold:
             assert self.cache.count(hold) == sum(held is hold for _, _, held in self.held.values())
@@ -173,49 +177,56 @@ class CacheModel(RuleBasedStateMachine):
 
     def check(self, snapshot: Snapshot) -> None:
         table = snapshot.table
-        known = set(self.nodes) | {node for _, node, _ in self.held.values()}
-        assert table.row_of.keys() == known
-        assert len(set(table.row_of.values())) == len(known)
+        assert table.row_of.keys() == self.nodes.keys()
+        assert sorted(table.row_of.values()) == list(snapshot.rows()) == list(range(len(self.nodes)))
         assert {table.name(row) for row in snapshot.rows()} == self.nodes.keys()
+        assert table.capacity == 64 or table.capacity <= 4 * len(self.nodes)
+        offered = {name for node in self.nodes.values() for name in offers(node)}
+        assert table.resources.keys() == table.resources.offered == {*NATIVE, *offered}
+        labels = {key for node in self.nodes.values() for key in node.metadata.labels}
+        assert table.labels._columns.keys() == labels
+        assert table.taints.present.keys() == {
+            each for node in self.nodes.values() for each in node.spec.taints
+        }
         for name, row in table.row_of.items():
             self.check_row(snapshot, name, row)
-        free = np.ones(table.capacity, np.bool_)
-        free[list(table.row_of.values())] = False
-        assert not table.requested[:, free].any()
-        assert not table.scored[:, free].any()
-        assert not table.allocatable[:, free].any()
-        assert not table.taints.present[:, free].any()
+        used = len(self.nodes)
+        for column in table.resources.values():
+            for amounts in (column.allocatable, column.requested, column.scored):
+                assert amounts.shape == (table.capacity,)
+                assert not amounts[used:].any()
+        for present in table.taints.present.values():
+            assert not present[used:].any()
         self.check_counters(snapshot)
 
     def check_row(self, snapshot: Snapshot, name: str, row: int) -> None:
-        table, node, placed = snapshot.table, self.nodes.get(name), self.on(name)
+        table, node, placed = snapshot.table, self.nodes[name], self.on(name)
         assert table.nodes[row] == node
         by_uid = {pod.metadata.uid: pod for pod in placed}
         assert {info.uid: info.pod for info in snapshot.pods(row)} == by_uid
-        asked = dict.fromkeys(table.resources, 0) | {PODS: len(placed)}
-        scored = [0, 0]
-        for pod in placed:
-            info = PodInfo(pod)
-            for resource, value in info.requests.amounts:
-                asked[resource] += value
-            scored = [scored[0] + info.requests.scored_cpu, scored[1] + info.requests.scored_memory]
-        assert {key: int(table.requested[index, row]) for key, index in table.resources.items()} == asked
-        assert table.scored[:2, row].tolist() == scored
-        offered = node.status.allocatable if node else {}
-        for resource, index in table.resources.items():
-            assert table.allocatable[index, row] == amount(resource, offered.get(resource, "0"))
-        for key in (HOSTNAME, ZONE, "disk"):
-            column, label = table.labels[key], (node.metadata.labels if node else {}).get(key)
-            assert column.nodes == np.bincount(column.codes, minlength=len(column.values)).tolist()
-            assert column.members(row) == (column.codes == column.codes[row]).nonzero()[0].tolist()
-            assert column.codes[row] == (0 if label is None else column.code_of[label])
-        present = {
-            taint for index, taint in enumerate(table.taints.taints) if table.taints.present[index, row]
+        offered = offers(node)
+        requests = [PodInfo(pod).requests for pod in placed]
+        asked = {key: sum(each.of(key) for each in requests) for key in {*NATIVE, *offered}}
+        asked[PODS] = len(placed)
+        scored = asked | {
+            CPU: sum(each.scored_cpu for each in requests),
+            MEMORY: sum(each.scored_memory for each in requests),
         }
-        assert present == set(node.spec.taints if node else ())
-        assert table.unschedulable[row] == (node is not None and node.spec.unschedulable)
+        for resource, column in table.resources.items():
+            assert column.allocatable[row] == offered.get(resource, 0)
+            assert column.requested[row] == min(asked.get(resource, 0), OVERFULL)
+            assert column.scored[row] == min(scored.get(resource, 0), OVERFULL)
+            assert column.is_overfull(row) == (asked.get(resource, 0) > OVERFULL)
+        for key in (HOSTNAME, ZONE, "disk"):
+            labels, label = table.labels[key], node.metadata.labels.get(key)
+            assert labels.nodes == np.bincount(labels.codes, minlength=len(labels.values)).tolist()
+            assert labels.members(row) == (labels.codes == labels.codes[row]).nonzero()[0].tolist()
+            assert labels.codes[row] == (0 if label is None else labels.code_of[label])
+        present = {taint for taint, rows in table.taints.present.items() if rows[row]}
+        assert present == set(node.spec.taints)
+        assert table.unschedulable[row] == node.spec.unschedulable
         images = {image: rows[row] for image, rows in table.images.items() if row in rows}
-        assert images == {each.names[0]: each.size_bytes for each in (node.status.images if node else ())}
+        assert images == {each.names[0]: each.size_bytes for each in node.status.images}
         ports = sorted((*key, ip) for key, rows in table.ports.items() for ip in rows.get(row, ()))
         assert ports == sorted(
             (port.protocol, port.port, port.ip) for pod in placed for port in PodInfo(pod).ports
@@ -225,7 +236,8 @@ class CacheModel(RuleBasedStateMachine):
         for selectors in ASKED:
             expected = np.zeros(snapshot.table.capacity, np.int64)
             for pod, node, _ in self.held.values():
-                expected[snapshot.table.row_of[node]] += self.selected(selectors, pod)
+                if node in self.nodes:
+                    expected[snapshot.table.row_of[node]] += self.selected(selectors, pod)
             assert snapshot.counters.count(selectors).tolist() == expected.tolist()
             for key in (HOSTNAME, ZONE):
                 self.check_domains(snapshot, key, snapshot.counters.tally(selectors), expected)
@@ -266,7 +278,7 @@ class CacheModel(RuleBasedStateMachine):
         expected: dict[tuple[AffinityTerm, str], int] = {}
         for pod, node, _ in self.held.values():
             for term, weight in terms_of(PodInfo(pod)):
-                if self.selected((term.pods,), newcomer):
+                if node in self.nodes and self.selected((term.pods,), newcomer):
                     expected[term, node] = expected.get((term, node), 0) + weight
         assert found == {key: weight for key, weight in expected.items() if weight}
 
@@ -274,6 +286,12 @@ class CacheModel(RuleBasedStateMachine):
         namespace = pod.metadata.namespace
         labels = self.namespaces.get(namespace, NO_LABELS)
         return all(each.matches(namespace, labels, pod.metadata.labels) for each in selectors)
+
+
+def offers(node: Node) -> dict[str, int]:
+    """What a node offers of each resource of which it has any."""
+    found = {key: amount(key, each) for key, each in node.status.allocatable.items()}
+    return {key: each for key, each in found.items() if each}
 
 
 def make_pod_on(pod: Pod, node: str, phase: str) -> Pod:

@@ -1,9 +1,18 @@
-from pallet.api.node import Node
-from pallet.api.requests import Requests
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pallet.api.node import Node, Taint
+from pallet.api.requests import LARGEST_AMOUNT, Requests
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import HostPort
+from pallet.cache.resource_columns import OVERFULL, Sums
 from tests.builders import ZONE, make_node
 
+CPU = Requests((("cpu", 1),), 1, 1)
 GPU = Requests((("example.com/gpu", 1),))
 
 
@@ -14,82 +23,168 @@ def table_of(*nodes: Node) -> NodeTable:
     return table
 
 
-def test_rows_are_given_out_once_and_given_back() -> None:
-    table = table_of(make_node("a"), make_node("b"))
-    a, b = table.row_of["a"], table.row_of["b"]
-    assert a != b
-    assert (table.name(a), table.name(b), table.node_count) == ("a", "b", 2)
+def requested(table: NodeTable, resource: str, node: str) -> int:
+    return table.resources[resource].requested.item(table.row_of[node])
+
+
+def test_the_rows_in_use_are_the_first_ones() -> None:
+    table = table_of(make_node("a"), make_node("b"), make_node("c"))
+    assert table.row_of == {"a": 0, "b": 1, "c": 2}
     table.drop("a")
-    table.release(a)
-    assert (table.row_of, table.name(a), table.node_count) == ({"b": b}, "", 1)
-    table.put(make_node("c"))
-    assert table.row_of == {"b": b, "c": a}
+    assert table.row_of == {"b": 1, "c": 0}
+    assert [table.name(row) for row in range(4)] == ["c", "b", "", ""]
+    assert table.live.nonzero()[0].tolist() == [0, 1]
+    table.put(make_node("d"))
+    assert table.row_of == {"b": 1, "c": 0, "d": 2}
+    assert table.node_count == 3
 
 
-def test_a_row_with_a_node_is_not_given_back() -> None:
-    table = table_of(make_node("a"))
-    table.release(table.row_of["a"])
-    assert table.node_count == 1
-    assert "a" in table.row_of
-
-
-def test_a_row_is_given_back_only_once() -> None:
-    table = table_of(make_node("a"))
-    row = table.row_of["a"]
+def test_both_rows_are_logged_when_a_node_moves_to_another_one() -> None:
+    table = table_of(make_node("a"), make_node("b"), make_node("c"))
+    before = table.node_changes.stamp
     table.drop("a")
-    table.release(row)
-    table.release(row)
-    assert table.row("b") != table.row("c")
+    assert table.node_changes.rows_since(before) == [0, 2]
+
+
+def test_a_moved_node_brings_all_it_has() -> None:
+    last = make_node(
+        "last", cordoned=True, cpu="7", labels={ZONE: "z"}, images={"image:1": 5}, offers={"x.com/gpu": "3"}
+    )
+    table = table_of(make_node("first"), last)
+    table.drop("first")
+    assert table.nodes[:2] == [last, None]
+    assert table.unschedulable.nonzero()[0].tolist() == [0]
+    assert table.labels[ZONE].codes.nonzero()[0].tolist() == [0]
+    assert table.images == {"image:1": {0: 5}}
+    for resource, amount in (("cpu", 7000), ("x.com/gpu", 3)):
+        assert table.resources[resource].allocatable[:2].tolist() == [amount, 0]
 
 
 def test_a_dropped_node_leaves_nothing_behind() -> None:
-    node = make_node("a", cordoned=True, labels={ZONE: "z"}, images={"image:1": 5})
+    node = make_node(
+        "a", cordoned=True, labels={ZONE: "z"}, images={"image:1": 5}, taints=[Taint("t", "NoSchedule")]
+    )
     table = table_of(node)
-    row = table.row_of["a"]
     table.drop("a")
     assert table.node_count == 0
-    assert not table.live[row]
-    assert not table.unschedulable[row]
-    assert not table.allocatable[:, row].any()
-    assert table.labels[ZONE].codes[row] == 0
-    assert table.images == {}
-    before = table.node_changes.stamp
-    table.drop("a")
-    table.drop("unknown")
-    assert table.node_changes.stamp == before
-    assert table.node_count == 0
+    for left in (table.row_of, table.images, table.taints.present, table.labels._columns):
+        assert left == {}
+    for column in (table.live, table.unschedulable, table.resources["cpu"].allocatable):
+        assert not column.any()
 
 
-def test_every_column_grows_with_the_table() -> None:
-    table = table_of(make_node("first", cpu="7", labels={ZONE: "z"}, cordoned=True))
+def test_every_column_grows_and_shrinks_with_the_table() -> None:
+    first = make_node("first", cpu="7", labels={ZONE: "z"}, cordoned=True, taints=[Taint("t", "NoSchedule")])
+    table = table_of(first)
     table.place(table.row_of["first"], Requests((("cpu", 5),), 6, 7), [])
-    before = table.capacity
-    for number in range(before):
+    small = table.capacity
+    for number in range(10 * small):
         table.put(make_node(f"n{number}"))
-    assert table.capacity > before
-    columns = (table.live, table.unschedulable, table.allocatable, table.requested, table.scored)
-    assert {column.shape[-1] for column in columns} == {table.capacity}
-    assert {len(table.labels[key].codes) for key in (ZONE, "nobody")} == {table.capacity}
-    assert table.taints.present.shape[-1] == len(table.nodes) == table.capacity
-    row = table.row_of["first"]
-    assert (table.allocatable[0, row], table.requested[0, row], table.scored[0, row]) == (7000, 5, 6)
-    assert table.unschedulable[row]
-    assert table.node_count == before + 1
+        assert_whole(table)
+    assert 10 * small < table.capacity < 20 * small
+    for number in range(10 * small):
+        table.drop(f"n{number}")
+        assert_whole(table)
+    assert table.capacity == small
 
 
-def test_a_resource_nobody_knew_gets_a_row_of_zeros() -> None:
+def assert_whole(table: NodeTable) -> None:
+    """All columns are as long as they should be, and what is of the first row is still there."""
+    columns: list[npt.NDArray[Any]] = [table.live, table.unschedulable, *table.taints.present.values()]
+    columns += [table.labels[key].codes for key in (ZONE, "nobody")]
+    for each in table.resources.values():
+        columns += [each.allocatable, each.requested, each.scored]
+    assert {column.shape for column in columns} == {(table.capacity,)}
+    assert table.labels[ZONE].nodes == [table.capacity - 1, 1]
+    cpu = table.resources["cpu"]
+    assert (cpu.allocatable[0], cpu.requested[0], cpu.scored[0]) == (7000, 5, 6)
+    assert table.unschedulable[0]
+
+
+def test_a_table_about_the_size_of_its_nodes_keeps_its_capacity() -> None:
+    table = table_of(*(make_node(f"n{number}") for number in range(300)))
+    before = table.capacity
+    for _ in range(3):
+        for number in range(150):
+            table.drop(f"n{number}")
+        for number in range(150):
+            table.put(make_node(f"n{number}"))
+        assert table.capacity == before
+
+
+def test_names_that_only_pods_have_get_no_column() -> None:
     table = table_of(make_node("a"))
-    row = table.row_of["a"]
-    table.place(row, Requests((("cpu", 1),), 1, 1), [])
-    table.place(row, GPU, [])
-    gpu = table.resources["example.com/gpu"]
-    assert (table.allocatable[gpu, row], table.requested[gpu, row]) == (0, 1)
-    table.put(make_node("b", offers={"example.com/gpu": "4", "example.com/nic": "1"}))
-    assert table.allocatable[gpu].sum() == 4
-    table.displace(row, GPU, [])
-    table.displace(row, Requests((("cpu", 1),), 1, 1), [])
-    assert not table.requested.any()
-    assert not table.scored.any()
+    before = {name: id(column.requested) for name, column in table.resources.items()}
+    made_up = Requests(tuple((f"made-up/{number:04}", 1) for number in range(6000)))
+    table.place(0, made_up, [])
+    assert {name: id(column.requested) for name, column in table.resources.items()} == before
+    assert table.resources.offered == {"cpu", "memory", "ephemeral-storage", "pods"}
+    table.displace(0, made_up, [])
+    assert not any(column.requested.any() for column in table.resources.values())
+
+
+def test_a_resource_has_a_column_while_a_node_offers_it() -> None:
+    table = table_of(make_node("a"), make_node("b"))
+    offering = {"example.com/gpu": "4", "example.com/none": "0"}
+    before = table.resources.offered
+    table.put(make_node("b", offers=offering))
+    assert table.resources.offered - before == {"example.com/gpu"}
+    table.put(make_node("a", offers=offering))
+    table.drop("b")
+    assert table.resources["example.com/gpu"].nodes == 1
+    table.put(make_node("a"))
+    assert table.resources.offered == table.resources.keys() == before
+
+
+def test_pods_that_were_there_before_a_resource_was_offered_count() -> None:
+    table = table_of(make_node("a"), make_node("b"))
+    for row in (0, 0, 1):
+        table.place(row, GPU, [])
+    table.put(make_node("a", offers={"example.com/gpu": "4"}), [GPU, GPU])
+    assert requested(table, "example.com/gpu", "a") == 2
+    assert requested(table, "example.com/gpu", "b") == 0
+    table.displace(0, GPU, [])
+    assert requested(table, "example.com/gpu", "a") == 1
+    table.put(make_node("a", offers={"example.com/gpu": "0"}), [GPU])
+    table.put(make_node("a", offers={"example.com/gpu": "1"}), [GPU])
+    assert requested(table, "example.com/gpu", "a") == 1
+
+
+def test_no_sum_wraps_and_none_is_lost() -> None:
+    table = table_of(make_node("a"), make_node("b"))
+    large = Requests((("cpu", LARGEST_AMOUNT), ("memory", LARGEST_AMOUNT)), LARGEST_AMOUNT, LARGEST_AMOUNT)
+    for _ in range(3000):
+        table.place(0, large, [])
+    cpu, memory = table.resources["cpu"], table.resources["memory"]
+    for column in (cpu, memory):
+        assert column.requested[0] == column.scored[0] == OVERFULL
+        assert column.is_overfull(0)
+    assert table.resources.is_overfull(0)
+    assert not table.resources.is_overfull(1)
+    for _ in range(2999):
+        table.displace(0, large, [])
+    for column in (cpu, memory):
+        assert column.requested[0] == column.scored[0] == LARGEST_AMOUNT
+        assert not column.is_overfull(0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.sampled_from((1, 2**53, 2**60, 2**62))), max_size=40))
+def test_sums_are_those_of_whole_numbers(steps: list[tuple[int, int]]) -> None:
+    sums, expected = Sums(np.zeros(2, np.int64)), [0, 0]
+    for row, value in steps:
+        sums.add(row, value)
+        expected[row] += value
+        assert sums.copy().by_row.tolist() == [min(total, OVERFULL) for total in expected]
+    for row, value in steps:
+        sums.add(row, -value)
+        expected[row] -= value
+        assert sums.by_row.tolist() == [min(total, OVERFULL) for total in expected]
+
+
+def test_a_node_offers_no_more_than_is_counted() -> None:
+    table = table_of(make_node("a", cpu="8E", offers={"example.com/gpu": "9223372036854775807"}))
+    for resource in ("cpu", "example.com/gpu"):
+        assert table.resources[resource].allocatable[0] == LARGEST_AMOUNT
 
 
 def test_ports_are_held_once_for_each_pod() -> None:
@@ -101,7 +196,7 @@ def test_ports_are_held_once_for_each_pod() -> None:
     table.displace(row, GPU, [any_, one])
     assert table.ports == {("TCP", 80): {row: ("10.0.0.1",)}}
     table.displace(row, GPU, [one])
-    assert not table.ports.get(("TCP", 80))
+    assert table.ports == {}
 
 
 def test_a_heartbeat_changes_no_row() -> None:
@@ -137,15 +232,15 @@ def test_every_change_that_matters_is_logged() -> None:
 def test_a_copy_stands_alone() -> None:
     table = table_of(make_node("a", labels={ZONE: "z"}, images={"image:1": 5}))
     row, port = table.row_of["a"], HostPort("TCP", 80, "10.0.0.1")
-    table.place(row, GPU, [port])
+    table.place(row, CPU, [port])
     twin = table.copy()
-    twin.displace(row, GPU, [port])
+    twin.displace(row, CPU, [port])
     twin.put(make_node("a", cpu="9", cordoned=True, offers={"example.com/nic": "1"}))
     twin.put(make_node("b"))
     assert (table.node_count, twin.node_count) == (1, 2)
     assert table.nodes[row] == make_node("a", labels={ZONE: "z"}, images={"image:1": 5})
-    assert table.allocatable[0, row] == 4000
-    assert table.requested[table.resources["example.com/gpu"], row] == 1
+    assert table.resources["cpu"].allocatable[row] == 4000
+    assert requested(table, "cpu", "a") == 1
     assert table.labels[ZONE].values == ["", "z"]
     assert table.labels[ZONE].codes[row] == 1
     assert table.images == {"image:1": {row: 5}}

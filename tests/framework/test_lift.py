@@ -18,7 +18,6 @@ def snapshot_of(count: int) -> Snapshot:
     snapshot = Snapshot()
     for number in range(count):
         snapshot.put_node(make_node(f"n{number}", cpu=str(number + 1)))
-    snapshot.table.row("unknown")
     return snapshot
 
 

@@ -67,13 +67,18 @@ def test_a_reader_that_did_not_catch_up_is_told_again() -> None:
         assert rows.tolist() == [1]
 
 
-def test_a_table_that_grew_is_read_anew_even_if_no_node_changed() -> None:
+def test_a_table_of_another_capacity_is_read_afresh() -> None:
     table, stamps = NodeTable(), Stamps(loads=False, across=False)
     stamps.catch_up(table)
-    before = table.node_changes.stamp
     for number in range(table.capacity + 1):
-        table.row(f"unknown-{number}")
-    assert table.node_changes.stamp == before
+        table.put(make_node(f"n{number}"))
+    assert rows_behind(stamps, table) is None
+    stamps.catch_up(table)
+    large = table.capacity
+    for number in range(large):
+        table.drop(f"n{number}")
+        if table.capacity != large:
+            break
     assert rows_behind(stamps, table) is None
 
 

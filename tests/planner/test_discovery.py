@@ -5,6 +5,7 @@ import pytest
 from pallet.api.core import Service
 from pallet.api.labels import Labels
 from pallet.api.meta import ObjectMeta
+from pallet.api.requests import CPU
 from pallet.informers.store import Store
 from pallet.planner.discovery import DiscoveredPlanners, planner_label
 from pallet.planner.interface import Plan, Planner, PlannerError
@@ -140,7 +141,7 @@ async def test_the_built_in_planner_competes_and_disturbs_nobody() -> None:
     scene = Scene({"ops/a": DEFAULT, "planner-system/podset-planner": DEFAULT}, other)
     plan = await scene.planners.plan(problem(NODES, PODS))
     assert plan.planner == "built-in"
-    assert not other.asked[0].snapshot.table.requested.any()
+    assert not other.asked[0].snapshot.table.resources[CPU].requested.any()
 
 
 @pytest.mark.anyio

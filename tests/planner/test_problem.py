@@ -1,3 +1,4 @@
+from pallet.api.requests import CPU
 from pallet.cache.pod_info import PodInfo
 from pallet.planner.problem import pose
 from tests.builders import make_pod
@@ -25,5 +26,5 @@ def test_room_kept_by_an_earlier_plan_is_free_again_but_only_in_the_problem() ->
     cache.reserve(PodInfo(pod("a", "3")), "n1")
     posed = pose(cache, PROFILES, "shop", "web", [pod("a", "3")])
     assert len(posed.pods) == 1
-    assert not posed.snapshot.table.requested.any()
-    assert cache.snapshot.table.requested.any()
+    assert not posed.snapshot.table.resources[CPU].requested.any()
+    assert cache.snapshot.table.resources[CPU].requested.any()

@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from pallet.api.pod import Pod
+from pallet.api.requests import CPU
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.loop_budget import LoopBudget
@@ -106,7 +107,7 @@ async def test_the_live_model_is_left_as_it_is() -> None:
     async with served(cache, PODS) as address:
         first = await ask(address)
         assert await ask(address) == first
-    assert not cache.snapshot.table.requested.any()
+    assert not cache.snapshot.table.resources[CPU].requested.any()
 
 
 async def test_a_set_without_pods_has_an_empty_plan() -> None:

@@ -111,7 +111,7 @@ def test_a_copy_of_the_snapshot_is_counted_apart() -> None:
     cluster.toggle("p", "a", ["x"])
     snapshot = cluster.cache.snapshot
     before = shown(cluster.attached.ledger(snapshot))
-    twin, row = snapshot.copy(), snapshot.table.row("a")
+    twin, row = snapshot.copy(), snapshot.table.row_of["a"]
     twin.remove(next(iter(snapshot.pods(row))), row)
     assert shown(cluster.attached.ledger(twin))[0] == {}
     assert shown(cluster.attached.ledger(snapshot)) == before

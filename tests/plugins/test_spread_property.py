@@ -239,13 +239,16 @@ class Cluster:
         state = CycleState()
         plugin.pre_filter(state, info, snapshot)
         supposed = replace(there, metadata=replace(there.metadata, uid="supposed"))
-        row = snapshot.place(PodInfo(supposed), there.spec.node_name)
+        node = there.spec.node_name
+        if node not in snapshot.table.row_of:
+            return
+        snapshot.place(PodInfo(supposed), node)
         nodes, pods = list(self.nodes.values()), [*self.pods.values(), supposed]
         for name, message in refusals(pod, nodes, pods).items():
             rows = np.array([snapshot.table.row_of[name]])
             code = int(plugin.filter_rows(state, info, snapshot, rows)[0])
             assert (plugin.explain(info, code).message if code else "") == message.removeprefix("!")
-        snapshot.remove(PodInfo(supposed), row)
+        snapshot.remove(PodInfo(supposed), snapshot.table.row_of[node])
 
 
 @settings(max_examples=100)

@@ -87,7 +87,7 @@ def test_what_is_done_to_a_copy_of_the_snapshot_does_not_show() -> None:
     holder = make_pod("holder", node="a", volumes=[gce(), claimed("x")])
     plugin, pod = asked([holder]), make_pod("p", volumes=[gce()])
     twin = plugin.cache.snapshot.copy()
-    twin.remove(PodInfo(holder), twin.table.row("a"))
+    twin.remove(PodInfo(holder), twin.table.row_of["a"])
     assert not twin.volumes.disks
     assert not twin.volumes.claims
     assert plugin.messages(pod)["a"] == TAKEN

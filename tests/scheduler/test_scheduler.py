@@ -158,7 +158,7 @@ class TestBinding:
         assert world.held("n1") == world.held("n2") == []
         placement = world.cache.placement("uid-a")
         assert placement is not None
-        assert world.cache.snapshot.table.name(placement.row) == "n3"
+        assert placement.node == "n3"
         await anyio.sleep(30)
         assert world.api.bound == []
         assert world.api.conditions == []

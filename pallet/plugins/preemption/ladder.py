@@ -5,7 +5,8 @@ column whose priority is below its own. Rows are sorted anew where pods came, we
 are asked for: after a start that is all rows, of which each cycle sorts only a part (see `Ladder.refresh`).
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +16,11 @@ from pallet.cache.cache import Cache, Hold
 from pallet.cache.changes import ChangeLog, Rows
 from pallet.cache.columns import Mask
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.resource_columns import Amounts, added
 from pallet.framework.nominator import Nominator
 from pallet.framework.verdicts import FEW_ROWS, Stamps
 from pallet.plugins.preemption.budgets import Budgets
 from pallet.plugins.preemption.importance import by_importance, started
-
-if TYPE_CHECKING:
-    from pallet.cache.node_table import Amounts
 
 NOBODY = np.iinfo(np.int64).max
 """The priority on a step where no pod stands: nobody is above it."""
@@ -29,18 +28,25 @@ NOBODY = np.iinfo(np.int64).max
 MOST_AT_ONCE = 8192
 """So many pods are sorted within one cycle, or the tenth part of all: it takes some 1 us each."""
 
+MOST_KINDS = 1024
+"""So many kinds, and two for each pod, are kept until they are numbered again."""
+
 _FIRST_STEPS = 8
+
+_NOTHING: Amounts = np.zeros(1, np.int64)
+"""What nobody requests, whose kind is 0."""
 
 
 class Ladder:
     """Who stands on each row, the most important first.
 
-    priority, start, kind: (steps, capacity); `kind` tells what the pod requests: a row of `weights`
+    priority, start, kind: (steps, capacity); `kind` tells what the pod requests (see `weights`)
     height: (capacity,), how many pods stand there
     guarded: bool, (capacity,), rows with a pod that a disruption budget is about
     changes: the rows about which anything changed that preemption depends on
 
-    Places that are only reserved are left out: there is no pod yet that could be preempted.
+    Places that are only reserved are left out: there is no pod yet that could be preempted. So are rows that
+    are overfull beyond counting, where nothing can be said of what is left when pods go.
     """
 
     def __init__(self, cache: Cache, budgets: Budgets, nominator: Nominator) -> None:
@@ -66,6 +72,10 @@ class Ladder:
     def lowest(self, rows: Rows) -> npt.NDArray[np.int64]:
         """The priority of the least important pod on each of some rows: NOBODY where none stands."""
         return self.priority[np.maximum(self.height[rows] - 1, 0), rows]
+
+    def weights(self, names: Sequence[str]) -> Amounts:
+        """What a pod of each kind adds to what is requested of some resources: int64, (kinds, names)."""
+        return np.stack([self._weights_of(name) for name in names], axis=1)
 
     def nominated_node(self, info: PodInfo) -> str:
         """The node to which a preemptor itself is nominated already; empty for none."""
@@ -103,6 +113,8 @@ class Ladder:
                 if self._guard != budgets.stamp:
                     rows.update(self.guarded.nonzero()[0].tolist())
                 self.changes.record_all(list(rows))
+        if len(self._kind_of) > MOST_KINDS + 2 * int(self.height.sum()):
+            self._clear()  # most are of pods that are gone
         self._starts, self._nodes = snapshot.starts.stamp, table.node_changes.stamp
         self._nominated = self._nominator.stamp
         self._guard, self._selection = budgets.stamp, budgets.selection
@@ -119,7 +131,7 @@ class Ladder:
         self.priority: npt.NDArray[np.int64] = np.full((_FIRST_STEPS, table.capacity), NOBODY)
         self.start: npt.NDArray[np.float64] = np.zeros((_FIRST_STEPS, table.capacity))
         self.kind: Rows = np.zeros((_FIRST_STEPS, table.capacity), np.intp)
-        self.weights: Amounts = np.zeros((1, len(table.resources)), np.int64)
+        self._weights: dict[str, Amounts] = {}
         self.height: Rows = np.zeros(table.capacity, np.intp)
         self.guarded: Mask = np.zeros(table.capacity, np.bool_)
         self.changes.reset()
@@ -132,7 +144,7 @@ class Ladder:
         if not rows.size:
             return
         table = self._snapshot.table
-        standing = table.requested[table.resources[PODS]]
+        standing = table.resources[PODS].requested
         upto = standing[rows].cumsum()
         if upto[-1] > MOST_AT_ONCE:
             most = max(MOST_AT_ONCE, int(standing.sum()) // 10)
@@ -142,7 +154,6 @@ class Ladder:
         self.changes.record_all(rows.tolist())
 
     def _sort(self, rows: Rows) -> None:
-        self._widen()
         if rows.size <= FEW_ROWS:
             for row in rows.tolist():
                 self._sort_row(row)
@@ -205,16 +216,17 @@ class Ladder:
                 self.changes.record(row)
             self.guarded[row] = guarded
 
-    def _widen(self) -> None:
-        """Have the weights speak of all resources that there are by now."""
-        count = len(self._snapshot.table.resources)
-        if self.weights.shape[1] != count:
-            self.weights = np.zeros((len(self.weights), count), np.int64)
-            for requests, kind in self._kind_of.items():
-                self.weights[kind] = self._snapshot.table.weight(requests)
+    def _weights_of(self, name: str) -> Amounts:
+        known = self._weights.get(name, _NOTHING)
+        if len(known) <= len(self._kind_of):
+            new = [added(requests, name) for requests in islice(self._kind_of, len(known) - 1, None)]
+            known = self._weights[name] = np.concatenate((known, np.array(new, np.int64)))
+        return known
 
     def _standing(self, row: int) -> list[PodInfo]:
         """The pods of a row in any order, without those for which a place is only reserved."""
+        if self._snapshot.table.resources.is_overfull(row):
+            return []
         return [
             info
             for info in self._snapshot.pods(row)
@@ -231,9 +243,6 @@ class Ladder:
 
     def _new_kind(self, requests: Requests) -> int:
         kind = self._kind_of[requests] = len(self._kind_of) + 1  # 0 stands for nobody
-        if kind >= len(self.weights):
-            self.weights = np.vstack((self.weights, np.zeros_like(self.weights)))
-        self.weights[kind] = self._snapshot.table.weight(requests)
         return kind
 
     def _lengthen(self, count: int) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 
 from pallet.cache.changes import Rows
 from pallet.cache.columns import Mask
-from pallet.cache.node_table import Amounts
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.resource_columns import Amounts
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.interface import VectorFilterPlugin
 from pallet.framework.row_filters import code_of

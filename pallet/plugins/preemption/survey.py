@@ -10,16 +10,17 @@ from random import Random
 
 import numpy as np
 
+from pallet.api.requests import PODS
 from pallet.cache.changes import Rows
 from pallet.cache.columns import Mask
-from pallet.cache.node_table import Amounts
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.resource_columns import OVERFULL, Amounts, added
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.advice import Victims
 from pallet.framework.diagnosis import Refused
 from pallet.framework.interface import VectorFilterPlugin
 from pallet.framework.nominator import Nominator
-from pallet.framework.row_filters import distinct, first_codes, reads_sums
+from pallet.framework.row_filters import distinct, explained, first_codes, reads_sums
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Status
 from pallet.plugins.preemption.budgets import Budgets
@@ -119,22 +120,24 @@ class Survey:
         ladder = self._ladder
         steps = ladder.height[rows].max()  # above them nobody stands
         may_go = ladder.priority[:steps, rows] < self._priority
-        weights = ladder.weights[np.where(may_go, ladder.kind[:steps, rows], 0)]
-        requested = self._supposed(snapshot, rows, weights.sum(axis=0).T, info)
-        supposed = snapshot.supposing(requested)
+        columns = snapshot.table.resources
+        names = [PODS, *(name for name, _ in info.requests.amounts if name in columns)]
+        weights = ladder.weights(names)[np.where(may_go, ladder.kind[:steps, rows], 0)]
+        requested = self._supposed(snapshot, rows, names, weights.sum(axis=0).T, info)
+        supposed = snapshot.supposing(dict(zip(names, requested, strict=True)))
         position, code = first_codes(self._plugins, state, info, supposed, rows)
         refused = position != 0
         failure = np.zeros(rows.size, np.intp)
         if refused.any():
             pairs = position << 32 | code
             for pair in distinct(pairs[refused]):
-                plugin = self._plugins[(pair >> 32) - 1]
-                status = plugin.explain(info, pair & 0xFFFFFFFF).by(plugin.name)
-                failure[pairs == pair] = self._number(status)
+                plugin, alike = self._plugins[(pair >> 32) - 1], pairs == pair
+                row = rows[alike].item(0)
+                failure[alike] = self._number(explained(plugin, info, pair & 0xFFFFFFFF, supposed, row))
             may_go &= ~refused
         self._failure[rows] = failure
         broken: Mask = self._broken(rows, may_go)
-        ask = Ask(self._sums, state, info, supposed, requested[: weights.shape[2]])
+        ask = Ask(self._sums, state, info, supposed, requested)
         victims = np.zeros_like(may_go)
         returning = (may_go & broken, may_go & ~broken) if broken.any() else (may_go,)
         if rows.size <= _FEW:
@@ -146,22 +149,27 @@ class Survey:
                 send_back(ask, rows, each, weights, victims)
         self._note(rows, victims, (victims & broken).sum(axis=0))
 
-    def _supposed(self, snapshot: Snapshot, rows: Rows, gone: Amounts, info: PodInfo) -> Amounts:
-        """What is requested on the rows without those that may go, and with the pods nominated there."""
+    def _supposed(
+        self, snapshot: Snapshot, rows: Rows, names: list[str], gone: Amounts, info: PodInfo
+    ) -> Amounts:
+        """What is requested on the rows without those that may go, and with the pods nominated there.
+
+        int64, (names, capacity), of the resources named.
+        """
         table = snapshot.table
         coming = [
-            (row, table.weight(other.requests))
+            (row, [added(other.requests, name) for name in names])
             for row in (rows.tolist() if self._nominator else ())
             for other in self._nominator.ahead_of(info.pod, table.name(row))
             if not snapshot.is_placed(other.uid, row)
         ]
         requested = self._requested
-        if requested.shape != table.requested.shape:
-            requested = self._requested = np.zeros_like(table.requested)
-        requested[:, rows] = table.requested[:, rows]
-        requested[: len(gone), rows] -= gone
+        if requested.shape != (len(names), table.capacity):
+            requested = self._requested = np.zeros((len(names), table.capacity), np.int64)
+        requested[:, rows] = [table.resources[name].requested[rows] for name in names]
+        requested[:, rows] -= gone
         for row, weight in coming:
-            requested[: len(weight), row] += weight
+            requested[:, row] = np.minimum(requested[:, row] + weight, OVERFULL)
         return requested
 
     def _broken(self, rows: Rows, may_go: Mask) -> Mask:

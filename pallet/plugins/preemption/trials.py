@@ -205,7 +205,7 @@ class Trials:
         position, code = lasting_codes(self._plugins, state, info, snapshot, rows)
         # Where others are nominated, what is said with them there comes first.
         position[np.isin(rows, self._ladder.nominated_rows())] = 0
-        return rows[position == 0].tolist(), refused_by(self._plugins, info, position, code, rows)
+        return rows[position == 0].tolist(), refused_by(self._plugins, info, snapshot, position, code, rows)
 
     def _refusal_by_staying(self, info: PodInfo, row: int) -> Status | None:
         """What the first filters say of pods on a row that stay or will come, whoever else goes."""

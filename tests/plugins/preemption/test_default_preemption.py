@@ -342,7 +342,8 @@ def test_a_port_of_a_nominated_pod_is_as_good_as_taken() -> None:
 def test_a_node_where_the_pod_fits_after_all_is_an_error() -> None:
     """As when a pre-filter plugin refused the pod, but no filter does."""
     scene = Scene(nodes(4), [pod("x", "a")])
-    refusals = [Refused(unschedulable("not now").by("Else"), np.array([scene.cache.snapshot.table.row("a")]))]
+    row = scene.cache.snapshot.table.row_of["a"]
+    refusals = [Refused(unschedulable("not now").by("Else"), np.array([row]))]
     decision = scene.plugin.decide(
         CycleState(), PodInfo(pod("p", priority=5)), refusals, scene.evaluator.row_filters
     )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pallet.api.pod import Pod
+from pallet.api.requests import CPU, PODS
 from pallet.cache.pod_info import PodInfo
 from pallet.plugins.preemption import ladder
 from pallet.plugins.preemption.importance import by_importance
@@ -61,6 +62,6 @@ def compare(scene: Scene, standing: list[Pod]) -> None:
             (-p, s) for p, s in zip(found.priority[:, row], found.start[:height, row], strict=False)
         ] == keys
         assert (found.priority[height:, row] == NOBODY).all()
-        weights = [table.weight(info.requests).tolist() for info in found.pods(row)]
-        assert found.weights[found.kind[:height, row]].tolist() == weights
+        weights = [[1, info.requests.of(CPU)] for info in found.pods(row)]
+        assert found.weights((PODS, CPU))[found.kind[:height, row]].tolist() == weights
         assert found.lowest(np.array([row]))[0] == (pods[-1].spec.priority if pods else NOBODY)
