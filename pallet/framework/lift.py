@@ -23,7 +23,10 @@ from pallet.framework.interface import (
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, Status
 
-_MAX_STATUSES = 4096
+_STATUSES = 4096
+"""So many statuses are kept, or four for each row."""
+
+_LAST_CODE = 2**32 - 1
 
 
 class PluginError(Exception):
@@ -42,8 +45,10 @@ class LiftedFilter:
     def __init__(self, plugin: FilterPlugin) -> None:
         self.name = plugin.name
         self._plugin = plugin
-        self._statuses: list[Status] = []
+        self._status_of: dict[int, Status] = {}
         self._code_of: dict[Status, int] = {}
+        """The least recently used first."""
+        self._last_code = 0
 
     def filter_signature(self, info: PodInfo) -> Hashable:
         """Always asked: nobody knows what a plain filter looks at."""
@@ -51,14 +56,12 @@ class LiftedFilter:
 
     def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
         """Ask about the rows one by one. Raise PluginError when the plugin answers with an error."""
-        if len(self._statuses) >= _MAX_STATUSES:
-            self._statuses.clear()
-            self._code_of.clear()
+        self._forget(max(_STATUSES, 4 * snapshot.table.capacity))
         return _each(rows, snapshot, np.uint32, lambda row: self._code(state, info, snapshot, row))
 
     def explain(self, info: PodInfo, code: int) -> Status:
-        """Give back the status behind a code."""
-        return self._statuses[code - 1]
+        """Give back the status behind a code of this cycle."""
+        return self._status_of[code]
 
     def _code(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:
         status = self._plugin.filter(state, info.pod, snapshot.node(row))
@@ -66,11 +69,23 @@ class LiftedFilter:
             return 0
         if status.code is Code.ERROR:
             raise PluginError(self.name, status.message)
-        code = self._code_of.get(status)
-        if code is None:
-            self._statuses.append(status)
-            code = self._code_of[status] = len(self._statuses)
+        code = self._code_of.pop(status, 0) or self._new_code()
+        self._code_of[status] = code
+        self._status_of[code] = status
         return code
+
+    def _new_code(self) -> int:
+        """A code that stands for nothing."""
+        self._last_code = self._last_code % _LAST_CODE + 1
+        while self._last_code in self._status_of:
+            self._last_code = self._last_code % _LAST_CODE + 1
+        return self._last_code
+
+    def _forget(self, most: int) -> None:
+        """Keep only the half that was used last, when there are too many statuses."""
+        if len(self._code_of) > most:
+            for status in list(self._code_of)[: most // 2]:
+                del self._status_of[self._code_of.pop(status)]
 
 
 class LiftedScore:

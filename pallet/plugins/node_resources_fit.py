@@ -241,8 +241,9 @@ def _frees_what_is_needed(pod: Pod, old: Pod, new: Pod | None) -> Hint:
 def _beyond_all(requests: Requests) -> Status:
     """What is said of a pod that asks for more than is counted."""
     limits = (f"{LARGEST_AMOUNT}{'m' if name == CPU else ''} of {name}" for name in requests.beyond[:_NAMED])
-    more = f" and {len(requests.beyond) - _NAMED} other resources" if len(requests.beyond) > _NAMED else ""
-    return unresolvable(f"node(s) cannot be asked for more than {', '.join(limits)}{more}")
+    left = len(requests.beyond) - _NAMED
+    others = f" and {left} other {'resource' if left == 1 else 'resources'}" if left > 0 else ""
+    return unresolvable(f"node(s) cannot be asked for more than {', '.join(limits)}{others}")
 
 
 def _is_itself(pod: Pod, _: Pod, new: Pod) -> Hint:

@@ -18,6 +18,7 @@ from pallet.framework.events import ClusterEvent, Hint
 from pallet.framework.interface import ALL_ROWS
 from pallet.framework.lift import vector_filter, vector_score
 from pallet.framework.registry import PluginFactory
+from pallet.framework.row_filters import explained
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, Status
 from pallet.testing.handle import Objects, make_handle
@@ -57,7 +58,11 @@ class Asked:
         if judge.filter_signature(info) is None:
             return dict.fromkeys(self._names())
         codes = self._answers(judge, "filter", state, info)
-        return {name: judge.explain(info, code) if code else None for name, code in codes.items()}
+        row_of = snapshot.table.row_of
+        return {
+            name: explained(judge, info, code, snapshot, row_of[name]) if code else None
+            for name, code in codes.items()
+        }
 
     def messages(self, pod: Pod) -> dict[str, str]:
         """The same in words, empty where the pod passes; `!` marks what taking pods away cannot help."""

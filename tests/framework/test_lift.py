@@ -53,17 +53,37 @@ def test_a_plain_filter_answers_for_all_rows_and_explains_each() -> None:
     assert again.tolist() == [2, 0]
 
 
-def test_reasons_that_never_repeat_do_not_pile_up_and_are_never_mixed_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "_MAX_STATUSES", 3)
-    lifted = LiftedFilter(Choosy())
-    for count in (9, 7):
-        snapshot = snapshot_of(count)
+class Chatty:
+    """Refuses every node with a reason that it never gave before."""
+
+    name = "Chatty"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def filter(self, state: CycleState, pod: Pod, node: NodeInfo) -> Status:
+        self.asked += 1
+        return unschedulable(f"{node.name}: {self.asked}")
+
+
+def test_reasons_that_never_repeat_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_STATUSES", 3)
+    lifted, snapshot = LiftedFilter(Chatty()), snapshot_of(9)
+    for _ in range(200):
         codes = lifted.filter_rows(CycleState(), POD, snapshot, ALL_ROWS).tolist()
-        for number in range(1, count):
-            assert lifted.explain(POD, codes[number]).reasons[0] == f"n{number} has {number + 1}000"
-        assert len(lifted._statuses) == count - 1
+        for number in range(9):
+            assert lifted.explain(POD, codes[number]).reasons[0].startswith(f"n{number}: ")
+    assert len(lifted._status_of) == len(lifted._code_of) <= 4 * snapshot.table.capacity + 9
+
+
+def test_a_code_keeps_its_meaning_while_other_rows_are_asked_one_by_one() -> None:
+    """As for the nodes that other pods are nominated to, of which there may be many."""
+    lifted, snapshot = LiftedFilter(Chatty()), snapshot_of(5000)
+    codes = [
+        int(lifted.filter_rows(CycleState(), POD, snapshot, slice(row, row + 1))[0]) for row in range(5000)
+    ]
+    for number, code in enumerate(codes):
+        assert lifted.explain(POD, code).reasons == (f"n{number}: {number + 1}",)
 
 
 def test_a_plain_score_answers_for_all_rows() -> None:

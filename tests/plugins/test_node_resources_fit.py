@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pallet.api.labels import Labels
 from pallet.api.node import Node
-from pallet.api.pod import Pod
+from pallet.api.pod import Container, Pod, ResourceRequirements
 from pallet.framework.events import (
     ASSIGNED_POD_ADD,
     ASSIGNED_POD_DELETE,
@@ -150,3 +154,137 @@ def test_a_pod_that_shrinks_helps_by_what_is_wanted(old: Pod, new: Pod, hint: Hi
 def test_the_pod_itself_shrinking_helps() -> None:
     old, new = make_pod("p", cpu="2"), make_pod("p", cpu="1")
     assert Asked(NodeResourcesFit).hint(pod_update(old, new), old, old, new) is Hint.QUEUE
+
+
+FORTY = {f"example.com/r{number:02}": "1" for number in range(40)}
+
+
+def insufficient(*names: str) -> str:
+    return ", ".join(f"Insufficient {name}" for name in names)
+
+
+@pytest.mark.parametrize("lacking", [0, 28, 29, 30, 31, 38, 39])
+def test_however_many_resources_a_pod_asks_for_all_are_checked(lacking: int) -> None:
+    name = list(FORTY)[lacking]
+    nodes = [
+        make_node("free", offers=FORTY),
+        make_node("taken", offers=FORTY),
+        make_node("without", offers={key: each for key, each in FORTY.items() if key != name}),
+    ]
+    asked = Asked(NodeResourcesFit, nodes, [make_pod("holder", node="taken", requests={name: "1"})])
+    assert asked.messages(make_pod("p", requests=FORTY)) == {
+        "free": "",
+        "taken": insufficient(name),
+        "without": f"!{insufficient(name)}",
+    }
+
+
+@pytest.mark.parametrize("count", [29, 30, 40, 200])
+def test_all_resources_that_are_short_are_named_however_many(count: int) -> None:
+    wanted = {f"example.com/r{number:03}": "1" for number in range(count)}
+    asked = Asked(
+        NodeResourcesFit, [make_node("a"), make_node("b", pods=0, offers=dict([*wanted.items()][3:]))]
+    )
+    assert asked.messages(make_pod("p", requests=wanted)) == {
+        "a": f"!{insufficient(*wanted)}",
+        "b": f"!Too many pods, {insufficient(*list(wanted)[:3])}",
+    }
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(list(FORTY)), st.integers(0, 2), max_size=40), min_size=1, max_size=4
+    ),
+    st.lists(st.sampled_from(list(FORTY)), max_size=20, unique=True),
+    st.lists(st.sampled_from(list(FORTY)), min_size=25, unique=True),
+)
+def test_the_rule_is_that_of_each_resource_by_itself(
+    offers: list[dict[str, int]], held: list[str], wanted: list[str]
+) -> None:
+    nodes = [
+        make_node(f"n{number}", offers={key: str(each) for key, each in offer.items()})
+        for number, offer in enumerate(offers)
+    ]
+    holders = [
+        make_pod(f"on-{node.metadata.name}", node=node.metadata.name, requests=dict.fromkeys(held, "1"))
+        for node in nodes
+    ]
+    found = Asked(NodeResourcesFit, nodes, holders).messages(
+        make_pod("p", requests=dict.fromkeys(wanted, "1"))
+    )
+    for number, offer in enumerate(offers):
+        short = [key for key in sorted(wanted) if offer.get(key, 0) - (key in held) < 1]
+        never = any(offer.get(key, 0) < 1 for key in wanted)
+        assert found[f"n{number}"] == ("!" if never else "") + insufficient(*short)
+
+
+def test_a_pod_may_ask_for_thousands_of_made_up_resources() -> None:
+    made_up = {f"made-up/{number:04}": "1" for number in range(6000)}
+    asked = Asked(NodeResourcesFit, [make_node("a")], [make_pod("bound", node="a", requests=made_up)])
+    wanted = make_pod("p", requests={"cpu": "5", **made_up})
+    assert asked.messages(wanted) == {"a": f"!{insufficient('cpu', *made_up)}"}
+    assert asked.cache.snapshot.table.resources.offered == {"cpu", "memory", "ephemeral-storage", "pods"}
+    assert asked.messages(asking(cpu="4")) == {"a": ""}
+
+
+@pytest.mark.parametrize(
+    ("requests", "message"),
+    [
+        ({"cpu": "9007199254740992m"}, "!Insufficient cpu"),
+        ({"cpu": "9007199254740993m"}, "!node(s) cannot be asked for more than 9007199254740992m of cpu"),
+        ({"memory": "8Ei"}, "!node(s) cannot be asked for more than 9007199254740992 of memory"),
+        (
+            dict.fromkeys(["cpu", "memory", GPU, NIC], "10E"),
+            (
+                f"!node(s) cannot be asked for more than 9007199254740992m of cpu, "
+                f"9007199254740992 of {GPU}, 9007199254740992 of {NIC} and 1 other resource"
+            ),
+        ),
+    ],
+)
+def test_a_pod_that_asks_for_more_than_is_counted_is_refused_in_words_of_its_own(
+    requests: Mapping[str, str], message: str
+) -> None:
+    large = make_node("a", cpu="10E", offers=dict.fromkeys(["memory", GPU, NIC], "10E"))
+    pod = make_pod("p", requests=requests)
+    asked = Asked(NodeResourcesFit, [make_node("a")])
+    assert asked.messages(pod) == {"a": message}
+    if message != "!Insufficient cpu":
+        assert Asked(NodeResourcesFit, [large]).messages(pod) == {"a": message}
+        assert asked.hint(NODE_ADD, pod, None, large) is Hint.SKIP
+
+
+def test_containers_may_add_up_to_more_than_is_counted() -> None:
+    half = Container("c", resources=ResourceRequirements(Labels({"memory": "7E"})))
+    pod = make_pod("p")
+    pod = msgspec.structs.replace(pod, spec=msgspec.structs.replace(pod.spec, containers=(half, half)))
+    assert Asked(NodeResourcesFit, [make_node("a")]).messages(pod) == {
+        "a": "!node(s) cannot be asked for more than 9007199254740992 of memory"
+    }
+
+
+@pytest.mark.parametrize("pods", [1, 2, 3, 600, 1025, 2048])
+def test_pods_bound_by_hand_fill_their_node_however_much_they_ask_for(pods: int) -> None:
+    nodes = [make_node("a", cpu="8", pods=9999), make_node("b", cpu="8")]
+    huge = [make_pod(f"huge-{number}", node="a", requests={"cpu": "8E"}) for number in range(pods)]
+    asked = Asked(NodeResourcesFit, nodes, huge)
+    assert asked.messages(asking(cpu="5")) == {"a": "Insufficient cpu", "b": ""}
+    assert asked.messages(asking(memory="1Gi")) == {"a": "", "b": ""}
+    assert asked.scores(asking(cpu="5"))["a"] < asked.scores(asking(cpu="5"))["b"]
+    for pod in huge:
+        asked.cache.drop_pod(pod)
+    assert asked.messages(asking(cpu="5")) == {"a": "", "b": ""}
+
+
+@pytest.mark.parametrize("strategy", ["LeastAllocated", "MostAllocated"])
+def test_the_largest_node_is_scored_on_the_common_scale(strategy: str) -> None:
+    resources = [{"name": "cpu", "weight": 100}, {"name": "memory", "weight": 100}]
+    args = {"scoringStrategy": {"type": strategy, "resources": resources}}
+    huge = make_node("huge", cpu="9E", offers={"memory": "9E"})
+    asked = Asked(
+        NodeResourcesFit,
+        [huge],
+        [make_pod("p", node="huge", requests={"memory": "4503599627370496"})],
+        args=args,
+    )
+    assert asked.scores(asking(cpu="1", memory="1")) == {"huge": 74 if strategy == "LeastAllocated" else 25}

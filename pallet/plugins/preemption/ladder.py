@@ -6,21 +6,21 @@ are asked for: after a start that is all rows, of which each cycle sorts only a 
 """
 
 from collections.abc import Sequence
-from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
-from pallet.api.requests import PODS, Requests
+from pallet.api.requests import PODS
 from pallet.cache.cache import Cache, Hold
 from pallet.cache.changes import ChangeLog, Rows
 from pallet.cache.columns import Mask
 from pallet.cache.pod_info import PodInfo
-from pallet.cache.resource_columns import Amounts, added
+from pallet.cache.resource_columns import Amounts
 from pallet.framework.nominator import Nominator
 from pallet.framework.verdicts import FEW_ROWS, Stamps
 from pallet.plugins.preemption.budgets import Budgets
 from pallet.plugins.preemption.importance import by_importance, started
+from pallet.plugins.preemption.kinds import Kinds
 
 NOBODY = np.iinfo(np.int64).max
 """The priority on a step where no pod stands: nobody is above it."""
@@ -28,13 +28,7 @@ NOBODY = np.iinfo(np.int64).max
 MOST_AT_ONCE = 8192
 """So many pods are sorted within one cycle, or the tenth part of all: it takes some 1 us each."""
 
-MOST_KINDS = 1024
-"""So many kinds, and two for each pod, are kept until they are numbered again."""
-
 _FIRST_STEPS = 8
-
-_NOTHING: Amounts = np.zeros(1, np.int64)
-"""What nobody requests, whose kind is 0."""
 
 
 class Ladder:
@@ -57,7 +51,6 @@ class Ladder:
         self._nominator = nominator
         self._stamps = Stamps(loads=True, across=False)
         self._nodes = self._starts = self._nominated = self._guard = self._selection = -1
-        self._kind_of: dict[Requests, int] = {}
         self._clear()
 
     @property
@@ -75,7 +68,7 @@ class Ladder:
 
     def weights(self, names: Sequence[str]) -> Amounts:
         """What a pod of each kind adds to what is requested of some resources: int64, (kinds, names)."""
-        return np.stack([self._weights_of(name) for name in names], axis=1)
+        return self._kinds.weights(names)
 
     def nominated_node(self, info: PodInfo) -> str:
         """The node to which a preemptor itself is nominated already; empty for none."""
@@ -113,8 +106,6 @@ class Ladder:
                 if self._guard != budgets.stamp:
                     rows.update(self.guarded.nonzero()[0].tolist())
                 self.changes.record_all(list(rows))
-        if len(self._kind_of) > MOST_KINDS + 2 * int(self.height.sum()):
-            self._clear()  # most are of pods that are gone
         self._starts, self._nodes = snapshot.starts.stamp, table.node_changes.stamp
         self._nominated = self._nominator.stamp
         self._guard, self._selection = budgets.stamp, budgets.selection
@@ -131,11 +122,10 @@ class Ladder:
         self.priority: npt.NDArray[np.int64] = np.full((_FIRST_STEPS, table.capacity), NOBODY)
         self.start: npt.NDArray[np.float64] = np.zeros((_FIRST_STEPS, table.capacity))
         self.kind: Rows = np.zeros((_FIRST_STEPS, table.capacity), np.intp)
-        self._weights: dict[str, Amounts] = {}
+        self._kinds = Kinds()
         self.height: Rows = np.zeros(table.capacity, np.intp)
         self.guarded: Mask = np.zeros(table.capacity, np.bool_)
         self.changes.reset()
-        self._kind_of.clear()
         self._unsorted: Mask = np.ones(table.capacity, np.bool_)
         self._pods: list[tuple[PodInfo, ...]] = [()] * table.capacity
 
@@ -168,13 +158,15 @@ class Ladder:
         height = len(pods)
         if height > self.steps:
             self._lengthen(height)
+        kinds, gone = self._kinds.take(pods), self.kind[: self.height[row], row].tolist()
+        self._kinds.give_back(gone)
         self._pods[row] = tuple(pods)
         self.height[row] = height
         self.priority[height:, row] = NOBODY
         if pods:
             self.priority[:height, row] = [info.pod.spec.priority for info in pods]
             self.start[:height, row] = [started(info.pod) for info in pods]
-            self.kind[:height, row] = self._kinds(pods)
+            self.kind[:height, row] = kinds
 
     def _sort_at_once(self, rows: Rows) -> None:
         """The same for many rows: the pods of all of them are sorted as one array."""
@@ -191,11 +183,14 @@ class Ladder:
         row_of = np.repeat(rows, heights)  # which are sorted, so that the pods of a row stay together
         order = np.lexsort((start, -priority, row_of))
         step = np.arange(len(pods)) - np.repeat(np.array(ends) - heights, heights)
+        pods = [pods[index] for index in order.tolist()]
+        kinds = self._kinds.take(pods)
+        stood = np.arange(self.steps)[:, None] < self.height[rows]
+        self._kinds.give_back(self.kind[:, rows][stood].tolist())
         self.height[rows] = heights
         self.priority[:, rows] = NOBODY
         self.priority[step, row_of], self.start[step, row_of] = priority[order], start[order]
-        pods = [pods[index] for index in order.tolist()]
-        self.kind[step, row_of] = self._kinds(pods)
+        self.kind[step, row_of] = kinds
         begin = 0
         for row, end in zip(rows.tolist(), ends, strict=True):
             self._pods[row] = tuple(pods[begin:end])
@@ -216,13 +211,6 @@ class Ladder:
                 self.changes.record(row)
             self.guarded[row] = guarded
 
-    def _weights_of(self, name: str) -> Amounts:
-        known = self._weights.get(name, _NOTHING)
-        if len(known) <= len(self._kind_of):
-            new = [added(requests, name) for requests in islice(self._kind_of, len(known) - 1, None)]
-            known = self._weights[name] = np.concatenate((known, np.array(new, np.int64)))
-        return known
-
     def _standing(self, row: int) -> list[PodInfo]:
         """The pods of a row in any order, without those for which a place is only reserved."""
         if self._snapshot.table.resources.is_overfull(row):
@@ -236,14 +224,6 @@ class Ladder:
     def _is_reserved(self, info: PodInfo) -> bool:
         placement = self._cache.placement(info.uid)
         return placement is not None and placement.hold is Hold.RESERVED
-
-    def _kinds(self, pods: list[PodInfo]) -> list[int]:
-        kind_of = self._kind_of
-        return [kind_of.get(info.requests) or self._new_kind(info.requests) for info in pods]
-
-    def _new_kind(self, requests: Requests) -> int:
-        kind = self._kind_of[requests] = len(self._kind_of) + 1  # 0 stands for nobody
-        return kind
 
     def _lengthen(self, count: int) -> None:
         added = max(count - self.steps, self.steps)

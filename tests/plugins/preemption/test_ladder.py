@@ -24,7 +24,7 @@ def placed(number: int, rng: Random) -> Pod:
         f"p{number}",
         pod_set="",
         node=rng.choice(NODES),
-        cpu=str(rng.randrange(3)),
+        cpu=str(rng.randrange(10)),
         priority=rng.randrange(-1, 3),
         started=rng.choice((None, 0, 10)),
     )
@@ -65,3 +65,6 @@ def compare(scene: Scene, standing: list[Pod]) -> None:
         weights = [[1, info.requests.of(CPU)] for info in found.pods(row)]
         assert found.weights((PODS, CPU))[found.kind[:height, row]].tolist() == weights
         assert found.lowest(np.array([row]))[0] == (pods[-1].spec.priority if pods else NOBODY)
+    asked = {PodInfo(pod).requests for pod in standing}
+    assert found._kinds._number_of.keys() == asked
+    assert {each for each in found._kinds._requests if each is not None} == asked
