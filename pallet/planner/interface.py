@@ -20,8 +20,8 @@ class Problem:
     """The pods of a set that need a place, and the cluster to place them in.
 
     `snapshot` is the planner's own copy: everything bound, assumed and reserved is in it, the pods to be
-    placed are not. `profiles` are by scheduler name; every pod's scheduler name is among them. `nodes` names
-    the only nodes to use, None for all. `seed` makes ties repeatable.
+    placed are not. `profiles` are by scheduler name; every pod's scheduler name is among them. `eligible` has
+    the only nodes to use for some pods, by pod name; the others may use all. `seed` makes ties repeatable.
     """
 
     namespace: str
@@ -29,7 +29,7 @@ class Problem:
     pods: tuple[PodInfo, ...]
     snapshot: Snapshot
     profiles: Mapping[str, Profile]
-    nodes: frozenset[str] | None = None
+    eligible: Mapping[str, frozenset[str]] = field(default_factory=dict)
     seed: int = 0
 
 

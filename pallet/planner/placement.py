@@ -1,6 +1,6 @@
 """Placing pods one by one on a hypothetical snapshot: what making and checking a plan have in common."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
@@ -35,7 +35,7 @@ async def place(
     have to be near to one of them, until a whole round brings nothing new.
     """
     trial, placed = _Trial(problem), Placed()
-    waiting, progress = placing_order(pods, problem.snapshot), True
+    waiting, progress = placing_order(pods, problem.snapshot, problem.eligible), True
     while waiting and progress:
         left = []
         for info in waiting:
@@ -56,33 +56,43 @@ async def place(
     return placed
 
 
-async def eligible_nodes(problem: Problem, budget: LoopBudget) -> list[str]:
-    """The nodes, by name, that at least one of the problem's pods could go to as things stand."""
+async def eligible_rows(problem: Problem, budget: LoopBudget) -> dict[bytes, list[PodInfo]]:
+    """The problem's pods by the rows of the nodes that each could go to as things stand.
+
+    The rows are a mask of the node table, packed (see `eligible_names`). A pod that could go nowhere is under
+    the mask without a row.
+    """
     trial = _Trial(problem)
-    table = problem.snapshot.table
-    eligible = np.zeros(table.capacity, np.bool_)
+    groups: dict[bytes, list[PodInfo]] = {}
     for info in problem.pods:
         if budget.exhausted:
             await budget.pause()
-        eligible |= trial.feasible(info)
-    names = (table.name(row) for row in eligible.nonzero()[0].tolist())
-    return sorted(name for name in names if problem.nodes is None or name in problem.nodes)
+        groups.setdefault(np.packbits(trial.feasible(info)).tobytes(), []).append(info)
+    return groups
 
 
-def placing_order(pods: Iterable[PodInfo], snapshot: Snapshot) -> list[PodInfo]:
+def eligible_names(snapshot: Snapshot, rows: bytes) -> list[str]:
+    """The names of the nodes in a packed mask of rows."""
+    mask = np.unpackbits(np.frombuffer(rows, np.uint8))
+    return sorted(snapshot.table.name(row) for row in mask.nonzero()[0].tolist())
+
+
+def placing_order(pods: Iterable[PodInfo], snapshot: Snapshot, limited: Container[str] = ()) -> list[PodInfo]:
     """The order in which to place pods.
 
     Higher priorities first. Within one, pods that need no other pod near to them, so that those that do can
-    follow; then the larger share of the cluster, since what is large is hard to fit in last; then the name.
+    follow; then those that are limited to some nodes; then the larger share of the cluster, since what is
+    large is hard to fit in last; then the name.
     """
     table = snapshot.table
     offered = {name: float(column.allocatable.sum(dtype=float)) for name, column in table.resources.items()}
 
-    def key(info: PodInfo) -> tuple[int, int, float, str]:
+    def key(info: PodInfo) -> tuple[int, int, bool, float, str]:
         share = max(
             (asked / max(offered.get(name, 0.0), 1.0) for name, asked in info.requests.amounts), default=0.0
         )
-        return -info.pod.spec.priority, _dependence(info, snapshot), -share, info.pod.metadata.name
+        name = info.pod.metadata.name
+        return -info.pod.spec.priority, _dependence(info, snapshot), name not in limited, -share, name
 
     return sorted(pods, key=key)
 
@@ -100,7 +110,7 @@ class _Trial:
 
     def __init__(self, problem: Problem) -> None:
         rng = Random(problem.seed)  # noqa: S311  # breaks ties
-        self._nodes = problem.nodes
+        self._eligible = problem.eligible
         self._table = problem.snapshot.table
         self._evaluators = {
             name: Evaluator(profile, problem.snapshot, rng) for name, profile in problem.profiles.items()
@@ -109,7 +119,7 @@ class _Trial:
     def choose(self, info: PodInfo, planned: str | None) -> tuple[str | None, int, str]:
         """The planned or else the best node, and its total; or None, and why the pod cannot go there."""
         evaluator = self._evaluators[info.pod.spec.scheduler_name]
-        only = self._nodes
+        only = self._eligible.get(info.pod.metadata.name)
         try:
             if planned is not None:
                 only = frozenset((planned,)) if only is None else only & {planned}
@@ -127,7 +137,12 @@ class _Trial:
         try:
             mask: Mask = evaluator.totals(_state(), info) != INFEASIBLE
         except PluginError:
-            mask = np.zeros(self._table.capacity, np.bool_)
+            return np.zeros(self._table.capacity, np.bool_)
+        only = self._eligible.get(info.pod.metadata.name)
+        if only is not None:
+            named = np.zeros_like(mask)
+            named[[self._table.row_of[name] for name in only if name in self._table.row_of]] = True
+            mask = mask & named
         return mask
 
 

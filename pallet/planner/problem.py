@@ -1,12 +1,16 @@
 """The problem that a set poses at this moment."""
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from pallet.api.pod import Pod
 from pallet.cache.cache import Cache, Hold
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.profile import Profile
 from pallet.planner.interface import Problem
+
+NO_LIMITS: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
 
 
 def pose(
@@ -16,7 +20,7 @@ def pose(
     pod_set: str,
     members: Iterable[Pod],
     *,
-    nodes: frozenset[str] | None = None,
+    eligible: Mapping[str, frozenset[str]] = NO_LIMITS,
     seed: int = 0,
 ) -> Problem:
     """Pose the problem of placing those members of a set that are neither bound nor about to be.
@@ -27,14 +31,18 @@ def pose(
     snapshot = cache.snapshot.copy()
     pods = []
     for pod in members:
-        if pod.spec.node_name or pod.finished or pod.terminating or pod.spec.scheduler_name not in profiles:
+        if not waits(pod, cache, profiles):
             continue
         held = cache.placement(pod.metadata.uid)
-        if held is None:
-            pods.append(PodInfo(pod))
-        elif held.hold is Hold.RESERVED:
-            row = snapshot.table.row_of.get(held.node)
-            if row is not None:
-                snapshot.remove(held.info, row)
-            pods.append(PodInfo(pod))
-    return Problem(namespace, pod_set, tuple(pods), snapshot, profiles, nodes, seed)
+        if held is not None and (row := snapshot.table.row_of.get(held.node)) is not None:
+            snapshot.remove(held.info, row)
+        pods.append(PodInfo(pod))
+    return Problem(namespace, pod_set, tuple(pods), snapshot, profiles, eligible, seed)
+
+
+def waits(pod: Pod, cache: Cache, profiles: Mapping[str, Profile]) -> bool:
+    """Whether a pod needs a place: one that is kept for it by an earlier plan is none yet."""
+    if pod.spec.node_name or pod.finished or pod.terminating or pod.spec.scheduler_name not in profiles:
+        return False
+    held = cache.placement(pod.metadata.uid)
+    return held is None or held.hold is Hold.RESERVED

@@ -12,13 +12,11 @@ METHOD = "BuildSchedulePlan"
 PLANNER_PORT = 7309
 """The port of a planner's Service."""
 
-MAX_MESSAGE = 4 * 1024 * 1024
-"""Bytes of a request or an answer: room for some 50,000 names. What is longer is refused unread."""
+MAX_REQUEST = 1024 * 1024
+"""Bytes of a request: room for the names of some 20,000 nodes. gRPC refuses what is longer unread."""
 
-CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE),
-    ("grpc.max_send_message_length", MAX_MESSAGE),
-)
+MAX_ANSWER = 2 * 1024 * 1024
+"""Bytes of an answer: room for some 25,000 pods. What is longer is refused unread, by the caller."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,32 @@
 """The built-in planner as a gRPC service, for others that speak the planner protocol.
 
-Beside the planner it serves reflection and the standard health service.
+Beside the planner it serves reflection and the standard health service. What callers may cost is bounded in
+`admission`, and here: one plan is made at a time, few calls wait for theirs, and after each plan the planner
+rests.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Final, NoReturn, Protocol
 
 import anyio
 import anyio.abc
 import grpc
 import grpc.aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from google.protobuf.message import DecodeError
 
 from pallet.api.pod import Pod
 from pallet.cache.cache import Cache, Hold
 from pallet.framework.profile import Profile
-from pallet.planner.interface import Planner, PlannerError
-from pallet.planner.problem import pose
-from pallet.planner.protocol import CHANNEL_OPTIONS, METHOD, SERVICE, TLSFiles
+from pallet.logs import get_logger
+from pallet.planner.admission import OPTIONS, Admission, Context, Method, RestingLock, Turnstile, read
+from pallet.planner.health import Health
+from pallet.planner.interface import Plan, Planner, PlannerError
+from pallet.planner.problem import pose, waits
+from pallet.planner.protocol import METHOD, SERVICE, TLSFiles
+from pallet.planner.reflection import Reflection
 from pallet.planner.wire.planner_pb2 import SchedulePlanRequest, SchedulePlanResponse
+
+log = get_logger(__name__)
 
 ADDRESS = "[::]:7777"
 """Where to listen: every address, IPv4 included."""
@@ -27,15 +34,8 @@ ADDRESS = "[::]:7777"
 GRACE = 5.0
 """Seconds that calls in progress are given at the end."""
 
-_MAX_CALLS = 32
-"""Calls at a time, health and reflection included; one more is refused. Plans are made one after another."""
-
-_OPTIONS = (
-    *CHANNEL_OPTIONS,
-    ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a share in it
-)
-
-_Context = grpc.aio.ServicerContext[SchedulePlanRequest, SchedulePlanResponse]
+MAX_WAITING: Final = 16
+"""Calls for plans at a time, with the one that is being made; one more is refused."""
 
 
 class Members(Protocol):
@@ -56,7 +56,8 @@ class PlannerServer:
         self._cache = cache
         self._profiles = profiles
         self._members = members
-        self._planning = anyio.Lock()
+        self._planning = RestingLock()
+        self._calls = 0
 
     async def serve(
         self,
@@ -70,48 +71,67 @@ class PlannerServer:
         With TLS files, clients must show a certificate of their CA. They are read once. Raises OSError when a
         file cannot be read, or the address cannot be listened on.
         """
-        server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_MAX_CALLS)
+        server = grpc.aio.server(options=OPTIONS)
         port = await _listen(server, address, tls)
-        server.add_generic_rpc_handlers((self._handler(),))
-        healths = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in the stubs
-        health_pb2_grpc.add_HealthServicer_to_server(healths, server)
-        await healths.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
-        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        health, turnstile = Health(), Turnstile()
+        methods = {
+            f"/{SERVICE}/{METHOD}": Method(self._build_schedule_plan),
+            **health.methods(),
+            **Reflection(turnstile).methods(),
+        }
+        server.add_generic_rpc_handlers((Admission(methods, turnstile),))
         await server.start()
+        log.info(
+            "Serving plans",
+            address=address,
+            callers="with a certificate" if tls else "anybody, since planner.tls is not configured",
+        )
         task_status.started(port)
         try:
             await anyio.sleep_forever()
         finally:
             with anyio.CancelScope(shield=True):
-                await healths.enter_graceful_shutdown()
+                health.end()
                 await server.stop(GRACE)
 
-    def _handler(self) -> "grpc.GenericRpcHandler[Any, Any]":
-        method = grpc.unary_unary_rpc_method_handler(
-            self._build_schedule_plan,
-            request_deserializer=SchedulePlanRequest.FromString,
-            response_serializer=SchedulePlanResponse.SerializeToString,
-        )
-        return grpc.method_handlers_generic_handler(SERVICE, {METHOD: method})
-
-    async def _build_schedule_plan(
-        self, request: SchedulePlanRequest, context: _Context
-    ) -> SchedulePlanResponse:
+    async def _build_schedule_plan(self, context: Context) -> None:
         """Plan a set. The answer also names the nodes of pods that are placed already."""
-        if not request.namespace or not request.podSet:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "namespace and podSet must be given")
-        async with self._planning:
-            members = self._members(request.namespace, request.podSet)
-            placed = {pod.metadata.name: node for pod in members if (node := self._node_of(pod))}
-            nodes = frozenset(request.eligibleNodes) or None
-            problem = pose(
-                self._cache, self._profiles, request.namespace, request.podSet, members, nodes=nodes
-            )
+        if self._calls >= MAX_WAITING:
+            await _end(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls are waiting")
+        self._calls += 1
+        try:
+            request = await _request(context)
             try:
-                plan = await self._planner.plan(problem)
+                answer = await self._answer(request)
             except PlannerError as error:
-                await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
-        return SchedulePlanResponse(assignments={**placed, **plan.assignments}, refused=plan.refused)
+                await _end(context, grpc.StatusCode.UNAVAILABLE, str(error))
+        finally:
+            self._calls -= 1
+        await context.write(answer.SerializeToString())
+
+    async def _answer(self, request: SchedulePlanRequest) -> SchedulePlanResponse:
+        """The plan for a request; at once where no pod of the set needs a place."""
+        plan = Plan(self._planner.name)
+        if self._waiting(request):
+            # Long work has half of the loop at most. With as much rest after it, planning has a quarter.
+            async with self._planning.hold():
+                plan = await self._plan(request)
+        members = self._members(request.namespace, request.podSet)
+        placed = {pod.metadata.name: node for pod in members if (node := self._node_of(pod))}
+        return SchedulePlanResponse(assignments={**plan.assignments, **placed}, refused=plan.refused)
+
+    async def _plan(self, request: SchedulePlanRequest) -> Plan:
+        eligible = {}
+        if request.eligibleNodes:
+            eligible[request.scheduledPod] = frozenset(request.eligibleNodes)
+        waiting = self._waiting(request)
+        key = (request.namespace, request.podSet)
+        return await self._planner.plan(pose(self._cache, self._profiles, *key, waiting, eligible=eligible))
+
+    def _waiting(self, request: SchedulePlanRequest) -> list[Pod]:
+        """The pods of the set that need a place."""
+        members = self._members(request.namespace, request.podSet)
+        return [pod for pod in members if waits(pod, self._cache, self._profiles)]
 
     def _node_of(self, pod: Pod) -> str | None:
         """The node that a pod is bound to, or is about to be."""
@@ -119,6 +139,23 @@ class PlannerServer:
         if held is None or held.hold is Hold.RESERVED:
             return None
         return held.node
+
+
+async def _request(context: Context) -> SchedulePlanRequest:
+    """The request of a call, which is ended where it makes no sense."""
+    message = await read(context)
+    try:
+        request = SchedulePlanRequest.FromString(message or b"")
+    except DecodeError:
+        await _end(context, grpc.StatusCode.INVALID_ARGUMENT, "the request cannot be read")
+    if not request.namespace or not request.podSet:
+        await _end(context, grpc.StatusCode.INVALID_ARGUMENT, "namespace and podSet must be given")
+    return request
+
+
+async def _end(context: Context, code: grpc.StatusCode, details: str) -> NoReturn:
+    await context.abort(code, details)
+    raise AssertionError("abort raises")
 
 
 async def _listen(server: grpc.aio.Server, address: str, tls: TLSFiles | None) -> int:

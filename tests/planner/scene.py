@@ -1,10 +1,11 @@
 """Problems from a few pods and nodes, and a planner of any behaviour behind a loopback socket."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
+import anyio
 import grpc
 import grpc.aio
 from msgspec.structs import replace
@@ -28,10 +29,12 @@ from pallet.framework.registry import Registry
 from pallet.framework.waiting import WaitingPods
 from pallet.informers.factory import InformerFactory
 from pallet.loop_budget import LoopBudget
-from pallet.planner.interface import Plan, Problem
+from pallet.planner.greedy import GreedyPlanner
+from pallet.planner.interface import Plan, Planner, Problem
 from pallet.planner.problem import pose
-from pallet.planner.protocol import METHOD, SERVICE
-from pallet.planner.wire.planner_pb2 import SchedulePlanRequest
+from pallet.planner.protocol import METHOD, SERVICE, TLSFiles
+from pallet.planner.server import PlannerServer
+from pallet.planner.wire.planner_pb2 import SchedulePlanRequest, SchedulePlanResponse
 from pallet.plugins.registry import BUILT_IN, DEFAULTS
 from tests.builders import SCHEDULER, make_node, make_pod
 
@@ -119,12 +122,15 @@ def problem(
     pods: Iterable[Pod],
     placed: Iterable[Pod] = (),
     *,
-    only: Iterable[str] | None = None,
+    only: Mapping[str, Iterable[str]] | None = None,
     seed: int = 0,
 ) -> Problem:
-    """The problem of placing the pods of set shop/web on these nodes, with other pods bound already."""
-    names = None if only is None else frozenset(only)
-    return pose(cache_of(nodes, placed), PROFILES, "shop", "web", pods, nodes=names, seed=seed)
+    """The problem of placing the pods of set shop/web on these nodes, with other pods bound already.
+
+    `only` has the only nodes for some of the pods.
+    """
+    eligible = {name: frozenset(names) for name, names in (only or {}).items()}
+    return pose(cache_of(nodes, placed), PROFILES, "shop", "web", pods, eligible=eligible, seed=seed)
 
 
 class FixedPlanner:
@@ -159,3 +165,34 @@ async def planner_behind_socket(respond: Respond) -> AsyncIterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         await server.stop(None)
+
+
+@asynccontextmanager
+async def served(
+    cache: Cache, pods: Sequence[Pod], planner: Planner | None = None, tls: TLSFiles | None = None
+) -> AsyncIterator[str]:
+    """Serve plans for the set shop/web; gives the address."""
+
+    def members(namespace: str, pod_set: str) -> Sequence[Pod]:
+        return pods if (namespace, pod_set) == ("shop", "web") else ()
+
+    server = PlannerServer(planner or GreedyPlanner(LoopBudget()), cache, PROFILES, members)
+    async with anyio.create_task_group() as tasks:
+        port = await tasks.start(server.serve, "127.0.0.1:0", tls)
+        yield f"127.0.0.1:{port}"
+        tasks.cancel_scope.cancel()
+
+
+async def ask(
+    address: str, *, namespace: str = "shop", pod_set: str = "web", pod: str = "", nodes: Sequence[str] = ()
+) -> SchedulePlanResponse:
+    """Call a planner, on a connection of its own."""
+    request = SchedulePlanRequest(namespace=namespace, podSet=pod_set, scheduledPod=pod, eligibleNodes=nodes)
+    async with grpc.aio.insecure_channel(address, (("grpc.use_local_subchannel_pool", 1),)) as channel:
+        call = channel.unary_unary(
+            f"/{SERVICE}/{METHOD}",
+            request_serializer=SchedulePlanRequest.SerializeToString,
+            response_deserializer=SchedulePlanResponse.FromString,
+        )
+        answer: SchedulePlanResponse = await call(request)
+        return answer

@@ -75,7 +75,7 @@ async def test_an_order_in_which_the_plan_is_legal_is_found() -> None:
 
 
 async def test_only_the_problem_s_nodes_are_taken() -> None:
-    plan = await check(problem(TWO, [pod("a")], only=["n2"]), "p", {"a": "n1"}, {}, LoopBudget())
+    plan = await check(problem(TWO, [pod("a")], only={"a": ["n2"]}), "p", {"a": "n1"}, {}, LoopBudget())
     assert set(plan.refused) == {"a"}
 
 

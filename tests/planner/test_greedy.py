@@ -164,11 +164,11 @@ async def test_what_an_intolerable_taint_leaves_out_says_so() -> None:
     assert plan.refused == {"a": "0/1 nodes are available: 1 node(s) had untolerated taint(s)."}
 
 
-async def test_only_the_named_nodes_are_used() -> None:
+async def test_only_the_named_nodes_are_used_for_a_pod_and_any_for_the_others() -> None:
     plan = await GreedyPlanner(LoopBudget()).plan(
-        problem(THREE, [pod(f"p{i}") for i in range(4)], only=["n2", "gone"])
+        problem(TWO, [pod("a"), pod("b"), pod("c")], only={"a": ["n2", "gone"], "b": ["n2"]})
     )
-    assert set(plan.assignments.values()) == {"n2"}
+    assert plan.assignments == {"a": "n2", "b": "n2", "c": "n1"}
 
 
 async def test_each_assignment_is_legal_after_the_ones_before_it() -> None:

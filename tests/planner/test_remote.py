@@ -6,7 +6,7 @@ import pytest
 
 from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import PlannerError
-from pallet.planner.protocol import MAX_MESSAGE
+from pallet.planner.protocol import MAX_ANSWER
 from pallet.planner.remote import RemotePlanner, service_address
 from pallet.planner.wire.planner_pb2 import SchedulePlanRequest, SchedulePlanResponse
 from tests.planner.scene import Respond, node, planner_behind_socket, pod, problem
@@ -35,6 +35,13 @@ def dialling(address: str, call_timeout: float = 15.0) -> RemotePlanner:
     )
 
 
+def asked(planner: "Planner | OneByOne") -> dict[str, list[str]]:
+    """The eligible nodes of each call, by the pod in whose name it was made. None is asked about twice."""
+    calls = {request.scheduledPod: list(request.eligibleNodes) for request in planner.requests}
+    assert len(calls) == len(planner.requests)
+    return calls
+
+
 async def test_one_call_asks_for_the_whole_set() -> None:
     planner = Planner(SchedulePlanResponse(assignments={"a": "n1", "b": "n2"}))
     async with planner_behind_socket(planner.respond) as address:
@@ -49,8 +56,99 @@ async def test_one_call_asks_for_the_whole_set() -> None:
 async def test_a_problem_limited_to_some_nodes_offers_no_others() -> None:
     planner = Planner(SchedulePlanResponse())
     async with planner_behind_socket(planner.respond) as address:
-        await dialling(address).plan(problem(NODES, PODS, only=["n2", "n3"]))
-    assert planner.requests[0].eligibleNodes == ["n2"]
+        await dialling(address).plan(problem(NODES, PODS, only={"a": ["n2", "n3"]}))
+    assert asked(planner) == {"a": ["n2"], "b": ["n1", "n2"]}
+
+
+class OneByOne:
+    """A planner like the original: the list is for the scheduled pod, which gets the list's first node.
+
+    It remembers the requests, and how many calls were under way at once.
+    """
+
+    def __init__(self, *, failing: str = "") -> None:
+        self.requests: list[SchedulePlanRequest] = []
+        self.most_at_once = 0
+        self._at_once = 0
+        self._failing = failing
+
+    async def respond(self, request: SchedulePlanRequest, context: Any) -> bytes:
+        self.requests.append(request)
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        await anyio.sleep(0.01)
+        self._at_once -= 1
+        if request.scheduledPod == self._failing:
+            await context.abort(grpc.StatusCode.UNKNOWN, "no place for it")
+        answer = SchedulePlanResponse(assignments={request.scheduledPod: request.eligibleNodes[0]})
+        return answer.SerializeToString()
+
+
+async def test_each_distinct_list_has_a_call_in_the_name_of_one_of_its_pods() -> None:
+    """In the original the list is the scheduled pod's alone, and is trusted unfiltered."""
+    nodes = (node("n1", taint="left"), node("n2", taint="right"))
+    pods = [pod("a", tolerates="left"), pod("b", tolerates="right"), pod("c", tolerates="left")]
+    planner = Planner(SchedulePlanResponse(assignments={"a": "n1", "b": "n1", "c": "n1"}))
+    async with planner_behind_socket(planner.respond) as address:
+        plan = await dialling(address).plan(problem(nodes, pods))
+    assert asked(planner) == {"a": ["n1"], "b": ["n2"]}
+    assert plan.assignments == {"a": "n1", "c": "n1"}
+
+
+async def test_pods_without_an_answer_are_asked_about_one_by_one() -> None:
+    planner = OneByOne()
+    async with planner_behind_socket(planner.respond) as address:
+        plan = await dialling(address).plan(problem(NODES[:1], [pod(name, "1") for name in "abc"]))
+    assert planner.requests[0].scheduledPod == "a"
+    assert asked(planner) == {name: ["n1"] for name in "abc"}
+    assert plan.assignments == dict.fromkeys("abc", "n1")
+
+
+async def test_a_pod_that_the_planner_fails_on_keeps_no_other_from_its_node() -> None:
+    planner = OneByOne(failing="a")
+    async with planner_behind_socket(planner.respond) as address:
+        plan = await dialling(address).plan(problem(NODES[:1], [pod(name, "1") for name in "abc"]))
+    assert plan.assignments == {"b": "n1", "c": "n1"}
+    assert plan.refused.keys() == {"a"}
+    assert plan.refused["a"].endswith("no place for it")
+
+
+async def test_at_most_eight_calls_are_under_way_at_once() -> None:
+    planner = OneByOne()
+    nodes = [node(f"n{i}", taint=f"t{i}") for i in range(12)]
+    pods = [pod(f"p{i}", "100m", tolerates=f"t{i % 12}") for i in range(36)]
+    async with planner_behind_socket(planner.respond) as address:
+        plan = await dialling(address).plan(problem(nodes, pods))
+    assert planner.most_at_once == 8
+    assert asked(planner) == {f"p{i}": [f"n{i % 12}"] for i in range(36)}
+    assert len(plan.assignments) == 36
+
+
+async def test_all_calls_share_one_call_timeout_and_what_was_answered_in_it_counts() -> None:
+    async def only_a(request: SchedulePlanRequest, context: Any) -> bytes:
+        requests.append(request.scheduledPod)
+        if request.scheduledPod != "a":
+            await anyio.sleep_forever()
+        return SchedulePlanResponse(assignments={"a": "n1"}).SerializeToString()
+
+    requests: list[str] = []
+    pods = [pod(f"a{i or ''}", "10m") for i in range(20)]
+    async with planner_behind_socket(only_a) as address:
+        plan = await dialling(address, 0.2).plan(problem(NODES, pods))
+    assert plan.assignments == {"a": "n1"}
+    assert len(requests) == 1 + 8
+    assert {reason.rpartition(": ")[2].split(" from")[0] for reason in plan.refused.values()} == {"no answer"}
+
+
+async def test_a_pod_that_can_go_nowhere_yet_is_taken_from_the_answers_for_the_others() -> None:
+    """It has to be near to a pod that has no place yet."""
+    planner = Planner(SchedulePlanResponse(assignments={"a": "n1", "b": "n1"}))
+    pods = [pod("a", app="a"), pod("b", app="b", near=["a"]), pod("c", "100")]
+    async with planner_behind_socket(planner.respond) as address:
+        plan = await dialling(address).plan(problem(NODES[:1], pods))
+    assert asked(planner) == {"a": ["n1"]}
+    assert plan.assignments == {"a": "n1", "b": "n1"}
+    assert plan.refused == {"c": "0/1 nodes are available: 1 Insufficient cpu."}
 
 
 async def test_no_call_is_made_when_no_node_is_eligible() -> None:
@@ -77,7 +175,7 @@ async def never(request: SchedulePlanRequest, context: Any) -> bytes:
 
 
 async def huge(request: SchedulePlanRequest, context: Any) -> bytes:
-    return SchedulePlanResponse(assignments={"a": "x" * MAX_MESSAGE}).SerializeToString()
+    return SchedulePlanResponse(assignments={"a": "x" * MAX_ANSWER}).SerializeToString()
 
 
 async def garbage(request: SchedulePlanRequest, context: Any) -> bytes:

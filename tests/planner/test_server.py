@@ -1,5 +1,4 @@
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,49 +15,18 @@ from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.loop_budget import LoopBudget
 from pallet.planner.greedy import GreedyPlanner
-from pallet.planner.interface import Planner, PlannerError
-from pallet.planner.protocol import METHOD, SERVICE, TLSFiles
+from pallet.planner.interface import Plan, Planner, PlannerError
+from pallet.planner.protocol import SERVICE, TLSFiles
 from pallet.planner.remote import RemotePlanner
 from pallet.planner.server import PlannerServer
-from pallet.planner.wire.planner_pb2 import SchedulePlanRequest, SchedulePlanResponse
-from tests.planner.scene import PROFILES, FixedPlanner, cache_of, node, pod, problem
+from pallet.planner.wire.planner_pb2 import SchedulePlanResponse
+from tests.planner.scene import PROFILES, FixedPlanner, ask, cache_of, node, pod, problem, served
 from tools.controlplane.certificates import Authority, Pair
 
 pytestmark = pytest.mark.anyio
 
 PODS = [pod(f"p{i}", "3") for i in range(4)]
 NODES = [node("n1"), node("n2"), node("n3")]
-
-
-@asynccontextmanager
-async def served(
-    cache: Cache, pods: Sequence[Pod], planner: Planner | None = None, tls: TLSFiles | None = None
-) -> AsyncIterator[str]:
-    """Serve the set shop/web; gives the address."""
-
-    def members(namespace: str, pod_set: str) -> Sequence[Pod]:
-        return pods if (namespace, pod_set) == ("shop", "web") else ()
-
-    server = PlannerServer(planner or GreedyPlanner(LoopBudget()), cache, PROFILES, members)
-    async with anyio.create_task_group() as tasks:
-        port = await tasks.start(server.serve, "127.0.0.1:0", tls)
-        yield f"127.0.0.1:{port}"
-        tasks.cancel_scope.cancel()
-
-
-async def ask(
-    address: str, *, namespace: str = "shop", pod_set: str = "web", nodes: Sequence[str] = ()
-) -> SchedulePlanResponse:
-    async with grpc.aio.insecure_channel(address) as channel:
-        call = channel.unary_unary(
-            f"/{SERVICE}/{METHOD}",
-            request_serializer=SchedulePlanRequest.SerializeToString,
-            response_deserializer=SchedulePlanResponse.FromString,
-        )
-        answer: SchedulePlanResponse = await call(
-            SchedulePlanRequest(namespace=namespace, podSet=pod_set, eligibleNodes=nodes)
-        )
-        return answer
 
 
 async def healthy(address: str, service: str) -> bool:
@@ -75,11 +43,15 @@ async def test_a_set_is_planned_and_what_does_not_fit_is_explained() -> None:
     assert list(answer.refused.values()) == ["0/3 nodes are available: 3 Insufficient cpu."]
 
 
-async def test_only_eligible_nodes_are_used() -> None:
+async def test_the_eligible_nodes_are_those_of_the_scheduled_pod_alone() -> None:
     async with served(cache_of(NODES), PODS) as address:
-        answer = await ask(address, nodes=["n2", "gone"])
-    assert list(answer.assignments.values()) == ["n2"]
-    assert len(answer.refused) == 3
+        answer = await ask(address, pod="p3", nodes=["n2", "gone"])
+        assert answer.assignments["p3"] == "n2"
+        assert sorted(answer.assignments) == ["p0", "p1", "p3"]
+        assert sorted(answer.assignments.values()) == ["n1", "n2", "n3"]
+        refused = await ask(address, pod="p3", nodes=["gone"])
+    assert sorted(refused.assignments) == ["p0", "p1", "p2"]
+    assert set(refused.refused) == {"p3"}
 
 
 async def test_members_that_have_a_node_keep_it() -> None:
@@ -110,9 +82,27 @@ async def test_the_live_model_is_left_as_it_is() -> None:
     assert not cache.snapshot.table.resources[CPU].requested.any()
 
 
-async def test_a_set_without_pods_has_an_empty_plan() -> None:
-    async with served(cache_of(NODES), PODS) as address:
-        assert await ask(address, pod_set="other") == SchedulePlanResponse()
+@pytest.mark.parametrize(
+    ("pods", "pod_set", "answer"),
+    [
+        ([], "web", {}),
+        (PODS, "unknown", {}),
+        ([pod("there", on="n1")], "web", {"there": "n1"}),
+    ],
+    ids=["empty", "unknown", "all bound"],
+)
+async def test_a_set_without_a_pod_to_place_is_answered_without_work(
+    monkeypatch: pytest.MonkeyPatch, pods: list[Pod], pod_set: str, answer: dict[str, str]
+) -> None:
+    """Neither the planner nor a copy of the snapshot is needed, nor a turn behind plans that are made."""
+    planner, cache = (
+        FixedPlanner("p", Plan("p")),
+        cache_of(NODES, [each for each in pods if each.spec.node_name]),
+    )
+    monkeypatch.setattr(type(cache.snapshot), "copy", None)
+    async with served(cache, pods, planner) as address:
+        assert await ask(address, pod_set=pod_set) == SchedulePlanResponse(assignments=answer)
+    assert planner.asked == []
 
 
 @pytest.mark.parametrize(
