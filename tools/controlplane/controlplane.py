@@ -67,6 +67,11 @@ class ControlPlane(Cluster):
         """The process id of each program that runs."""
         return {name: process.pid for name, process in self._processes.items() if process.running}
 
+    @property
+    def etcd(self) -> str:
+        """The URL of etcd, which asks for no credentials."""
+        return f"http://127.0.0.1:{self._etcd_port}"
+
     def start(self) -> None:
         """Starts everything and waits until it is ready; raises `StartError`, leaving nothing behind."""
         try:

@@ -50,6 +50,11 @@ class Process:
         """Whether it has not ended."""
         return self._popen.poll() is None
 
+    @property
+    def code(self) -> int | None:
+        """Its exit code, negative for a signal; None while it runs."""
+        return self._popen.poll()
+
     def kill(self) -> None:
         """Ends it at once (SIGKILL) and waits for its end; nothing happens where it has ended already."""
         self._popen.kill()

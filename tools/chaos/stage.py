@@ -1,0 +1,52 @@
+"""The control plane of a run, with everything that the replicas and the load need."""
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tools.chaos import audit
+from tools.chaos.load import NAMESPACES, SCHEDULER, node, node_names
+from tools.chaos.observer import STORAGE
+from tools.controlplane import ControlPlane
+
+ROOT = Path(__file__).parents[2]
+ACCOUNT = ("planner-system", SCHEDULER)
+USER = f"system:serviceaccount:{ACCOUNT[0]}:{ACCOUNT[1]}"
+READY_SECONDS = 120.0
+
+
+def control_plane(directory: Path) -> ControlPlane:
+    """A control plane that stores JSON and logs the replicas' writes into a folder."""
+    return ControlPlane(apiserver_args=[STORAGE, *audit.arguments(directory, USER)])
+
+
+def furnish(cluster: ControlPlane, nodes: int) -> None:
+    """Install what is shipped, without its Deployment's pods, and add namespaces and nodes."""
+    cluster.kubectl("apply", "-k", str(ROOT / "config" / "demo"))
+    names = ("crd/scheduletriggers.planner.ciena.io", "crd/scheduleplans.planner.ciena.io")
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+    for namespace in NAMESPACES:
+        cluster.create_namespace(namespace)
+    wide, tight = node_names(nodes)
+    cluster.client.request_all("POST", (("/api/v1/nodes", node(name)) for name in wide + tight))
+
+
+def configuration(directory: Path) -> Path:
+    """The shipped configuration, but with no port for the planner: there are two replicas on one machine."""
+    document: dict[str, Any] = yaml.safe_load(
+        (ROOT / "config" / "scheduler" / "scheduler-config.yaml").read_text()
+    )
+    for profile in document["profiles"]:
+        profile["pluginConfig"] = [{"name": "PodSetPlanner", "args": {"planner": {"address": ""}}}]
+    file = directory / "scheduler-config.yaml"
+    file.write_text(yaml.safe_dump(document))
+    return file
+
+
+def certificate(cluster: ControlPlane) -> ssl.SSLContext:
+    """The API server's own certificate, for whoever stands in front of it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cluster.directory / "apiserver.crt", cluster.directory / "apiserver.key")
+    return context
