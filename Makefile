@@ -43,6 +43,10 @@ parity: binaries ## 5,000 random pods, each decided here and by kube-scheduler, 
 chaos: binaries ## two replicas under faults and load, then a checker; ARGS="--minutes 30 --seed 1"
 	@$(BIN)/python -m tools.chaos $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(READY) ## a million random inputs for every parser, compared with Go's own; about ten minutes
+	@$(BIN)/python -m tools.fuzz $(ARGS)
+
 ##@ Control plane
 
 .PHONY: binaries

@@ -24,20 +24,33 @@ def decode_hook(kind: type, value: Any) -> Any:
 
 @cache
 def decoder(kind: type[T]) -> Callable[[bytes], T]:
-    """Give the decoder of one object of a kind. It raises msgspec.DecodeError on JSON of another shape."""
-    return msgspec.json.Decoder(kind, dec_hook=decode_hook).decode
+    """Give the decoder of one object of a kind.
+
+    It raises msgspec.DecodeError on JSON of another shape, and on everything that is no JSON.
+    """
+    decode = msgspec.json.Decoder(kind, dec_hook=decode_hook).decode
+
+    def read(data: bytes) -> T:
+        try:
+            return decode(data)
+        except UnicodeDecodeError as error:  # msgspec leaves these two as they are
+            raise msgspec.DecodeError(f"JSON is not UTF-8: {error.reason} in a string") from error
+        except RecursionError as error:
+            raise msgspec.DecodeError("JSON is nested too deep") from error
+
+    return read
 
 
 @cache
 def list_decoder(kind: type[T]) -> Callable[[bytes], ObjectList[T]]:
-    """Give the decoder of a page of a list of a kind."""
-    return msgspec.json.Decoder(ObjectList[kind], dec_hook=decode_hook).decode  # type: ignore[valid-type]
+    """Give the decoder of a page of a list of a kind; it raises as the decoder of one object does."""
+    return decoder(ObjectList[kind])  # type: ignore[valid-type]
 
 
 @cache
 def event_decoder(kind: type[T]) -> Callable[[bytes], WatchEvent[T]]:
-    """Give the decoder of a line of a watch of a kind."""
-    return msgspec.json.Decoder(WatchEvent[kind], dec_hook=decode_hook).decode  # type: ignore[valid-type]
+    """Give the decoder of a line of a watch of a kind; it raises as the decoder of one object does."""
+    return decoder(WatchEvent[kind])  # type: ignore[valid-type]
 
 
 encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode

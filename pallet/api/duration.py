@@ -18,6 +18,7 @@ _NANOSECONDS = {
 _PART = re.compile(rf"([0-9]+\.?[0-9]*|\.[0-9]+)({'|'.join(_NANOSECONDS)})")
 _DURATION = re.compile(rf"[+-]?(?:0|(?:{_PART.pattern})+)")
 _LIMIT = 2**63  # nanoseconds; a Go duration is an int64
+_DIGITS = len(str(_LIMIT))
 
 
 class DurationError(ValueError):
@@ -26,18 +27,20 @@ class DurationError(ValueError):
 
 def parse_duration(text: str) -> float:
     """Give a duration in seconds. Raises DurationError."""
+    return nanoseconds(text) / 10**9
+
+
+def nanoseconds(text: str) -> int:
+    """Give a duration in nanoseconds, as Go keeps it. Raises DurationError."""
     if _DURATION.fullmatch(text) is None:
         raise DurationError(
             f"{text!r} is not a duration; write numbers with units, such as 90s, 1m30s or 500ms"
         )
-    try:
-        total = sum(_nanoseconds(number, unit) for number, unit in _PART.findall(text))
-    except ValueError:  # Python does not read numbers of thousands of digits
-        total = _LIMIT + 1
+    total = sum(_part(number, unit) for number, unit in _PART.findall(text))
     negative = text.startswith("-")
     if total > _LIMIT or (total == _LIMIT and not negative):
         raise DurationError(f"{text[:40]!r} is too long a duration; the longest is about 292 years")
-    return (-total if negative else total) / 10**9
+    return -total if negative else total
 
 
 def format_duration(seconds: float) -> str:
@@ -57,11 +60,25 @@ def format_duration(seconds: float) -> str:
     return f"{sign}{minutes}m{text}" if minutes else sign + text
 
 
-def _nanoseconds(number: str, unit: str) -> int:
-    """Give one part of a duration in nanoseconds; what is finer is cut off."""
+def _part(number: str, unit: str) -> int:
+    """Give one part of a duration in nanoseconds; what is finer is cut off.
+
+    Go reads of a fraction as many digits as an int64 holds, and multiplies in floating point. So does this,
+    for the last nanosecond depends on it.
+    """
     whole, _, fraction = number.partition(".")
     size = _NANOSECONDS[unit]
-    return int(whole or "0") * size + int(f"{fraction:0<18.18}") * size // 10**18
+    if len(whole.lstrip("0")) > _DIGITS:
+        return _LIMIT + 1
+    digits = fraction[: _leading(fraction)]
+    return int(whole or "0") * size + int(int(digits or "0") * (size / float(10 ** len(digits))))
+
+
+def _leading(fraction: str) -> int:
+    """How many digits of a fraction an int64 holds; zeros in front of them are free."""
+    zeros = len(fraction) - len(fraction.lstrip("0"))
+    held = fraction[zeros : zeros + _DIGITS]
+    return zeros + len(held) - (int(held or "0") > _LIMIT)
 
 
 def _decimal(amount: int, places: int) -> str:

@@ -26,7 +26,7 @@ class QuantityError(ValueError):
     """A text that is not a quantity."""
 
 
-def parse_quantity(text: str | int) -> int:
+def parse_quantity(text: object) -> int:
     """Give a quantity in billionths. Raises QuantityError.
 
     A sign, a point or a suffix alone, without any digit, counts as zero, as for the API server; which only
@@ -34,17 +34,16 @@ def parse_quantity(text: str | int) -> int:
     """
     if isinstance(text, int):
         return _within(text * _NANO, MAX_INT64 * _NANO)
-    match = _QUANTITY.fullmatch(text)
-    if match is None:
+    if not isinstance(text, str) or (match := _QUANTITY.fullmatch(text)) is None:
         raise _not_a_quantity(text)
     sign, integer, fraction, suffix, exponent = match.groups("")
     digits = integer + fraction
     try:
         amount = int(digits or "0") << _TWO_POWER.get(suffix, 0)
-        power = int(exponent or _TEN_POWER.get(suffix, 0))
+        power = _as_int32(exponent) if exponent else _TEN_POWER.get(suffix, 0)
     except ValueError:  # Python does not read numbers of thousands of digits
         raise QuantityError(f"{text[:20]!r}... is too long for a quantity") from None
-    if not digits and (suffix in ("Pi", "Ei") or power < -9):
+    if power is None or (not digits and (suffix in ("Pi", "Ei") or power < -9)):
         raise _not_a_quantity(text)
     power += 9 - len(fraction)
     if power >= 0:
@@ -66,7 +65,13 @@ def milli(text: str | int) -> int:
     return _within(_divide(parse_quantity(text), _MICRO), MAX_INT64)
 
 
-def _not_a_quantity(text: str) -> QuantityError:
+def _as_int32(exponent: str) -> int | None:
+    """Read an exponent as apimachinery does: an int64, of which the lower half is kept; None beyond that."""
+    power = int(exponent)
+    return (power + 2**31) % 2**32 - 2**31 if -(2**63) <= power < 2**63 else None
+
+
+def _not_a_quantity(text: object) -> QuantityError:
     return QuantityError(
         f"{text!r} is not a quantity; write a number with a suffix, such as 500m, 2 or 1.5Gi"
     )

@@ -5,7 +5,7 @@ An operator that is not known selects nothing.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -14,10 +14,6 @@ from pallet.api.names import is_label_key, is_label_value
 from pallet.bounded_cache import MIB, bounded_cache
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
-
-
-class SelectorError(ValueError):
-    """A text that is not a label selector."""
 
 
 class LabelRequirement(msgspec.Struct, frozen=True, gc=False, rename="camel", cache_hash=True):
@@ -167,100 +163,3 @@ def _is_valid(term: NodeSelectorTerm) -> bool:
         requirement.operator in ("In", "NotIn") and len(requirement.values) == 1
         for requirement in term.match_fields
     )
-
-
-def parse_label_selector(text: str) -> LabelSelector:
-    """Read a selector as `kubectl -l` takes it: `a=b,c!=d,e in (x,y),f notin (z),g,!h`.
-
-    An empty text selects everything. Raises SelectorError, which says the position, counted from 1.
-    """
-    labels: dict[str, str] = {}
-    expressions = []
-    for requirement in _Parser(text).selector():
-        single = requirement.operator == "In" and len(requirement.values) == 1
-        if single and requirement.key not in labels:
-            labels[requirement.key] = requirement.values[0]
-        else:
-            expressions.append(requirement)
-    return LabelSelector(Labels(labels), tuple(expressions))
-
-
-_TOKEN = re.compile(r"[ \t\r\n]*(!=|==|[=!(),<>]|[^=!(),<> \t\r\n]+|\Z)")
-_OPERATORS = {"=": "In", "==": "In", "!=": "NotIn", "in": "In", "notin": "NotIn"}
-
-
-class _Parser:
-    """Reads the text form of a label selector, one token after the other; an empty token is the end."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.tokens = _TOKEN.finditer(text)
-        self.advance()
-
-    def advance(self) -> None:
-        """Step to the next token."""
-        token = next(self.tokens)
-        self.token, self.position = token[1], token.start(1) + 1
-
-    def skip(self, token: str) -> bool:
-        """Step over this token if it is the next one."""
-        if self.token != token:
-            return False
-        self.advance()
-        return True
-
-    def error(self, expected: str) -> SelectorError:
-        """Say what should stand here."""
-        found = repr(self.token) if self.token else "the end"
-        return SelectorError(
-            f"label selector {self.text!r}, position {self.position}: expected {expected}, found {found}"
-        )
-
-    def selector(self) -> Iterator[LabelRequirement]:
-        """Read everything: requirements, and commas between them."""
-        if not self.token:
-            return
-        yield self.requirement()
-        while self.skip(","):
-            yield self.requirement()
-        if self.token:
-            raise self.error("',' or the end")
-
-    def requirement(self) -> LabelRequirement:
-        """Read `key`, `!key`, `key = value` or `key in (values)`."""
-        absent = self.skip("!")
-        key = self.token
-        if not is_label_key(key):
-            raise self.error("a label key")
-        self.advance()
-        if absent:
-            return LabelRequirement(key, "DoesNotExist")
-        if self.token in ("", ","):
-            return LabelRequirement(key, "Exists")
-        operator = self.token
-        if operator not in _OPERATORS:
-            raise self.error("one of =, ==, !=, in, notin")
-        self.advance()
-        values = self.values() if operator in ("in", "notin") else (self.value(),)
-        return LabelRequirement(key, _OPERATORS[operator], values)
-
-    def values(self) -> tuple[str, ...]:
-        """Read values in parentheses, with commas between them."""
-        if not self.skip("("):
-            raise self.error("'('")
-        values = [self.value()]
-        while self.skip(","):
-            values.append(self.value())
-        if not self.skip(")"):
-            raise self.error("',' or ')'")
-        return tuple(values)
-
-    def value(self) -> str:
-        """Read a value, which may be empty."""
-        if self.token in ("", ",", ")"):
-            return ""
-        value = self.token
-        if not is_label_value(value):
-            raise self.error("a label value")
-        self.advance()
-        return value

@@ -8,13 +8,13 @@ mapping's value of null counts as not given, and a date is a string.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any
 
 import yaml
-from yaml.constructor import SafeConstructor
-from yaml.resolver import Resolver
 
 from pallet.config.errors import FieldPath, Mistake, fail
+from pallet.config.scalars import resolve
 
 MAX_DEPTH = 64
 """How deep mappings and lists may nest."""
@@ -22,6 +22,15 @@ MAX_VALUES = 100_000
 """How many values a file may hold, those repeated by aliases included."""
 
 _TAG = "tag:yaml.org,2002:"
+_KINDS: dict[str, tuple[type, ...]] = {
+    "": (str, bool, int, float, NoneType),
+    "null": (NoneType,),
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+    "timestamp": (str,),
+}
+"""What a scalar with a tag may stand for."""
 
 
 def read(text: str, source: str) -> tuple[Any, list[Mistake]]:
@@ -66,8 +75,6 @@ class _Reader:
     mistakes: list[Mistake] = field(default_factory=list)
     anchors: dict[str, _Anchored] = field(default_factory=dict)
     size: int = 0
-    resolver: Any = field(default_factory=Resolver)  # its published types lack the one method used
-    constructor: SafeConstructor = field(default_factory=SafeConstructor)
 
     def document(self, root: FieldPath) -> Any:
         """Return the document's value: exactly one is expected."""
@@ -106,27 +113,15 @@ class _Reader:
         return anchored.value
 
     def _scalar(self, event: yaml.ScalarEvent, path: FieldPath) -> Any:
-        tag = event.tag
-        if tag is None or tag == "!":
-            tag = self.resolver.resolve(yaml.ScalarNode, event.value, event.implicit)
-        node = yaml.ScalarNode(tag, event.value)
-        try:
-            match tag.removeprefix(_TAG):
-                case "null":
-                    return None
-                case "bool":
-                    return self.constructor.construct_yaml_bool(node)
-                case "int":
-                    return self.constructor.construct_yaml_int(node)
-                case "float":
-                    number = self.constructor.construct_yaml_float(node)
-                    if math.isfinite(number):
-                        return number
-                case "str" | "timestamp" | "value" | "merge":
-                    return event.value
-        except (ValueError, LookupError):
-            pass  # reported with the others below
-        self.mistakes.append(path.mistake(f"{event.value!r} cannot be read as {tag.removeprefix(_TAG)}"))
+        """Return what a scalar stands for; one that is quoted, or tagged as such, is a string."""
+        kind = (event.tag or "").removeprefix(_TAG)
+        if kind == "str" or (kind in ("", "!") and not event.implicit[0]):
+            return event.value
+        value = resolve(event.value)
+        if isinstance(value, _KINDS.get(kind, ())) and not _is_boundless(value):
+            return value
+        kind = kind or "float"  # only such a value is refused without having been asked for
+        self.mistakes.append(path.mistake(f"{event.value!r} cannot be read as {kind}"))
         return None
 
     def _list(self, path: FieldPath, depth: int) -> list[Any]:
@@ -161,3 +156,7 @@ class _Reader:
                 merged.update({key: entry for key, entry in mapping.items() if key not in merged})
             else:
                 self.mistakes.append(path.mistake("must be a mapping, or a list of mappings"))
+
+
+def _is_boundless(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

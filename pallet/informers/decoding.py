@@ -32,12 +32,12 @@ def decode_event(resource: Resource[T], line: bytes) -> WatchEvent[T] | WatchEve
     """Read a line of a watch: whole objects, or for BOOKMARK and DELETED at least their metadata.
 
     Give None for an added or modified object of a wrong shape, which is logged. Raise ApiError for an ERROR
-    event, and msgspec.DecodeError for what is no event at all.
+    event, and msgspec.DecodeError for what is no event, or no JSON: the line was garbled on its way.
     """
     try:
         event: WatchEvent[T] = event_decoder(resource.kind)(line)
-    except msgspec.DecodeError as error:
-        envelope = msgspec.json.decode(line, type=_Envelope)
+    except msgspec.ValidationError as error:
+        envelope = decoder(_Envelope)(line)
         if envelope.type in ("BOOKMARK", "DELETED"):
             return WatchEvent(envelope.type, decoder(Partial)(bytes(envelope.object)))
         if envelope.type != "ERROR":
@@ -46,24 +46,27 @@ def decode_event(resource: Resource[T], line: bytes) -> WatchEvent[T] | WatchEve
     else:
         if event.type != "ERROR":
             return event
-        envelope = msgspec.json.decode(line, type=_Envelope)
+        envelope = decoder(_Envelope)(line)
     raise ApiError(decoder(Status)(bytes(envelope.object)), "watch", str(resource))
 
 
 def decode_page(resource: Resource[T], body: bytes) -> ObjectList[T]:
-    """Read a page of a list, without the objects of a wrong shape, which are logged."""
+    """Read a page of a list, without the objects of a wrong shape, which are logged.
+
+    Raise msgspec.DecodeError for what is no list, or no JSON: to leave an object out would mean its deletion.
+    """
     try:
         return list_decoder(resource.kind)(body)
-    except msgspec.DecodeError:
-        page = msgspec.json.decode(body, type=ObjectList[msgspec.Raw])
+    except msgspec.ValidationError:
+        page = list_decoder(msgspec.Raw)(body)
     items: list[T] = []
     for raw in page.items:
         try:
             items.append(decoder(resource.kind)(bytes(raw)))
-        except msgspec.DecodeError as error:
+        except msgspec.ValidationError as error:
             _log_left_out(resource, error)
     return ObjectList(page.metadata, items)
 
 
-def _log_left_out(resource: Resource[T], error: msgspec.DecodeError) -> None:
+def _log_left_out(resource: Resource[T], error: msgspec.ValidationError) -> None:
     log.error("%s: an object cannot be read and is left out: %s", resource, error)

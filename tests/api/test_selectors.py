@@ -13,9 +13,7 @@ from pallet.api.selectors import (
     NodeSelector,
     NodeSelectorRequirement,
     NodeSelectorTerm,
-    SelectorError,
     label_integer,
-    parse_label_selector,
     selects,
 )
 
@@ -203,76 +201,6 @@ def test_node_selectors_are_decoded_from_the_api_and_are_hashable() -> None:
     assert hash(selector) == hash(NodeSelector((term,)))
 
 
-@pytest.mark.parametrize(
-    ("text", "labels", "expressions"),
-    [
-        ("", {}, []),
-        (" \n", {}, []),
-        ("x=a,y=b,z=c", {"x": "a", "y": "b", "z": "c"}, []),
-        ("x==a", {"x": "a"}, []),
-        ("x = a", {"x": "a"}, []),
-        ("x=", {"x": ""}, []),
-        ("x= ,z= ", {"x": "", "z": ""}, []),
-        ("x!=a", {}, [("x", "NotIn", ("a",))]),
-        ("x!=", {}, [("x", "NotIn", ("",))]),
-        ("!x", {}, [("x", "DoesNotExist", ())]),
-        ("\rx", {}, [("x", "Exists", ())]),
-        ("a ", {}, [("a", "Exists", ())]),
-        ("notin=in", {"notin": "in"}, []),
-        ("in in (in)", {"in": "in"}, []),
-        ("notin,in", {}, [("notin", "Exists", ()), ("in", "Exists", ())]),
-        ("x in (abc,def)", {}, [("x", "In", ("abc", "def"))]),
-        ("x notin\n (abc)", {}, [("x", "NotIn", ("abc",))]),
-        ("x in(abc)", {"x": "abc"}, []),
-        ("x in (abc,)", {}, [("x", "In", ("abc", ""))]),
-        ("x in ()", {"x": ""}, []),
-        ("x notin ( )", {}, [("x", "NotIn", ("",))]),
-        ("x notin (, a)", {}, [("x", "NotIn", ("", "a"))]),
-        ("a in (x,y,notin, z,in)", {}, [("a", "In", ("x", "y", "notin", "z", "in"))]),
-        ("0.1.2.domain/99 notin (10.10.100.1, tick.tack)", {}, [
-            ("0.1.2.domain/99", "NotIn", ("10.10.100.1", "tick.tack"))]),
-        ("x=a,x=b", {"x": "a"}, [("x", "In", ("b",))]),
-        ("a=b,c!=d,e in (x,y),f notin (z),g,!h", {"a": "b"}, [
-            ("c", "NotIn", ("d",)), ("e", "In", ("x", "y")), ("f", "NotIn", ("z",)), ("g", "Exists", ()),
-            ("h", "DoesNotExist", ())]),
-    ],
-)  # fmt: skip
-def test_the_text_form_is_read_as_by_kubectl(
-    text: str, labels: dict[str, str], expressions: list[tuple[str, str, tuple[str, ...]]]
-) -> None:
-    expected = LabelSelector(Labels(labels), tuple(LabelRequirement(*parts) for parts in expressions))
-    assert parse_label_selector(text) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "error"),
-    [
-        ("x=a||y=b", "position 3: expected a label value, found 'a||y'"),
-        ("x==a==b", "position 5: expected ',' or the end, found '=='"),
-        ("!x=a", "position 3: expected ',' or the end, found '='"),
-        ("x,,y", "position 3: expected a label key, found ','"),
-        (",x", "position 1: expected a label key, found ','"),
-        ("x, ", "position 4: expected a label key, found the end"),
-        ("x nott in (y)", "position 3: expected one of =, ==, !=, in, notin, found 'nott'"),
-        ("x in y", "position 6: expected '(', found 'y'"),
-        ("a in (xyz)b", "position 11: expected ',' or the end, found 'b'"),
-        ("a in (xyz abc)", "position 11: expected ',' or ')', found 'abc'"),
-        ("a notin(", "position 9: expected ',' or ')', found the end"),
-        ("a (", "position 3: expected one of =, ==, !=, in, notin, found '('"),
-        ("(", "position 1: expected a label key, found '('"),
-        ("!", "position 2: expected a label key, found the end"),
-        ("x>1", "position 2: expected one of =, ==, !=, in, notin, found '>'"),
-        ("x=)", "position 3: expected ',' or the end, found ')'"),
-        ("a.b/=c", "position 1: expected a label key, found 'a.b/'"),
-        ("a=_", "position 3: expected a label value, found '_'"),
-    ],
-)
-def test_a_mistake_in_the_text_form_is_reported_with_its_position(text: str, error: str) -> None:
-    with pytest.raises(SelectorError) as caught:
-        parse_label_selector(text)
-    assert str(caught.value) == f"label selector {text!r}, {error}"
-
-
 KEYS = st.sampled_from(["a", "b", "c/d", "in", "notin"])
 VALUES = st.sampled_from(["", "1", "2", "in", "x.y"])
 LABELS = st.dictionaries(KEYS, VALUES)
@@ -285,29 +213,8 @@ REQUIREMENTS = st.builds(
 SELECTORS = st.builds(LabelSelector, LABELS.map(Labels), st.lists(REQUIREMENTS, max_size=4).map(tuple))
 
 
-@given(SELECTORS, st.lists(LABELS))
-def test_a_selector_written_and_read_again_selects_the_same(
-    selector: LabelSelector, candidates: list[dict[str, str]]
-) -> None:
-    again = parse_label_selector(str(selector))
-    assert [again.matches(labels) for labels in candidates] == [
-        selector.matches(labels) for labels in candidates
-    ]
-    assert parse_label_selector(str(again)) == again
-
-
 @given(SELECTORS)
 def test_a_selector_survives_json(selector: LabelSelector) -> None:
     again = msgspec.json.decode(msgspec.json.encode(selector), type=LabelSelector, dec_hook=decode_hook)
     assert again == selector
     assert hash(again) == hash(selector)
-
-
-@given(st.text() | st.lists(st.sampled_from([*"ab=!(),<> _", "==", "!=", " in ", " notin "])).map("".join))
-def test_any_text_gives_a_selector_or_the_typed_error(text: str) -> None:
-    try:
-        selector = parse_label_selector(text)
-    except SelectorError as error:
-        assert "position" in str(error)  # noqa: PT017  # not raising is right too
-    else:
-        assert parse_label_selector(str(selector)) == selector

@@ -113,7 +113,7 @@ extenders:
   weight: 3
   bindVerb: b
   enableHTTPS: true
-  tlsConfig: {insecure: true, serverName: n, certFile: c, keyFile: k, caFile: a, caData: eA==}
+  tlsConfig: {insecure: true, serverName: s, certFile: c, keyFile: k, caFile: a, caData: eA==}
   httpTimeout: 1s
   nodeCacheCapable: true
   managedResources: [{name: example.com/gpu, ignoredByScheduler: true}]
@@ -146,7 +146,7 @@ extenders:
             bind_verb="b",
             enable_https=True,
             tls_config=ExtenderTLS(
-                insecure=True, server_name="n", cert_file="c", key_file="k", ca_file="a", ca_data=b"x"
+                insecure=True, server_name="s", cert_file="c", key_file="k", ca_file="a", ca_data=b"x"
             ),
             http_timeout=Seconds(1),
             node_cache_capable=True,
@@ -176,7 +176,7 @@ extenders: [{httpTimeout: 0s}]
         (["mine"], "{}", ("planner-system", "podset-planner-scheduler")),
         (["default-scheduler"], "{resourceName: x}", ("kube-system", "x")),
         (["default-scheduler"], "{resourceNamespace: x}", ("x", "kube-scheduler")),
-        (["mine"], "{resourceNamespace: x, resourceName: y}", ("x", "y")),
+        (["mine"], "{resourceNamespace: x, resourceName: z}", ("x", "z")),
     ],
 )
 def test_who_schedules_the_pods_of_kube_scheduler_takes_its_lease(
@@ -249,10 +249,10 @@ def test_another_document_is_refused(text: str, message: str) -> None:
 
 def test_mistakes_of_form_and_of_type_are_found_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        configuration("parallelism: x\nparallelism: y\nprofils: []\n")
+        configuration("parallelism: x\nparallelism: z\nprofils: []\n")
     assert str(caught.value).splitlines() == [
         "c.yaml: parallelism: is given twice",
-        'c.yaml: parallelism: must be an integer, got "y"',
+        'c.yaml: parallelism: must be an integer, got "z"',
         'c.yaml: profils: unknown field, did you mean "profiles"?',
     ]
 

@@ -87,7 +87,11 @@ def test_aliases_that_multiply_are_refused() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )
@@ -101,7 +105,8 @@ def without_nulls(value: Any) -> Any:
 
 @given(JSON)
 def test_what_pyyaml_writes_is_read_back(value: object) -> None:
-    assert read(yaml.safe_dump({"a": [value]}), "f") == ({"a": [without_nulls(value)]}, [])
+    # Quoted and tagged: what a plain scalar is taken for is not the same everywhere.
+    assert read(yaml.safe_dump({"a": [value]}, default_style='"'), "f") == ({"a": [without_nulls(value)]}, [])
 
 
 @given(st.text() | st.text("[]{}:,-&*a!?|>'\"# \n\t<~0.") | st.binary().map(lambda b: b.decode("latin-1")))

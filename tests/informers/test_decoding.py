@@ -54,3 +54,14 @@ def test_a_page_is_read_without_what_has_a_wrong_shape(caplog: pytest.LogCapture
     assert [pod.metadata.name for pod in page.items] == ["b"]
     assert page.metadata.resource_version == "7"
     assert "pods: an object cannot be read" in caplog.text
+
+
+@pytest.mark.parametrize("line", [b'{"type": "\xff"}', b'{"type": "ADDED", "object": ' + b"[" * 100_000])
+def test_bytes_that_are_no_json_are_no_event(line: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode_event(PODS, line)
+
+
+def test_a_list_that_is_not_utf_8_is_no_list() -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode_page(PODS, b'{"items": [{"metadata": {"name": "\xff"}}]}')

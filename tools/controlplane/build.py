@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,21 +76,25 @@ def folder() -> Path:
 
 
 def build() -> Path:
-    """Builds what the cache lacks, telling on stderr how far it is; returns the programs' folder.
+    """Builds the control plane's programs that the cache lacks; returns their folder. Raises `BuildError`."""
+    return build_into(folder(), PROGRAMS, "cold: about 8 minutes on 2 cores")
+
+
+def build_into(target: Path, programs: Sequence[Program], duration: str) -> Path:
+    """Builds the programs that a folder lacks, telling on stderr how far it is; returns the folder.
 
     Safe to interrupt, and to run twice at once: a program gets its name when it is complete, and a second
     process waits for the first. Raises `BuildError`.
     """
-    target = folder()
-    if _missing(target):
+    if _missing(target, programs):
         target.mkdir(parents=True, exist_ok=True)
         with _one_at_a_time():
-            _build(_missing(target), target)
+            _build(_missing(target, programs), target, duration)
     return target
 
 
-def _missing(target: Path) -> list[Program]:
-    return [program for program in PROGRAMS if not (target / program.name).exists()]
+def _missing(target: Path, programs: Sequence[Program]) -> list[Program]:
+    return [program for program in programs if not (target / program.name).exists()]
 
 
 @contextmanager
@@ -104,10 +108,10 @@ def _one_at_a_time() -> Iterator[None]:
         yield
 
 
-def _build(programs: list[Program], target: Path) -> None:
+def _build(programs: list[Program], target: Path, duration: str) -> None:
     if not programs:
         return  # another process built them while this one waited
-    _say(f"building {len(programs)} programs, once, into {target} (cold: about 8 minutes on 2 cores)")
+    _say(f"building {len(programs)} programs, once, into {target} ({duration})")
     go = toolchain.find(MODULES / "go.mod", cache() / "go", _say)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="building-", dir=target.parent) as workspace:
