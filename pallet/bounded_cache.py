@@ -105,13 +105,12 @@ class _Generation(Generic[K, V]):
         self.sizes[key] = size
         self.bytes += size
 
-    def pop(self, key: K) -> int:
-        """Take out a key; its bytes."""
+    def pop(self, key: K) -> None:
+        """Take out a key, if it is there."""
         size = self.sizes.pop(key, 0)
         if size:
             del self.values[key]
             self.bytes -= size
-        return size
 
     def empty(self) -> "_Generation[K, V]":
         """Take out everything, and give it as a generation of its own."""
@@ -125,13 +124,14 @@ class _Generation(Generic[K, V]):
 class BoundedCache(Generic[K, V]):
     """A mapping that keeps at most `limit` bytes of what was used last. No value is None.
 
-    `size` gives the bytes of a key and its value when they are put in.
+    `size` gives the bytes of a key and its value. It is asked when they are put in, and again about once a
+    minute; it should not refer to whoever has the cache, so that both are freed at once.
     """
 
     def __init__(self, name: str, limit: int, size: Callable[[K, V], int] | None = None) -> None:
         self.name = name
         self.limit = limit
-        self._size = self._footprint if size is None else size
+        self._size = size
         self._recent: _Generation[K, V] = _Generation(self._first())
         self._older: _Generation[K, V] = _Generation({})
         register(self)
@@ -155,7 +155,7 @@ class BoundedCache(Generic[K, V]):
     def __setitem__(self, key: K, value: V) -> None:
         self._recent.pop(key)
         self._older.pop(key)
-        self._put(key, value, ENTRY_BYTES + self._size(key, value))
+        self._put(key, value, self._size_of(key, value))
 
     def pop(self, key: K) -> V | None:
         """Take out a key; its value, or None."""
@@ -179,7 +179,8 @@ class BoundedCache(Generic[K, V]):
         """The value of a key that is not in the recent generation; from the older one it comes back."""
         value = self._older.values.get(key, default)
         if value is not default:
-            self._put(key, value, self._older.pop(key))
+            self._older.pop(key)
+            self._put(key, value, self._size_of(key, value))  # it may have grown meanwhile
         return value
 
     def _put(self, key: K, value: V, size: int) -> None:
@@ -189,8 +190,10 @@ class BoundedCache(Generic[K, V]):
             self.age()
         self._recent.put(key, value, size)
 
-    def _footprint(self, key: K, value: V) -> int:
-        return footprint((key, value), self.limit // LARGEST_PART)
+    def _size_of(self, key: K, value: V) -> int:
+        if self._size is None:
+            return ENTRY_BYTES + footprint((key, value), self.limit // LARGEST_PART)
+        return ENTRY_BYTES + self._size(key, value)
 
 
 class _Answers(dict[K, V]):

@@ -3,14 +3,14 @@
 The scheduler decides with an evaluator on the live snapshot; planners decide with their own on a copy.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from random import Random
 from typing import NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
-from cachetools import LRUCache
 
+from pallet.bounded_cache import MIB, BoundedCache, footprint
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
@@ -38,7 +38,8 @@ NO_TOTALS: Scores = np.zeros(0, np.int64)
 
 T = TypeVar("T")
 
-_MAX_KINDS = 256
+_KINDS_BYTES = 128 * MIB
+"""Of a kind and the verdicts that it follows: 100 to 200 bytes a node, and 150 KiB."""
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -82,7 +83,11 @@ class Evaluator:
         self._nominees = Nominees(self._filters, profile.nominator, snapshot)
         self._explainer = Explainer(self._filters, profile.nominator, self._nominees, snapshot)
         self.row_filters = RowFilters(self._filters, profile.nominator, snapshot)
-        self._kinds: LRUCache[object, _Known] = LRUCache(_MAX_KINDS)
+        self._kinds: BoundedCache[Hashable, _Known] = BoundedCache(
+            "pod_kinds",
+            _KINDS_BYTES,
+            lambda key, known: footprint(key, _KINDS_BYTES) + known.kind.bytes_for(snapshot.table.capacity),
+        )
         percentage = profile.percentage_of_nodes_to_score
         self._sampler = None if percentage is None else Sampler(percentage)
 

@@ -20,6 +20,12 @@ _LONGEST_SCALE = 4096
 
 _NOTHING: Sequence[int] = ()
 
+_BYTES_A_ROW = 45
+"""Of a kind: feasible and its rows, the ranking, the refusals with their rows."""
+
+_NORMALIZED_BYTES_A_ROW = 16
+"""Of a normalized column: the raw scores and the shares."""
+
 
 class Follower:
     """A reader of one verdict, which others may read too and bring up to date meanwhile."""
@@ -241,6 +247,11 @@ class PodKind:
     def feasible_count(self) -> int:
         """How many rows are feasible."""
         return self._ranking.feasible
+
+    def bytes_for(self, capacity: int) -> int:
+        """What it takes with so many rows, including the verdicts that it follows and the refusals."""
+        by_row = _BYTES_A_ROW + _NORMALIZED_BYTES_A_ROW * len(self._normalized)
+        return by_row * capacity + sum(each.verdict.bytes_for(capacity) for each in self._followers)
 
     def pick(self, rng: Random) -> int:
         """One of the rows with the highest total."""

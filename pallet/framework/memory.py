@@ -2,8 +2,7 @@
 
 from collections.abc import Hashable
 from typing import Any
-
-from cachetools import LRUCache
+from weakref import WeakValueDictionary
 
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
@@ -22,9 +21,6 @@ from pallet.framework.lift import PluginError
 from pallet.framework.state import CycleState
 from pallet.framework.stopwatch import FILTER, SCORE, UNWATCHED, Watch
 from pallet.framework.verdicts import Question, Remembered
-
-_MAX_REMEMBERED = 256
-"""Verdicts kept for each plugin; one takes up to eight bytes a node."""
 
 
 class FilterMemory:
@@ -119,11 +115,11 @@ class ScoreMemory:
 
 
 class _Memory:
-    """One plugin's answers by signature; the least recently used are forgotten."""
+    """One plugin's answers by signature, each for as long as some kind of pod follows it."""
 
     def __init__(self, question: Question) -> None:
         self._question = question
-        self._remembered: LRUCache[Hashable, Remembered] = LRUCache(_MAX_REMEMBERED)
+        self._remembered: WeakValueDictionary[Hashable, Remembered] = WeakValueDictionary()
 
     def recall(self, signature: Hashable) -> Remembered:
         """The answer for a signature, not necessarily fresh."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from cachetools import LRUCache
 
 from pallet.api.requests import PODS
+from pallet.bounded_cache import MIB, BoundedCache, footprint
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.resource_columns import OVERFULL, added
@@ -30,7 +30,9 @@ from pallet.framework.verdicts import NO_ROWS, Stamps
 if TYPE_CHECKING:
     from pallet.cache.columns import Mask
 
-_MAX_KINDS = 64
+_KINDS_BYTES = 16 * MIB
+
+_BYTES_A_ROW = 17
 
 _UNKNOWN = -1
 
@@ -42,7 +44,11 @@ class Nominees:
         self._filters = filters
         self._nominator = nominator
         self._snapshot = snapshot
-        self._kinds: LRUCache[Hashable, _Kind] = LRUCache(_MAX_KINDS)
+        self._kinds: BoundedCache[Hashable, _Kind] = BoundedCache(
+            "nominee_kinds",
+            _KINDS_BYTES,
+            lambda key, _: footprint(key, _KINDS_BYTES) + _BYTES_A_ROW * snapshot.table.capacity,
+        )
 
     def sift(self, state: CycleState, info: PodInfo, rows: Rows) -> Rows:
         """Leave out those of the rows, all feasible without them, that are refused with them."""

@@ -96,7 +96,7 @@ class Remembered:
     `changes` logs the rows whose value is another than before.
     """
 
-    __slots__ = ("_question", "_signature", "_stamp", "_stamps", "changes", "values")
+    __slots__ = ("__weakref__", "_question", "_signature", "_stamp", "_stamps", "changes", "values")
 
     def __init__(self, question: Question, signature: Hashable) -> None:
         self.values: npt.NDArray[Any] = np.zeros(0, np.int64)
@@ -105,6 +105,10 @@ class Remembered:
         self._signature = signature
         self._stamp: Any = None
         self._stamps = Stamps(loads=question.reads is Reads.LOAD, across=question.reads is Reads.NODES)
+
+    def bytes_for(self, capacity: int) -> int:
+        """What it takes with so many rows."""
+        return 8 * capacity + 16 * _REMEMBERED_CHANGES
 
     @property
     def restless(self) -> bool:

@@ -13,9 +13,9 @@ from typing import Annotated
 import anyio
 import msgspec
 import numpy as np
-from cachetools import LRUCache
 
 from pallet.api.pod import Pod
+from pallet.bounded_cache import MIB, BoundedCache, footprint
 from pallet.cache.columns import Mask
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.advice import Victims
@@ -35,7 +35,10 @@ from pallet.plugins.preemption.ladder import Ladder
 from pallet.plugins.preemption.survey import Survey
 from pallet.plugins.preemption.trials import Trials
 
-_MAX_SEARCHES = 32
+_SEARCHES_BYTES = 64 * MIB
+
+_SURVEY_BYTES_A_ROW, _TRIAL_BYTES = 64, 300
+"""Of a survey, beside a byte for each pod of a node and what is requested; and of the trial of a row."""
 
 _PAUSE = 0.05
 """Seconds between the cycles of a search that takes several."""
@@ -89,7 +92,9 @@ class DefaultPreemption:
         self._ladder = Ladder(handle.cache, self._budgets, handle.nominator)
         self._consultations = Consultations(handle)
         self._evictions = Evictions(self.name, handle)
-        self._searches: LRUCache[Hashable, Survey | Trials] = LRUCache(_MAX_SEARCHES)
+        self._searches: BoundedCache[Hashable, Survey | Trials] = BoundedCache(
+            "preemption_searches", _SEARCHES_BYTES, self._size
+        )
         self._last: tuple[Sequence[Refusal], Mask] = (), np.zeros(0, np.bool_)
 
     def pre_enqueue(self, pod: Pod) -> Status:
@@ -225,6 +230,13 @@ class DefaultPreemption:
                 search = Trials(plugins, priority, bounds, ladder, budgets, handle.rng)
             self._searches[key] = search
         return search
+
+    def _size(self, key: Hashable, search: Survey | Trials) -> int:
+        table = self._snapshot.table
+        by_row = _SURVEY_BYTES_A_ROW + len(self._ladder.priority) + 8 * len(table.resources)
+        if isinstance(search, Trials):
+            by_row += _TRIAL_BYTES
+        return footprint(key, _SEARCHES_BYTES) + by_row * table.capacity
 
     def _nowhere(self, found: Finding) -> Decision:
         """Preempting helps nowhere: say why, and take back an earlier nomination."""

@@ -2,11 +2,11 @@
 
 import msgspec
 import numpy as np
-from cachetools import LRUCache
 
 from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.pod import Pod, Toleration
 from pallet.api.selectors import NodeSelector
+from pallet.bounded_cache import MIB, BoundedCache, footprint
 from pallet.cache.columns import ABSENT, Codes, Mask
 from pallet.cache.node_table import NodeTable
 from pallet.cache.snapshot import Snapshot
@@ -16,8 +16,7 @@ from pallet.plugins.node_selection import match_required
 from pallet.plugins.spread_constraints import Constraint
 from pallet.plugins.tolerations import NO_EXECUTE, NO_SCHEDULE, tolerated
 
-_MAX_REMEMBERED = 256
-"""Constraints whose counts are kept up to date; one takes up to 24 bytes a node."""
+_DOMAINS_BYTES = 32 * MIB
 
 
 class Ground(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
@@ -94,6 +93,11 @@ class Domains:
         self._node_stamp, self._count_stamp = table.node_changes.stamp, changes.stamp
 
     @property
+    def bytes(self) -> int:
+        """What the arrays take."""
+        return self.sums.nbytes + self._codes.nbytes + self._present.nbytes + self._seen.nbytes
+
+    @property
     def lowest(self) -> int:
         """The fewest pods that a domain has; 0 while there are fewer domains than the constraint wants."""
         if self._lowest is None:
@@ -132,12 +136,19 @@ class DomainMemory:
     """The domains that were counted on one table."""
 
     def __init__(self) -> None:
-        self._domains: LRUCache[tuple[Constraint, Ground], Domains] = LRUCache(_MAX_REMEMBERED)
+        self._domains: BoundedCache[tuple[Constraint, Ground], Domains] = BoundedCache(
+            "spread_domains",
+            _DOMAINS_BYTES,
+            lambda key, domains: footprint(key, _DOMAINS_BYTES) + domains.bytes,
+        )
 
     def domains(self, constraint: Constraint, ground: Ground, snapshot: Snapshot) -> Domains:
         """The up-to-date domains of a constraint."""
         found = self._domains.get((constraint, ground))
         if found is None:
-            found = self._domains[constraint, ground] = Domains(constraint, ground)
-        found.refresh(snapshot)
+            found = Domains(constraint, ground)
+            found.refresh(snapshot)
+            self._domains[constraint, ground] = found
+        else:
+            found.refresh(snapshot)
         return found

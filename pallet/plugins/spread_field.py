@@ -4,14 +4,14 @@ import math
 
 import msgspec
 import numpy as np
-from cachetools import LRUCache
 
+from pallet.bounded_cache import MIB, BoundedCache
 from pallet.cache.changes import Rows
 from pallet.cache.columns import ABSENT, Codes, Mask
 from pallet.cache.node_table import NodeTable
 from pallet.plugins.spread_constraints import HOSTNAME
 
-_MAX_REMEMBERED = 16
+_FIELDS_BYTES = 16 * MIB
 
 Keys = tuple[str, ...]
 
@@ -29,6 +29,11 @@ class Places(msgspec.Struct, frozen=True, gc=False):
     codes: tuple[Codes, ...]
     ranked: Mask
 
+    @property
+    def bytes(self) -> int:
+        """What the arrays take."""
+        return self.of_row.nbytes + self.ranked.nbytes + sum(codes.nbytes for codes in self.codes)
+
 
 class Field(msgspec.Struct, frozen=True, gc=False):
     """Some feasible rows: their places, and for each key the weight of a pod, by the number of domains."""
@@ -37,6 +42,11 @@ class Field(msgspec.Struct, frozen=True, gc=False):
     places: Places
     of_rows: Codes
     weights: tuple[float, ...]
+
+    @property
+    def bytes(self) -> int:
+        """What it takes with its places, which others may have too."""
+        return self.rows.nbytes + self.of_rows.nbytes + self.places.bytes
 
     def is_of(self, rows: Rows, table: NodeTable) -> bool:
         """Whether these are its rows, and all nodes are as they were. Mostly told by the rows' identity."""
@@ -49,8 +59,12 @@ class Fields:
     """The fields that were laid out on one table."""
 
     def __init__(self) -> None:
-        self._places: LRUCache[tuple[Keys, bool], Places] = LRUCache(_MAX_REMEMBERED)
-        self._fields: LRUCache[tuple[Keys, bool], Field] = LRUCache(_MAX_REMEMBERED)
+        self._places: BoundedCache[tuple[Keys, bool], Places] = BoundedCache(
+            "spread_fields", _FIELDS_BYTES, lambda _, places: places.bytes
+        )
+        self._fields: BoundedCache[tuple[Keys, bool], Field] = BoundedCache(
+            "spread_fields", _FIELDS_BYTES, lambda _, field: field.bytes
+        )
 
     def field(self, keys: Keys, table: NodeTable, rows: Rows, *, strict: bool) -> Field:
         """The field of some feasible rows; `strict` leaves out of the ranking what lacks a label."""

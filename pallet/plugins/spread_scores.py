@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from cachetools import LRUCache
 
 from pallet.api.pod import Pod
+from pallet.bounded_cache import MIB, BoundedCache, footprint
 from pallet.cache.changes import ChangeLog, Rows
 from pallet.cache.columns import ABSENT, Codes
 from pallet.cache.snapshot import Snapshot
@@ -24,8 +24,7 @@ from pallet.plugins.spread_constraints import HOSTNAME, Constraint, Spread
 from pallet.plugins.spread_domains import DomainMemory, count_pods, ground_of
 from pallet.plugins.spread_field import Field, Fields
 
-_MAX_CELLS_KEPT = 64
-"""Spreads whose cells are kept up to date; one takes 8 bytes a node."""
+_CELLS_BYTES = 16 * MIB
 
 _FEW_CELLS = 1024
 """So many cells are worth it, however few nodes there are."""
@@ -42,7 +41,9 @@ class SpreadScorer:
     def __init__(self, memory: DomainMemory) -> None:
         self._memory = memory
         self._fields = Fields()
-        self._cells: LRUCache[Spread, Cells] = LRUCache(_MAX_CELLS_KEPT)
+        self._cells: BoundedCache[Spread, Cells] = BoundedCache(
+            "spread_cells", _CELLS_BYTES, lambda spread, cells: footprint(spread, _CELLS_BYTES) + cells.bytes
+        )
 
     def scores(self, spread: Spread, pod: Pod, snapshot: Snapshot, rows: Rows) -> Scores:
         """The scores of the feasible rows, 0 to MAX_SCORE: the fewer pods, the higher; 0 where left out."""
@@ -112,6 +113,12 @@ class Cells:
             self._rows_in = np.bincount(self._of_rows, minlength=size)
             self._stamps = [log.stamp for log in self._logs(snapshot)]
             self._counts.clear()
+
+    @property
+    def bytes(self) -> int:
+        """What it takes with its field, which others may have too."""
+        own = (self._of_rows, self._rows_in) if self._kept else self._counts
+        return self.field.bytes + sum(array.nbytes for array in own)
 
     def follow(self, snapshot: Snapshot) -> bool:
         """Catch up with the pods that came and went. False where it takes new cells to do so."""

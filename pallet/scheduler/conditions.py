@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import anyio
-from cachetools import LRUCache
 
 from pallet.api.pod import PODS, Pod, PodCondition
+from pallet.bounded_cache import MIB, BoundedCache
 from pallet.client.client import STRATEGIC_MERGE_PATCH, Client
 from pallet.client.errors import AnswerLost, ApiError, Unreachable
 from pallet.client.limiter import Priority
@@ -28,8 +28,8 @@ AWAITING_TRIGGER = "AwaitingTrigger"
 WRITERS = 8
 TRIES = 5
 """How often a condition is written anew because its pod changes all the time."""
-MAX_REMEMBERED = 10_000
-"""Conditions that were written and are not seen yet; of more the oldest may be written twice."""
+WRITTEN_BYTES = 8 * MIB
+"""Of conditions that were written and are not seen yet; of more the oldest may be written twice."""
 
 
 _Carried = tuple[str, str, str]
@@ -55,7 +55,7 @@ class ConditionWriter:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._wanted: OrderedDict[str, _Wanted] = OrderedDict()
-        self._last: LRUCache[str, _Carried] = LRUCache(MAX_REMEMBERED)
+        self._last: BoundedCache[str, _Carried] = BoundedCache("written_conditions", WRITTEN_BYTES)
         self._wake = anyio.Event()
 
     def set(self, pod: Pod, reason: str, message: str, nominated: str | None = None) -> None:
@@ -84,7 +84,7 @@ class ConditionWriter:
     def forget(self, pod: Pod) -> None:
         """A pod is bound or gone: nothing is to be written any more."""
         self._wanted.pop(pod.metadata.uid, None)
-        self._last.pop(pod.metadata.uid, None)
+        self._last.pop(pod.metadata.uid)
 
     async def run(self) -> None:
         """Write conditions until cancelled."""
@@ -104,7 +104,7 @@ class ConditionWriter:
             try:
                 await self._write(wanted)
             except (ApiError, Unreachable, AnswerLost) as error:
-                self._last.pop(uid, None)
+                self._last.pop(uid)
                 log.v(1, "Could not write a pod's condition", pod=wanted.pod.key, error=error)
 
     async def _write(self, wanted: _Wanted) -> None:
@@ -147,7 +147,7 @@ class ConditionWriter:
         said = (current.reason, current.message) if current and current.status == "False" else ("", "")
         last = self._last.get(uid)
         if last is None or last[:2] == said:  # what is written at once is seen at once
-            self._last.pop(uid, None)
+            self._last.pop(uid)
             return (*said, pod.status.nominated_node_name)
         return last
 

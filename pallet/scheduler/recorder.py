@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from pallet.api.core import EVENTS, Event, EventSeries, ObjectReference
 from pallet.api.meta import ObjectMeta
 from pallet.api.pod import Pod
+from pallet.bounded_cache import MIB, register
 from pallet.client.client import Client
 from pallet.client.errors import AnswerLost, ApiError, Unreachable
 from pallet.client.limiter import Priority
@@ -29,8 +30,10 @@ MAX_PENDING = 20_000
 WRITERS = 16
 """With more, events would take the API server's time from bindings."""
 SERIES_SECONDS = 360.0
-MAX_SERIES = 8192
-"""Events of which a repetition is recognised."""
+SERIES_BYTES = 16 * MIB
+"""Of the events of which a repetition is recognised."""
+EVENT_BYTES = 2560
+"""Of an event without its note and the name of its object, at most."""
 MAX_NOTE = 1024
 """Bytes; the API server refuses longer notes."""
 MAX_INSTANCE = 128
@@ -62,9 +65,14 @@ class EventRecorder:
         self._suffix = rng.getrandbits(60)
         self._pending: deque[_Series] = deque()
         self._series: OrderedDict[_Key, _Series] = OrderedDict()
+        self.name, self.bytes, self.limit = "event_series", 0, SERIES_BYTES
         self._workers: Workers[deque[_Series]] | None = None
         self._writers = 0
         self.dropped = 0
+        register(self)
+
+    def age(self) -> None:
+        """Series end by themselves."""
 
     def event(
         self, regarding: ObjectReference, controller: str, *, kind: str, reason: str, action: str, note: str
@@ -96,8 +104,9 @@ class EventRecorder:
         series = _Series(key, event)
         if self._write_later(series):
             self._series[key] = series
-            if len(self._series) > MAX_SERIES:
-                self._series.popitem(last=False)
+            self.bytes += _size(series)
+            while self.bytes > self.limit:
+                self.bytes -= _size(self._series.popitem(last=False)[1])
 
     async def run(self) -> None:
         """Write events until cancelled."""
@@ -171,6 +180,13 @@ class EventRecorder:
     def _forget(self, series: _Series) -> None:
         if self._series.get(series.key) is series:
             del self._series[series.key]
+            self.bytes -= _size(series)
+
+
+def _size(series: _Series) -> int:
+    """What a series takes: its object's name stands in the event's as well, and names are no words."""
+    event = series.event
+    return EVENT_BYTES + len(event.note) + 2 * len(event.regarding.name)
 
 
 def _event_name(name: str, suffix: int) -> str:

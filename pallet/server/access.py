@@ -8,17 +8,17 @@ import hashlib
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from time import monotonic
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import anyio
 import msgspec
-from cachetools import TTLCache
 
 from pallet.api.codec import encode
+from pallet.bounded_cache import MIB, BoundedCache
 from pallet.client import AnswerLost, ApiError, Client, Unreachable
 
 KEPT_SECONDS: Final = 10.0
-KEPT_ANSWERS: Final = 1024
+ANSWERS_BYTES: Final = 2 * MIB
 REVIEW_SECONDS: Final = 10.0
 REVIEW_TRIES: Final = 3
 """Whoever scrapes comes back soon: better a quick error than a late answer."""
@@ -75,6 +75,24 @@ class AccessReview(msgspec.Struct, frozen=True):
 
 
 R = TypeVar("R", TokenReview, AccessReview)
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class _Answers(Generic[K, V]):
+    """What was answered in the last seconds."""
+
+    def __init__(self, name: str, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._kept: BoundedCache[K, tuple[float, V]] = BoundedCache(name, ANSWERS_BYTES)
+
+    def get(self, key: K) -> V | None:
+        """An answer that is not too old."""
+        kept = self._kept.get(key)
+        return None if kept is None or self._clock() >= kept[0] else kept[1]
+
+    def __setitem__(self, key: K, answer: V) -> None:
+        self._kept[key] = self._clock() + KEPT_SECONDS, answer
 
 
 class Access:
@@ -87,10 +105,8 @@ class Access:
     def __init__(self, client: Client, clock: Callable[[], float] = monotonic) -> None:
         self._client = client
         # Tokens are kept as digests: a memory dump must not give them away.
-        self._users: TTLCache[bytes, TokenStatus] = TTLCache(KEPT_ANSWERS, KEPT_SECONDS, clock)
-        self._verdicts: TTLCache[tuple[bytes, str, str], AccessStatus] = TTLCache(
-            KEPT_ANSWERS, KEPT_SECONDS, clock
-        )
+        self._users: _Answers[bytes, TokenStatus] = _Answers("token_reviews", clock)
+        self._verdicts: _Answers[tuple[bytes, str, str], AccessStatus] = _Answers("access_reviews", clock)
 
     async def admit(self, authorization: str, verb: str, path: str) -> None:
         """Return if the caller with this Authorization header may `verb` the path, else raise AccessError."""

@@ -226,15 +226,16 @@ async def test_a_slow_write_does_not_hold_up_the_others(scene: Scene) -> None:
 async def test_pods_that_are_never_seen_again_take_bounded_memory(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conditions_module, "MAX_REMEMBERED", 3)
+    monkeypatch.setattr(conditions_module, "WRITTEN_BYTES", 8000)
     async with Client.connect(master=scene.server.url, qps=0) as client:
         scene.writer = ConditionWriter(client)
         scene.api.serve()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(scene.writer.run)
-            for number in range(9):
+            for number in range(50):
                 scene.set(scene.api.put(make_pod(f"p{number}")))
             await anyio.sleep(1)
             tasks.cancel_scope.cancel()
-    assert len(scene.messages) == 9
-    assert len(scene.writer._last) == 3
+    assert len(scene.messages) == 50
+    assert 0 < len(scene.writer._last) < 50
+    assert scene.writer._last.bytes <= 8000

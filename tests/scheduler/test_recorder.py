@@ -10,6 +10,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from pallet.api.core import ObjectReference
+from pallet.bounded_cache import footprint
 from pallet.client.client import Client
 from pallet.scheduler import recorder as recorder_module
 from pallet.scheduler.recorder import EventRecorder, pod_reference
@@ -200,4 +201,8 @@ async def test_too_many_are_dropped_and_nothing_waits() -> None:
             regarding = replace(reference, uid=str(number))
             recorder.event(regarding, "s", kind="Normal", reason="x", action="y", note="z")
         assert recorder.dropped == 7
-        assert len(recorder._series) <= recorder_module.MAX_SERIES
+        assert len(recorder._series) > 1000
+        assert recorder.bytes <= recorder.limit
+        held = footprint(list(recorder._series.items()), 10**9)
+        events = footprint([series.event for series in recorder._series.values()], 10**9)
+        assert held + events < recorder.bytes < 2 * (held + events)

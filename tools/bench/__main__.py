@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.bench import decide, drain, machine, memory, switch
+from tools.bench import churn, decide, drain, machine, memory, switch
 from tools.bench.contenders import CONTENDERS
 from tools.bench.observer import ObserverError
 from tools.bench.workloads import WORKLOADS
@@ -44,7 +44,13 @@ def main() -> int:
 
 
 def _parts(arguments: argparse.Namespace) -> list[Callable[[argparse.Namespace], Outcome]]:
-    only = {"throughput": drain.run, "podsets": switch.run, "decide": decide.run, "memory": memory.run}
+    only = {
+        "throughput": drain.run,
+        "podsets": switch.run,
+        "decide": decide.run,
+        "memory": memory.run,
+        "churn": churn.run,
+    }
     asked = [part for name, part in only.items() if getattr(arguments, name)]
     return asked or [drain.run, switch.run]
 
@@ -56,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument("--podsets", action="store_true", help="only the latency of a pod set's switch")
     part.add_argument("--decide", action="store_true", help="only the decision alone, in this process")
     part.add_argument("--memory", action="store_true", help="only memory and start, with many bound pods")
+    part.add_argument("--churn", action="store_true", help="only memory while pods and sets come and go")
+    parser.add_argument("--minutes", type=float, help="how long the churn takes (default 60)")
     parser.add_argument(
         "--workloads", nargs="+", choices=WORKLOADS, metavar="NAME", help=f"of {' '.join(WORKLOADS)}"
     )

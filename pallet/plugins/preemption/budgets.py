@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from pallet.api.labels import Labels
 from pallet.api.pod import Pod
 from pallet.api.workloads import POD_DISRUPTION_BUDGETS, PodDisruptionBudget
+from pallet.bounded_cache import MIB, BoundedCache
 from pallet.informers.factory import InformerFactory
 from pallet.informers.informer import Handler
 
-_MAX_MATCHES = 16_384
+_MATCHES_BYTES = 16 * MIB
 
 _Key = tuple[str, str]
 
@@ -24,7 +25,9 @@ class Budgets:
         self.stamp = 0
         self.selection = 0
         self._budgets: dict[_Key, PodDisruptionBudget] = {}
-        self._matches: dict[tuple[str, Labels], tuple[_Key, ...]] = {}
+        self._matches: BoundedCache[tuple[str, Labels], tuple[_Key, ...]] = BoundedCache(
+            "budget_matches", _MATCHES_BYTES
+        )
         informers.informer(POD_DISRUPTION_BUDGETS).add_handler(
             Handler(on_add=self._put, on_update=self._update, on_delete=self._drop)
         )
@@ -59,8 +62,6 @@ class Budgets:
             return ()
         found = self._matches.get((meta.namespace, meta.labels))
         if found is None:
-            if len(self._matches) > _MAX_MATCHES:
-                self._matches.clear()
             found = self._matches[meta.namespace, meta.labels] = tuple(
                 key for key, budget in self._budgets.items() if _selects(budget, meta.namespace, meta.labels)
             )

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from cachetools import LRUCache
-
 from pallet.api.pod import Pod
+from pallet.bounded_cache import MIB, BoundedCache
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.advice import Victims
 from pallet.framework.handle import Handle
@@ -17,8 +16,11 @@ from pallet.framework.status import Status, unschedulable
 from pallet.plugins.preemption.finding import rank_of
 from pallet.plugins.preemption.importance import by_importance, started
 
-MAX_KEPT: Final = 1024
-"""Answers that nobody asked for again; of more the oldest are forgotten."""
+ANSWERS_BYTES: Final = 4 * MIB
+"""Of answers that were not asked for again yet; of more the oldest are forgotten."""
+
+_VICTIM_BYTES = 4096
+"""Of a pod that may be kept by an answer alone."""
 
 NO_CANDIDATE: Final = unschedulable("no candidate node for preemption")
 
@@ -37,7 +39,9 @@ class Consultations:
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
         self._under_way: set[str] = set()
-        self._answers: LRUCache[str, Agreement | Status] = LRUCache(MAX_KEPT)
+        self._answers: BoundedCache[str, Agreement | Status] = BoundedCache(
+            "extender_answers", ANSWERS_BYTES, _size
+        )
 
     def are_needed(self, preemptor: Pod) -> bool:
         """Whether a pod may preempt only where extenders agree."""
@@ -55,7 +59,7 @@ class Consultations:
 
     def answer(self, preemptor: Pod) -> Agreement | Status | None:
         """What the extenders agreed to, or why to nothing, told once; None if they were not asked."""
-        return self._answers.pop(preemptor.metadata.uid, None)
+        return self._answers.pop(preemptor.metadata.uid)
 
     async def _consult(self, preemptor: Pod, candidates: Mapping[str, Victims]) -> None:
         uid, extenders = preemptor.metadata.uid, self._handle.extenders
@@ -74,3 +78,8 @@ class Consultations:
             rank = rank_of(((each.pod.spec.priority, started(each.pod)) for each in pods), victims.violations)
             ranked.append((rank, self._handle.rng.random(), Agreement(node, tuple(pods))))
         return min(ranked, key=lambda each: each[:2])[2] if ranked else NO_CANDIDATE
+
+
+def _size(uid: str, answer: Agreement | Status) -> int:
+    victims = len(answer.victims) if isinstance(answer, Agreement) else 1
+    return len(uid) + victims * _VICTIM_BYTES

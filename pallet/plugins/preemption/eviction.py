@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import anyio
-from cachetools import LRUCache
 
 from pallet.api.core import ObjectReference
 from pallet.api.pod import PODS, Pod
+from pallet.bounded_cache import MIB, BoundedCache
 from pallet.client.client import STRATEGIC_MERGE_PATCH
 from pallet.client.errors import AnswerLost, ApiError, Unreachable
 from pallet.framework.handle import Handle
@@ -22,8 +22,8 @@ from pallet.plugins.preemption.importance import DISRUPTION_TARGET, PREEMPTED, l
 
 log = get_logger(__name__)
 
-MAX_REMEMBERED: Final = 16_384
-"""Victims that were told to go and are not seen going; of more the oldest are forgotten."""
+DELETED_BYTES: Final = 8 * MIB
+"""Of the names of victims that were told to go and are not seen going; of more the oldest are forgotten."""
 
 PATIENCE_SECONDS: Final = 1.0
 """How long a preemptor that something helped meanwhile waits to see its victims gone; some take longer."""
@@ -38,7 +38,7 @@ class Evictions:
         self._plugin = plugin
         self._handle = handle
         self._under_way: set[str] = set()
-        self._deleted: LRUCache[str, None] = LRUCache(MAX_REMEMBERED)
+        self._deleted: BoundedCache[str, bool] = BoundedCache("preemption_victims", DELETED_BYTES)
         self._unseen: dict[str, anyio.Event] = {}
         pods = handle.informers.informer(PODS)
         self._pods = pods.store
@@ -106,6 +106,7 @@ class Evictions:
             await self._unseen.setdefault(uid, anyio.Event()).wait()
 
     def _see_gone(self, pod: Pod) -> None:
+        self._deleted.pop(pod.metadata.uid)
         seen = self._unseen.pop(pod.metadata.uid, None)
         if seen is not None:
             seen.set()
@@ -140,7 +141,7 @@ class Evictions:
             if (condition := _condition(victim, words)) is not None:
                 await self._patch(victim, {"conditions": [condition]})
             await self._handle.client.delete(PODS, meta.name, meta.namespace, uid=meta.uid)
-            self._deleted[meta.uid] = None
+            self._deleted[meta.uid] = True
         except ApiError as refused:
             if refused.not_found or refused.conflict:  # gone, or another one took its name
                 return False

@@ -4,8 +4,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
-from cachetools import LRUCache
 
+from pallet.bounded_cache import MIB, BoundedCache, footprint
 from pallet.cache.changes import Rows
 from pallet.cache.node_table import NodeTable
 from pallet.framework.interface import ALL_ROWS
@@ -14,8 +14,8 @@ from pallet.plugins.volumes.reach import reach_of, reached_rows, reaching
 
 Counts = npt.NDArray[np.int64]
 
-_MAX_DEMANDS = 64
-"""Columns kept for each table; one takes eight bytes a node."""
+_COLUMNS_BYTES = 8 * MIB
+"""Of the columns kept for each table."""
 
 
 class FreeCounts:
@@ -23,17 +23,20 @@ class FreeCounts:
 
     def __init__(self, free: FreeVolumes) -> None:
         self._free = free
-        self._columns: WeakKeyDictionary[NodeTable, LRUCache[Demand, _Column]] = WeakKeyDictionary()
+        self._columns: WeakKeyDictionary[NodeTable, BoundedCache[Demand, _Column]] = WeakKeyDictionary()
 
     def of(self, demand: Demand, table: NodeTable) -> Counts:
         """The volumes that meet a demand, by row: int64, (capacity,)."""
         columns = self._columns.get(table)
         if columns is None:
-            columns = self._columns[table] = LRUCache(_MAX_DEMANDS)
+            columns = self._columns[table] = BoundedCache("volume_counts", _COLUMNS_BYTES, _size)
         column = columns.get(demand)
-        if column is None:
-            column = columns[demand] = _Column(demand, self._free.pool(demand.storage_class))
-        return column.fresh(table)
+        if column is not None:
+            return column.fresh(table)
+        column = _Column(demand, self._free.pool(demand.storage_class))
+        counts = column.fresh(table)
+        columns[demand] = column
+        return counts
 
 
 class _Column:
@@ -46,6 +49,11 @@ class _Column:
         self._pool = pool
         self._counts: Counts = np.zeros(0, np.int64)
         self._volumes_seen = self._nodes_seen = -1
+
+    @property
+    def bytes(self) -> int:
+        """What the counts take."""
+        return self._counts.nbytes
 
     def fresh(self, table: NodeTable) -> Counts:
         """Catch up with the volumes and with the nodes."""
@@ -79,3 +87,7 @@ class _Column:
                 if code is not None:
                     by_code[code] = sum(group.count(self._demand) for group in groups)
             self._counts += by_code[column.codes]
+
+
+def _size(demand: Demand, column: _Column) -> int:
+    return footprint(demand, _COLUMNS_BYTES) + column.bytes

@@ -5,7 +5,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from cachetools import LRUCache
 
 from pallet.api.quantity import whole
 from pallet.api.selectors import LabelSelector, NodeSelectorRequirement, NodeSelectorTerm
@@ -17,6 +16,7 @@ from pallet.api.storage import (
     PersistentVolumeClaim,
     StorageClass,
 )
+from pallet.bounded_cache import MIB, BoundedCache
 from pallet.cache.columns import Mask
 from pallet.cache.node_table import NodeTable
 from pallet.framework.interface import ALL_ROWS, RowChoice
@@ -27,7 +27,7 @@ from pallet.plugins.volumes.claims import STORAGE, class_of
 
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
 
-_MAX_SIZES = 64
+_MASKS_BYTES = 2 * MIB
 
 _Moment = tuple[int, int]
 """Capacity and stamp of a table."""
@@ -95,7 +95,7 @@ class _Capacities:
     def __init__(self, informers: InformerFactory) -> None:
         informer = informers.informer(CSI_STORAGE_CAPACITIES)
         self._by_class: dict[str, dict[str, CSIStorageCapacity]] = {}
-        self._masks: WeakKeyDictionary[NodeTable, LRUCache[tuple[str, int], tuple[_Moment, Mask]]]
+        self._masks: WeakKeyDictionary[NodeTable, BoundedCache[tuple[str, int], tuple[_Moment, Mask]]]
         self._masks = WeakKeyDictionary()
         informer.add_handler(Handler(self._put, lambda _, new: self._put(new), self._drop))
 
@@ -103,9 +103,9 @@ class _Capacities:
         """The rows where a volume of a class and size can be made: bool, (capacity,)."""
         masks = self._masks.get(table)
         if masks is None:
-            masks = self._masks[table] = LRUCache(_MAX_SIZES)
+            masks = self._masks[table] = BoundedCache("volume_capacities", _MASKS_BYTES)
         now = table.capacity, table.node_changes.stamp
-        made_at, mask = masks.get((storage_class, size), _NEVER)
+        made_at, mask = masks.get((storage_class, size)) or _NEVER
         if made_at != now:
             mask = self._compute(storage_class, size, table)
             masks[storage_class, size] = now, mask
