@@ -7,6 +7,7 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
+from pallet.api.node import NODES
 from pallet.api.pod import PODS, Pod
 from pallet.api.whole import WHOLE_NODES
 from pallet.cache.cache import Cache, Hold
@@ -29,6 +30,7 @@ from pallet.loop_budget import LoopBudget
 from pallet.plugins.registry import BUILT_IN, DEFAULTS
 from pallet.podset.enabling import args_of, with_whole_plugin
 from pallet.scheduler.conditions import ConditionWriter
+from pallet.scheduler.debugger import CacheDebugger
 from pallet.scheduler.handlers import ClusterHandlers
 from pallet.scheduler.queue import SchedulingQueue
 from pallet.scheduler.recorder import EventRecorder
@@ -134,6 +136,8 @@ class Graph:
         ).register(self.informers, self.queue.asks_for())
         if self.pod_sets:
             self.pod_sets.listen_to_nodes()
+        nodes, pods = self.informers.informer(NODES).store, self.informers.informer(PODS).store
+        self.debugger = CacheDebugger(self.cache, self.queue, nodes, pods, self.profiles)
         self.started = False
         """Whether scheduling has begun; false while another replica leads."""
         self._watch_cache_size()

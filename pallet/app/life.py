@@ -125,6 +125,7 @@ async def _start(
     """Start everything in its order; the task group then lives until the process ends."""
     ended = anyio.Event()
     tasks.start_soon(_end_on_signal, graph, ended, tasks.cancel_scope)
+    tasks.start_soon(_dump_on_signal, graph)
     tasks.start_soon(watch_loop, graph.metrics.loop_held_seconds)
     tasks.start_soon(collect_in_steps)
     if kube_scheduler is not None:
@@ -145,6 +146,17 @@ async def _start(
     graph.started = True
     tasks.start_soon(_schedule, graph, ended)
     log.info("Scheduling", profiles=",".join(graph.profiles))
+
+
+async def _dump_on_signal(graph: Graph) -> None:
+    """On each SIGUSR2 log what is held, and where it differs from the API, as kube-scheduler does."""
+    with anyio.open_signal_receiver(signal.SIGUSR2) as signals:
+        async for _ in signals:
+            for line in graph.debugger.lines():
+                if line is not None:
+                    log.info(line.message, **line.fields)
+                if graph.loop_budget.exhausted:
+                    await graph.loop_budget.pause()
 
 
 async def _schedule(graph: Graph, ended: anyio.Event) -> None:

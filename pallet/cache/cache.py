@@ -52,6 +52,10 @@ class Cache:
         """Where a pod is counted, if it is."""
         return self._placed.get(uid)
 
+    def placements(self) -> list[tuple[str, Placement]]:
+        """Where every counted pod is, by UID."""
+        return list(self._placed.items())
+
     def count(self, hold: Hold) -> int:
         """How many pods are held for a reason."""
         return sum(placement.hold is hold for placement in self._placed.values())

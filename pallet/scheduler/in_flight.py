@@ -1,5 +1,7 @@
 """The pods whose cycle runs, and the events that they must not miss."""
 
+from collections.abc import Iterator
+
 from pallet.framework.events import UNSCHEDULABLE_TIMEOUT, ClusterEvent
 from pallet.framework.instruments import Family, Gauge
 from pallet.scheduler.queued_pod import QueuedPod
@@ -28,6 +30,9 @@ class InFlight:
 
     def __contains__(self, uid: str) -> bool:
         return uid in self._pods
+
+    def __iter__(self) -> Iterator[QueuedPod]:
+        return iter(self._pods.values())
 
     def __len__(self) -> int:
         return len(self._pods)

@@ -16,7 +16,7 @@ at `next_flush`.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from pallet.api.pod import Pod
 from pallet.framework.events import (
@@ -127,6 +127,23 @@ class SchedulingQueue:
         if queued is not None:
             self._blame(queued, frozenset())
         self._in_flight.end(uid)
+
+    def places_of(self, uid: str) -> list[str]:
+        """Where a pod is, in words: in one place, or in none where it is not pending."""
+        return [place for place, get, _ in self._all() if get(uid) is not None]
+
+    def places(self) -> list[tuple[str, QueuedPod]]:
+        """Every pending pod with the place where it is."""
+        return [(place, queued) for place, _, pods in self._all() for queued in pods]
+
+    def _all(self) -> Iterator[tuple[str, Callable[[str], QueuedPod | None], Iterable[QueuedPod]]]:
+        """The places, each with a way to find a pod by its UID, and all its pods."""
+        yield "active", self._active.get, self._active
+        yield "backoff", self._backoff.get, self._backoff
+        yield "backoff after an error", self._error_backoff.get, self._error_backoff
+        yield "unschedulable", self._unschedulable.get, self._unschedulable
+        yield "gated", self._gated.get, self._gated.values()
+        yield "in flight", self._in_flight.get, self._in_flight
 
     def asks_for(self) -> frozenset[EventResource]:
         """The resources whose events can help pods of some profile."""
