@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from pallet.api.labels import NO_LABELS
 from pallet.api.node import Taint
 
 Codes = npt.NDArray[np.intp]
@@ -86,46 +87,64 @@ class LabelColumn:
 
 
 class LabelColumns:
-    """All labels of all nodes, a column for each key."""
+    """The labels of all nodes, a column for each key that was asked about and that any node has."""
 
-    __slots__ = ("_columns", "_none")
+    __slots__ = ("_by_row", "_columns", "_nodes", "_none")
 
     def __init__(self, capacity: int) -> None:
+        self._by_row: list[Mapping[str, str]] = [NO_LABELS] * capacity
         self._columns: dict[str, LabelColumn] = {}
+        self._nodes: dict[str, int] = {}
+        """How many nodes have each key."""
         self._none = LabelColumn(capacity)
 
     def __getitem__(self, key: str) -> LabelColumn:
         """The column of a key; an empty one for a key that no node has."""
-        return self._columns.get(key, self._none)
+        column = self._columns.get(key)
+        if column is None:
+            column = self._made(key) if key in self._nodes else self._none
+        return column
 
     def put(self, row: int, old: Mapping[str, str], new: Mapping[str, str]) -> None:
         """Replace the labels of a row."""
+        self._by_row[row] = new
+        for key in new:
+            self._nodes[key] = self._nodes.get(key, 0) + 1
+            if key in self._columns:
+                self._columns[key].put(row, new[key])
         for key in old:
-            if key not in new:
-                self._clear(row, key)
-        for key, value in new.items():
-            column = self._columns.get(key)
-            if column is None:
-                column = self._columns[key] = LabelColumn(len(self._none.codes))
-            column.put(row, value)
-
-    def _clear(self, row: int, key: str) -> None:
-        column = self._columns[key]
-        column.put(row, None)
-        if column.nodes[ABSENT] == len(column.codes):
-            column.stamp += 1  # what was derived from it is not of the key's next column
-            del self._columns[key]
+            self._nodes[key] -= 1
+            if key not in new and key in self._columns:
+                self._columns[key].put(row, None)
+            if not self._nodes[key]:
+                del self._nodes[key]
+                self._forget(key)
 
     def resize(self, capacity: int) -> None:
         """Have room for so many rows."""
+        before = len(self._by_row)
+        self._by_row = [*self._by_row[:capacity], *([NO_LABELS] * (capacity - before))]
         for column in (self._none, *self._columns.values()):
             column.resize(capacity)
 
     def copy(self) -> "LabelColumns":
         """Columns that can be changed without changing these."""
         twin = LabelColumns(len(self._none.codes))
+        twin._by_row, twin._nodes = list(self._by_row), dict(self._nodes)
         twin._columns = {key: column.copy() for key, column in self._columns.items()}
         return twin
+
+    def _made(self, key: str) -> LabelColumn:
+        column = self._columns[key] = LabelColumn(len(self._by_row))
+        for row, labels in enumerate(self._by_row):
+            if key in labels:
+                column.put(row, labels[key])
+        return column
+
+    def _forget(self, key: str) -> None:
+        column = self._columns.pop(key, None)
+        if column is not None:
+            column.stamp += 1  # what was derived from it is not of the key's next column
 
 
 class TaintColumns:

@@ -2,16 +2,21 @@
 
 What pods request of a resource that no node offers has no column: it can be placed nowhere, and it is in the
 pods' requests should a node begin to offer it. So the number of columns is that of the names on nodes,
-whatever names are on pods.
+whatever names are on pods. What columns take together is bounded by what the nodes offer: those of native
+resources are as long as the table, every other one only as long as there are nodes that offer the resource.
 """
 
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from pallet.api.requests import CPU, EPHEMERAL_STORAGE, LARGEST_AMOUNT, MEMORY, PODS, Requests, amount
 from pallet.cache.columns import resized
+
+if TYPE_CHECKING:
+    from pallet.cache.changes import Rows
 
 Amounts = npt.NDArray[np.int64]
 
@@ -22,6 +27,8 @@ OVERFULL = 2**62
 """What a sum says that is larger. No node offers as much, so that the node is full; and the amounts of 512
 pods more can be added to it within an int64."""
 
+_FIRST_SLOTS = 2
+
 
 def added(requests: Requests, name: str) -> int:
     """What a pod with these requests adds to what is requested of a resource: one, of pods."""
@@ -29,104 +36,87 @@ def added(requests: Requests, name: str) -> int:
 
 
 class Sums:
-    """A sum of amounts for each row: int64, (capacity,), OVERFULL where it is larger.
+    """A sum of amounts in each place: int64, (places,), OVERFULL where it is larger.
 
     A sum beyond that is kept as a Python integer, so that it can be subtracted from.
     """
 
-    __slots__ = ("_beyond", "by_row")
+    __slots__ = ("_beyond", "values")
 
-    def __init__(self, by_row: Amounts) -> None:
-        self.by_row = by_row
+    def __init__(self, values: Amounts) -> None:
+        self.values = values
         self._beyond: dict[int, int] = {}
 
-    def add(self, row: int, value: int) -> None:
-        """Add to the sum of a row; a negative value takes away."""
-        total = self.by_row.item(row) + value
+    def add(self, place: int, value: int) -> None:
+        """Add to a sum; a negative value takes away."""
+        total = self.values.item(place) + value
         if self._beyond or total > OVERFULL:
-            total = self._beyond.pop(row, total - value) + value
+            total = self._beyond.pop(place, total - value) + value
             if total > OVERFULL:
-                self._beyond[row], total = total, OVERFULL
-        self.by_row[row] = total
+                self._beyond[place], total = total, OVERFULL
+        self.values[place] = total
 
-    def clear(self, row: int) -> None:
-        """Nothing is summed up on a row any more."""
-        self._beyond.pop(row, None)
-        self.by_row[row] = 0
+    def exact(self, place: int) -> int:
+        """A sum, however large it is."""
+        return self._beyond.get(place) or self.values.item(place)
 
-    def is_beyond(self, row: int) -> bool:
-        """Whether the sum of a row is larger than the array says."""
-        return row in self._beyond
-
-    def resize(self, capacity: int) -> None:
-        """Have room for so many rows."""
-        self.by_row = resized(self.by_row, capacity)
+    def resize(self, places: int) -> None:
+        """Have room for so many sums."""
+        self.values = resized(self.values, places)
 
     def copy(self) -> "Sums":
         """Sums that can be changed without changing these."""
-        twin = Sums(self.by_row.copy())
+        twin = Sums(self.values.copy())
         twin._beyond = dict(self._beyond)
         return twin
 
 
-class ResourceColumn:
-    """One resource on all nodes; cpu in millicores, all else in whole units.
+class NativeColumn:
+    """A resource of every node; cpu in millicores, all else in whole units.
 
     allocatable: int64, (capacity,)
-    nodes: how many of them offer it
     """
 
-    __slots__ = ("_native", "_requested", "_scored", "allocatable", "nodes")
+    __slots__ = ("_requested", "_scored", "allocatable")
 
-    def __init__(self, name: str, capacity: int) -> None:
-        self.allocatable: Amounts = np.zeros(capacity, np.int64)
-        self.nodes = 0
-        self._native = name in NATIVE
-        self._requested = Sums(np.zeros(capacity, np.int64))
-        self._scored = Sums(np.zeros(capacity, np.int64)) if name in (CPU, MEMORY) else self._requested
+    def __init__(self, allocatable: Amounts, requested: Sums, scored: Sums) -> None:
+        self.allocatable = allocatable
+        self._requested = requested
+        self._scored = scored
 
     @property
     def requested(self) -> Amounts:
-        """What the placed pods request: int64, (capacity,), OVERFULL at most.
-
-        Of a resource that is not native it is counted only on nodes that offer it, elsewhere it is 0.
-        """
-        return self._requested.by_row
+        """What the placed pods request: int64, (capacity,), OVERFULL at most."""
+        return self._requested.values
 
     @property
     def scored(self) -> Amounts:
         """The same, but of cpu and memory with a minimum for containers that ask for none."""
-        return self._scored.by_row
+        return self._scored.values
+
+    def at(self, row: int) -> tuple[int, int]:
+        """What is allocatable and requested on one row."""
+        return self.allocatable.item(row), self._requested.values.item(row)
+
+    def scored_at(self, row: int) -> tuple[int, int]:
+        """What is allocatable and scored on one row."""
+        return self.allocatable.item(row), self._scored.values.item(row)
 
     def add(self, row: int, value: int) -> None:
-        """Add to what is requested, and scored unless that is counted apart, if it is counted on the row."""
-        if self._native or self.allocatable.item(row):
-            self._requested.add(row, value)
+        """Add to what is requested on a row."""
+        self._requested.add(row, value)
 
     def add_scored(self, row: int, value: int) -> None:
-        """Add to what is scored, of cpu or memory."""
+        """Add to what is scored on a row."""
         self._scored.add(row, value)
 
-    def offer(self, row: int, value: int, placed: Collection[Requests], name: str) -> None:
+    def offer(self, row: int, value: int, placed: Collection[Requests]) -> None:
         """Change what the node of a row offers; `placed` are the requests of the pods there."""
-        before = self.allocatable.item(row)
         self.allocatable[row] = value
-        self.nodes += (value > 0) - (before > 0)
-        if not self._native and (value > 0) != (before > 0):
-            self._requested.clear(row)
-            for requests in placed if value > 0 else ():
-                self._requested.add(row, requests.of(name))
 
     def is_overfull(self, row: int) -> bool:
         """Whether more is requested on a row than `requested` can say."""
-        return self._requested.is_beyond(row)
-
-    def supposing(self, requested: Amounts) -> "ResourceColumn":
-        """This column with other amounts requested; to be read until something changes."""
-        twin = self._twin()
-        twin._requested = Sums(requested)
-        twin._scored = self._scored
-        return twin
+        return self._requested.exact(row) > OVERFULL
 
     def resize(self, capacity: int) -> None:
         """Have room for so many rows."""
@@ -135,18 +125,125 @@ class ResourceColumn:
         if self._scored is not self._requested:
             self._scored.resize(capacity)
 
-    def copy(self) -> "ResourceColumn":
+    def copy(self) -> "NativeColumn":
         """A column that can be changed without changing this one."""
-        twin = self._twin()
-        twin.allocatable = self.allocatable.copy()
-        twin._requested = self._requested.copy()
-        twin._scored = twin._requested if self._scored is self._requested else self._scored.copy()
+        requested = self._requested.copy()
+        scored = requested if self._scored is self._requested else self._scored.copy()
+        return NativeColumn(self.allocatable.copy(), requested, scored)
+
+
+class SparseColumn:
+    """A resource that some nodes offer, counted on these only: elsewhere all is 0.
+
+    Each of them has a slot, the first ones are in use. Arrays over all rows are made when they are asked for.
+    """
+
+    __slots__ = ("_allocatable", "_capacity", "_name", "_requested", "_rows", "_slot_of")
+
+    def __init__(self, name: str, capacity: int) -> None:
+        self._name = name
+        self._capacity = capacity
+        self._slot_of: dict[int, int] = {}
+        self._rows: Rows = np.zeros(_FIRST_SLOTS, np.intp)
+        self._allocatable: Amounts = np.zeros(_FIRST_SLOTS, np.int64)
+        self._requested = Sums(np.zeros(_FIRST_SLOTS, np.int64))
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes offer it."""
+        return len(self._slot_of)
+
+    @property
+    def allocatable(self) -> Amounts:
+        """What the nodes offer: int64, (capacity,)."""
+        return self._by_row(self._allocatable)
+
+    @property
+    def requested(self) -> Amounts:
+        """What the placed pods request: int64, (capacity,), OVERFULL at most."""
+        return self._by_row(self._requested.values)
+
+    @property
+    def scored(self) -> Amounts:
+        """The same."""
+        return self.requested
+
+    def at(self, row: int) -> tuple[int, int]:
+        """What is allocatable and requested on one row."""
+        slot = self._slot_of.get(row)
+        return (0, 0) if slot is None else (self._allocatable.item(slot), self._requested.values.item(slot))
+
+    scored_at = at
+
+    def add(self, row: int, value: int) -> None:
+        """Add to what is requested on a row, if its node offers the resource."""
+        slot = self._slot_of.get(row)
+        if slot is not None:
+            self._requested.add(slot, value)
+
+    def offer(self, row: int, value: int, placed: Collection[Requests]) -> None:
+        """Change what the node of a row offers; `placed` are the requests of the pods there."""
+        slot = self._slot_of.get(row)
+        if value <= 0:
+            if slot is not None:
+                self._give_back(row, slot)
+            return
+        if slot is None:
+            slot = self._take(row)
+            for requests in placed:
+                self._requested.add(slot, requests.of(self._name))
+        self._allocatable[slot] = value
+
+    def is_overfull(self, row: int) -> bool:
+        """Whether more is requested on a row than `requested` can say."""
+        slot = self._slot_of.get(row)
+        return slot is not None and self._requested.exact(slot) > OVERFULL
+
+    def resize(self, capacity: int) -> None:
+        """Have room for so many rows."""
+        self._capacity = capacity
+
+    def copy(self) -> "SparseColumn":
+        """A column that can be changed without changing this one."""
+        twin = SparseColumn(self._name, self._capacity)
+        twin._slot_of, twin._rows = dict(self._slot_of), self._rows.copy()
+        twin._allocatable, twin._requested = self._allocatable.copy(), self._requested.copy()
         return twin
 
-    def _twin(self) -> "ResourceColumn":
-        twin = ResourceColumn.__new__(ResourceColumn)
-        twin.allocatable, twin.nodes, twin._native = self.allocatable, self.nodes, self._native
-        return twin
+    def _by_row(self, values: Amounts) -> Amounts:
+        by_row: Amounts = np.zeros(self._capacity, np.int64)
+        used = len(self._slot_of)
+        by_row[self._rows[:used]] = values[:used]
+        return by_row
+
+    def _take(self, row: int) -> int:
+        """A slot for a row, with nothing requested."""
+        slot = self._slot_of[row] = len(self._slot_of)
+        if slot == len(self._rows):
+            self._resize_slots(2 * slot)
+        self._rows[slot] = row
+        return slot
+
+    def _give_back(self, row: int, slot: int) -> None:
+        """Have the last slot in use take the place of a row's, which is given back."""
+        last = len(self._slot_of) - 1
+        moved = self._rows.item(last)
+        self._slot_of[moved] = slot
+        self._rows[slot], self._allocatable[slot] = moved, self._allocatable[last]
+        requested = self._requested
+        requested.add(slot, requested.exact(last) - requested.exact(slot))
+        requested.add(last, -requested.exact(last))
+        del self._slot_of[row]
+        if len(self._rows) > _FIRST_SLOTS and last < len(self._rows) // 4:
+            self._resize_slots(len(self._rows) // 2)
+
+    def _resize_slots(self, count: int) -> None:
+        self._rows = resized(self._rows, count)
+        self._allocatable = resized(self._allocatable, count)
+        self._requested.resize(count)
+
+
+ResourceColumn = NativeColumn | SparseColumn
 
 
 class ResourceColumns(dict[str, ResourceColumn]):
@@ -156,8 +253,10 @@ class ResourceColumns(dict[str, ResourceColumn]):
     """
 
     def __init__(self, capacity: int) -> None:
-        super().__init__((name, ResourceColumn(name, capacity)) for name in NATIVE)
+        natives = {name: _native(name, capacity) for name in NATIVE}
+        super().__init__(natives)
         self.offered = frozenset(NATIVE)
+        self._natives = natives
         self._capacity = capacity
 
     def put(
@@ -177,15 +276,15 @@ class ResourceColumns(dict[str, ResourceColumn]):
             column = self.get(name)
             if column is not None:
                 column.add(row, pods * value)
-        self[PODS].add(row, pods)
-        self[CPU].add_scored(row, pods * requests.scored_cpu)
-        self[MEMORY].add_scored(row, pods * requests.scored_memory)
+        natives = self._natives
+        natives[PODS].add(row, pods)
+        natives[CPU].add_scored(row, pods * requests.scored_cpu)
+        natives[MEMORY].add_scored(row, pods * requests.scored_memory)
 
     def is_overfull(self, row: int) -> bool:
         """Whether more is requested of anything on a row than the columns can say."""
-        return self[PODS].requested.item(row) * LARGEST_AMOUNT > OVERFULL and any(
-            column.is_overfull(row) for column in self.values()
-        )
+        pods = self._natives[PODS].requested.item(row)
+        return pods * LARGEST_AMOUNT > OVERFULL and any(each.is_overfull(row) for each in self.values())
 
     def resize(self, capacity: int) -> None:
         """Have room for so many rows."""
@@ -195,17 +294,21 @@ class ResourceColumns(dict[str, ResourceColumn]):
 
     def supposing(self, requested: Mapping[str, Amounts]) -> "ResourceColumns":
         """These columns with other amounts requested of some resources; to be read until anything changes."""
-        twin = ResourceColumns.__new__(ResourceColumns)
+        twin = self._twin(self._natives)
         twin.update(self)
-        twin.update((name, self[name].supposing(amounts)) for name, amounts in requested.items())
-        twin.offered, twin._capacity = self.offered, self._capacity
+        for name, amounts in requested.items():
+            twin[name] = NativeColumn(self[name].allocatable, Sums(amounts), Sums(self[name].scored))
         return twin
 
     def copy(self) -> "ResourceColumns":
         """Columns that can be changed without changing these."""
+        twin = self._twin({name: column.copy() for name, column in self._natives.items()})
+        twin.update((name, twin._natives.get(name) or column.copy()) for name, column in self.items())
+        return twin
+
+    def _twin(self, natives: dict[str, NativeColumn]) -> "ResourceColumns":
         twin = ResourceColumns.__new__(ResourceColumns)
-        twin.update((name, column.copy()) for name, column in self.items())
-        twin.offered, twin._capacity = self.offered, self._capacity
+        twin._natives, twin.offered, twin._capacity = natives, self.offered, self._capacity
         return twin
 
     def _offer(self, row: int, name: str, value: int, placed: Collection[Requests]) -> None:
@@ -213,7 +316,13 @@ class ResourceColumns(dict[str, ResourceColumn]):
         if column is None:
             if value <= 0:
                 return
-            column = self[name] = ResourceColumn(name, self._capacity)
-        column.offer(row, value, placed, name)
-        if not column.nodes and name not in NATIVE:
+            column = self[name] = SparseColumn(name, self._capacity)
+        column.offer(row, value, placed)
+        if isinstance(column, SparseColumn) and not column.nodes:
             del self[name]
+
+
+def _native(name: str, capacity: int) -> NativeColumn:
+    requested = Sums(np.zeros(capacity, np.int64))
+    scored = Sums(np.zeros(capacity, np.int64)) if name in (CPU, MEMORY) else requested
+    return NativeColumn(np.zeros(capacity, np.int64), requested, scored)

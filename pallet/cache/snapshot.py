@@ -118,13 +118,14 @@ class Snapshot:
         if node is None:
             raise LookupError(f"row {row} holds no node")
         names = dict.fromkeys((*NATIVE, *node.status.allocatable))
-        columns = {name: self.table.resources[name] for name in names if name in self.table.resources}
+        columns = self.table.resources
+        amounts = {name: columns[name].at(row) for name in names if name in columns}
         return NodeInfo(
             row,
             node,
             tuple(info.pod for info in self._pods[row].values()),
-            {name: column.allocatable.item(row) for name, column in columns.items()},
-            {name: column.requested.item(row) for name, column in columns.items()},
+            {name: allocatable for name, (allocatable, _) in amounts.items()},
+            {name: requested for name, (_, requested) in amounts.items()},
         )
 
     def copy(self) -> "Snapshot":

@@ -102,7 +102,7 @@ class NodeResourcesFit:
         code: int = self._code(
             info.requests,
             columns,
-            lambda name: (columns[name].allocatable.item(row), columns[name].requested.item(row)),
+            lambda name: columns[name].at(row),
         )
         return code
 
@@ -119,10 +119,8 @@ class NodeResourcesFit:
         columns = snapshot.table.resources
 
         def is_short(_: int, resource: str) -> bool:
-            column = columns.get(resource)
-            return column is None or info.requests.of(resource) > min(
-                column.allocatable.item(row), column.allocatable.item(row) - column.requested.item(row)
-            )
+            offered, taken = columns[resource].at(row) if resource in columns else (0, 0)
+            return info.requests.of(resource) > min(offered, offered - taken)
 
         return self._explain(info, code, is_short)
 
@@ -170,7 +168,9 @@ class NodeResourcesFit:
             too_small = wanted > offered
             short = (wanted > offered - taken) | too_small
             code ^= short * mark
-            code |= short * last.flag | too_small * _UNRESOLVABLE
+            code |= too_small * _UNRESOLVABLE
+            if last.flag:
+                code |= short * last.flag
         return code
 
     def _wanted(self, requests: Requests, offered: frozenset[str]) -> _Wanted:

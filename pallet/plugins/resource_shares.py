@@ -66,11 +66,12 @@ def shares_of(
     for name, wanted, weight in _parts_of(specs, info.requests, minimum):
         column = table.resources.get(name)
         if column is not None:
-            allocatable, requested = column.allocatable, column.scored if minimum else column.requested
             if isinstance(rows, int):
-                shares.append(Share(allocatable.item(rows), requested.item(rows), wanted, weight))
+                allocatable, requested = column.scored_at(rows) if minimum else column.at(rows)
+                shares.append(Share(allocatable, requested, wanted, weight))
             else:
-                shares.append(Share(allocatable[rows], requested[rows], wanted, weight))
+                taken = column.scored if minimum else column.requested
+                shares.append(Share(column.allocatable[rows], taken[rows], wanted, weight))
     return shares
 
 

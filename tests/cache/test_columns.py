@@ -61,6 +61,7 @@ def test_label_columns_show_the_labels_of_every_row(changes: list[tuple[int, Map
     for row, labels in changes:
         columns.put(row, rows[row], labels)
         rows[row] = dict(labels)
+        assert values(columns["a"]) == [labels.get("a") for labels in rows]  # asked about all the time
     for key in "abcd":
         assert values(columns[key]) == [labels.get(key) for labels in rows]
 
@@ -81,6 +82,14 @@ def test_a_copy_of_label_columns_stands_alone() -> None:
     assert values(columns["b"]) == [None] * ROWS
     assert values(twin["a"]) == ["y", None, None, None]
     assert values(twin["b"]) == ["z", None, None, None]
+
+
+def test_keys_that_nobody_asks_about_get_no_column() -> None:
+    columns = LabelColumns(ROWS)
+    columns.put(0, {}, {f"key-{number}": "x" for number in range(1000)})
+    columns.put(1, {}, {"key-7": "y"})
+    assert values(columns["key-7"]) == ["x", "y", None, None]
+    assert columns._columns.keys() == {"key-7"}
 
 
 @given(st.lists(st.tuples(st.integers(0, ROWS - 1), st.sets(st.sampled_from((A, B, C))))))
@@ -110,6 +119,8 @@ def test_columns_of_labels_and_taints_that_no_node_has_any_more_are_given_back()
     labels.put(0, {}, many | {"a": "x"})
     labels.put(1, {}, {"a": "y"})
     taints.put(0, (), [Taint(key, "NoSchedule") for key in many])
+    assert {len(labels[key].codes) for key in many} == {ROWS}
+    assert labels["a"].nodes == [2, 1, 1]
     labels.put(0, many | {"a": "x"}, {})
     taints.put(0, [Taint(key, "NoSchedule") for key in many], ())
     assert labels._columns.keys() == {"a"}

@@ -1,5 +1,6 @@
 """The cache against a plain list of nodes and pods that is walked for every answer."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -183,8 +184,9 @@ class CacheModel(RuleBasedStateMachine):
         assert table.capacity == 64 or table.capacity <= 4 * len(self.nodes)
         offered = {name for node in self.nodes.values() for name in offers(node)}
         assert table.resources.keys() == table.resources.offered == {*NATIVE, *offered}
-        labels = {key for node in self.nodes.values() for key in node.metadata.labels}
-        assert table.labels._columns.keys() == labels
+        labels = Counter(key for node in self.nodes.values() for key in node.metadata.labels)
+        assert table.labels._nodes == labels
+        assert table.labels._columns.keys() <= labels.keys()
         assert table.taints.present.keys() == {
             each for node in self.nodes.values() for each in node.spec.taints
         }
