@@ -4,13 +4,15 @@ In this order: read what the API has, become the leader, put back what stored pl
 or SIGINT: start nothing new, let bindings under way end, give the lease up.
 """
 
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 
 from pallet.app.garbage import collect_in_steps
 from pallet.app.graph import Graph
@@ -60,6 +62,7 @@ async def run(settings: Settings) -> int:
 
     Raises ConfigError for what is wrong in the settings.
     """
+    _raise_file_limit()
     with logging_to(sys.stderr, settings.verbosity):
         try:
             await _live(settings)
@@ -72,6 +75,13 @@ async def run(settings: Settings) -> int:
             log.error("The scheduler ends", error=cause)  # noqa: TRY400  # the traceback tells nobody anything
             return 1
     return 0
+
+
+def _raise_file_limit() -> None:
+    """Take as many files as are allowed, as programs in Go do: shells set the limit for programs of old."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # some systems name a limit that they do not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _live(settings: Settings) -> None:
@@ -208,8 +218,9 @@ async def _serving(
         "informer-sync": graph.informers.unsynced,
         **({"leaderElection": elector.ready} if elector else {}),
     }
-    endpoints = Endpoints(live, ready, graph.instruments.registry, graph.pods, settings.configuration)
-    tls = server_context(settings.tls_cert_file, settings.tls_private_key_file)
+    endpoints = Endpoints(live, ready, graph.instruments, graph.pods, settings.configuration)
+    files = settings.tls_cert_file, settings.tls_private_key_file
+    tls = await anyio.to_thread.run_sync(server_context, *files)
     listener = listen(settings.bind_address, settings.secure_port)
     async with serve(listener, tls, endpoints, client, graph.loop_budget):
         yield

@@ -187,8 +187,8 @@ class Instruments(Collector):
         self._shows.append(show)
 
     def collect(self) -> Iterable[Metric]:
-        """Give all of them as prometheus_client wants them."""
-        return [show() for show in self._shows]
+        """Give all of them as prometheus_client wants them, each read when its turn comes."""
+        return (show() for show in self._shows)
 
 
 def _show_counters(family: Family[Counter]) -> Metric:

@@ -20,9 +20,11 @@ from pallet.client import AnswerLost, ApiError, Client, Unreachable
 KEPT_SECONDS: Final = 10.0
 ANSWERS_BYTES: Final = 2 * MIB
 REVIEW_SECONDS: Final = 10.0
+"""How long a caller waits for the API server's answers."""
 REVIEW_TRIES: Final = 3
 """Whoever scrapes comes back soon: better a quick error than a late answer."""
-"""How long a caller waits for the API server's answers."""
+MAX_REVIEWS: Final = 16
+"""Callers that are reviewed at the same time; with tokens made up, anybody can have that done."""
 
 _WHOSE: Final = "/apis/authentication.k8s.io/v1/tokenreviews"
 _MAY: Final = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -104,6 +106,7 @@ class Access:
 
     def __init__(self, client: Client, clock: Callable[[], float] = monotonic) -> None:
         self._client = client
+        self._reviewed = 0
         # Tokens are kept as digests: a memory dump must not give them away.
         self._users: _Answers[bytes, TokenStatus] = _Answers("token_reviews", clock)
         self._verdicts: _Answers[tuple[bytes, str, str], AccessStatus] = _Answers("access_reviews", clock)
@@ -113,6 +116,9 @@ class Access:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise AccessError(HTTPStatus.UNAUTHORIZED, f"{path} needs a bearer token of the cluster")
+        if self._reviewed >= MAX_REVIEWS:
+            raise AccessError(HTTPStatus.SERVICE_UNAVAILABLE, "too many callers are being reviewed")
+        self._reviewed += 1
         try:
             with anyio.fail_after(REVIEW_SECONDS):
                 await self._admit(token.strip(), verb, path)
@@ -125,6 +131,8 @@ class Access:
                 HTTPStatus.INTERNAL_SERVER_ERROR,
                 f"cannot tell who may {verb} {path}: no answer from the API server in {REVIEW_SECONDS:g} s",
             ) from error
+        finally:
+            self._reviewed -= 1
 
     async def _admit(self, token: str, verb: str, path: str) -> None:
         digest = hashlib.sha256(token.encode(errors="surrogateescape")).digest()

@@ -30,6 +30,7 @@ def server_context(certificate: str = "", key: str = "") -> ssl.SSLContext:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # a client could have handshakes done without end
     if certificate:
         _load(context, certificate, key)
         return context

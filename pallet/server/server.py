@@ -1,32 +1,35 @@
 """The HTTPS server: /healthz, /livez, /readyz for everybody, the rest for whom the API server lets in."""
 
+import resource
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
 import anyio
-from aiohttp import hdrs, web
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 
 from pallet.api.pod import Pod
 from pallet.client import Client
 from pallet.config.schema import KubeSchedulerConfiguration
+from pallet.framework.instruments import Instruments
 from pallet.loop_budget import LoopBudget
 from pallet.server.access import Access, AccessError
 from pallet.server.configz import configz
+from pallet.server.connections import Answer, Connections, ServerMetrics
+from pallet.server.exposition import exposition
 from pallet.server.health import Checks, report
+from pallet.server.http import Request, Response
 from pallet.server.resources import CONTENT_TYPE, resource_metrics
 
 REVIEW_QPS: Final = 10.0
 REVIEW_BURST: Final = 20
 """How fast callers can make us ask the API server about them."""
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+BACKLOG: Final = 128
+"""Connections that the kernel keeps until they are accepted."""
 
 
 class ListenError(Exception):
@@ -41,7 +44,8 @@ class Endpoints:
     """/healthz and /livez: when one fails, the process should be started anew."""
     ready: Checks
     """/readyz."""
-    metrics: CollectorRegistry
+    instruments: Instruments
+    """/metrics, and where the connections are counted."""
     pods: Callable[[], Iterable[Pod]]
     """The pods of /metrics/resources; none unless this process leads, as in kube-scheduler."""
     configuration: KubeSchedulerConfiguration
@@ -51,12 +55,14 @@ def listen(address: str, port: int) -> socket.socket:
     """Listen on an address and port; port 0 takes any that is free. Raise ListenError."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
-        return socket.create_server((address, port), family=family)
+        listener = socket.create_server((address, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise ListenError(
             f"cannot listen on {address} port {port}: {error.strerror or error}; "
             "choose others with --bind-address and --secure-port"
         ) from error
+    listener.settimeout(0)
+    return listener
 
 
 @asynccontextmanager
@@ -69,89 +75,86 @@ async def serve(
 ) -> AsyncIterator[None]:
     """Serve on the socket, and close it, while the block runs. `client` lends its credentials for reviews."""
     async with client.with_limiter(REVIEW_QPS, REVIEW_BURST) as reviews:
-        runner = web.AppRunner(
-            _application(endpoints, Access(reviews), budget),
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=1.0,
-        )
-        await runner.setup()
+        answer = _router(endpoints, Access(reviews), budget)
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        connections = Connections(listener, tls, answer, ServerMetrics(endpoints.instruments), files)
+        with listener:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(connections.run)
+                yield
+                tasks.cancel_scope.cancel()
+
+
+def _router(endpoints: Endpoints, access: Access, budget: LoopBudget) -> Answer:
+    """What answers requests by their path."""
+    pages: dict[str, Answer] = {
+        "/healthz": _health("healthz", endpoints.live),
+        "/livez": _health("livez", endpoints.live),
+        "/readyz": _health("readyz", endpoints.ready),
+        "/metrics": _guarded(access, _metrics(endpoints.instruments, budget)),
+        "/metrics/resources": _guarded(access, _resources(endpoints.pods, budget)),
+        "/configz": _guarded(access, _configz(endpoints.configuration)),
+    }
+
+    async def answer(request: Request) -> Response:
+        page = pages.get(request.path)
+        return await page(request) if page else Response(HTTPStatus.NOT_FOUND, "404: Not Found\n")
+
+    return answer
+
+
+def _guarded(access: Access, page: Answer) -> Answer:
+    async def guarded(request: Request) -> Response:
         try:
-            await web.SockSite(runner, listener, ssl_context=tls).start()
-            yield
-        finally:
-            with anyio.CancelScope(shield=True):
-                await runner.cleanup()
-            listener.close()
-
-
-def _application(endpoints: Endpoints, access: Access, budget: LoopBudget) -> web.Application:
-    application = web.Application()
-    for path, checks in (
-        ("/healthz", endpoints.live),
-        ("/livez", endpoints.live),
-        ("/readyz", endpoints.ready),
-    ):
-        application.router.add_get(path, _health(path.removeprefix("/"), checks))
-    for path, handler in (
-        ("/metrics", _metrics(endpoints.metrics)),
-        ("/metrics/resources", _resources(endpoints.pods, budget)),
-        ("/configz", _configz(endpoints.configuration)),
-    ):
-        application.router.add_get(path, _guarded(access, handler))
-    return application
-
-
-def _guarded(access: Access, handler: Handler) -> Handler:
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        authorization = request.headers.get(hdrs.AUTHORIZATION, "")
-        try:
-            await access.admit(authorization, request.method.lower(), request.path)
+            await access.admit(request.headers.get("authorization", ""), request.method.lower(), request.path)
         except AccessError as error:
-            headers = {hdrs.WWW_AUTHENTICATE: "Bearer"} if error.status is HTTPStatus.UNAUTHORIZED else {}
-            return web.Response(status=error.status, text=f"{error.message}\n", headers=headers)
-        return await handler(request)
+            headers = {"WWW-Authenticate": "Bearer"} if error.status is HTTPStatus.UNAUTHORIZED else {}
+            return Response(error.status, f"{error.message}\n", headers=headers)
+        return await page(request)
 
     return guarded
 
 
-def _health(endpoint: str, checks: Checks) -> Handler:
-    async def health(request: web.Request) -> web.StreamResponse:
+def _health(endpoint: str, checks: Checks) -> Answer:
+    async def health(request: Request) -> Response:
         healthy, text = report(endpoint, checks, verbose="verbose" in request.query)
-        return web.Response(
-            status=HTTPStatus.OK if healthy else HTTPStatus.INTERNAL_SERVER_ERROR,
-            text=text,
-            headers={hdrs.CACHE_CONTROL: "no-store", "X-Content-Type-Options": "nosniff"},
+        return Response(
+            HTTPStatus.OK if healthy else HTTPStatus.INTERNAL_SERVER_ERROR,
+            text,
+            headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
         )
 
     return health
 
 
-def _metrics(registry: CollectorRegistry) -> Handler:
-    async def metrics(request: web.Request) -> web.StreamResponse:
-        encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
-        return web.Response(body=encode(registry), headers={hdrs.CONTENT_TYPE: content_type})
+def _metrics(instruments: Instruments, budget: LoopBudget) -> Answer:
+    async def metrics(request: Request) -> Response:
+        content_type, pieces = exposition(instruments.registry, request.headers.get("accept", ""))
+        return Response(HTTPStatus.OK, _in_slices(pieces, budget), content_type)
 
     return metrics
 
 
-def _resources(pods: Callable[[], Iterable[Pod]], budget: LoopBudget) -> Handler:
-    async def resources(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
-        await response.prepare(request)
+def _resources(pods: Callable[[], Iterable[Pod]], budget: LoopBudget) -> Answer:
+    async def resources(_: Request) -> Response:
         # The pods of now: the collection changes while this waits between two pieces.
-        for piece in resource_metrics(tuple(pods())):
-            await response.write(piece.encode())
-            if budget.exhausted:
-                await budget.pause()
-        await response.write_eof()
-        return response
+        pieces = (piece.encode() for piece in resource_metrics(tuple(pods())))
+        return Response(HTTPStatus.OK, _in_slices(pieces, budget), CONTENT_TYPE)
 
     return resources
 
 
-def _configz(configuration: KubeSchedulerConfiguration) -> Handler:
-    async def show(_: web.Request) -> web.StreamResponse:
-        return web.Response(body=configz(configuration), content_type="application/json")
+async def _in_slices(pieces: Iterable[bytes], budget: LoopBudget) -> AsyncIterator[bytes]:
+    """Make one piece after the other, as far as the loop budget goes."""
+    for piece in pieces:
+        if piece:
+            yield piece
+        if budget.exhausted:
+            await budget.pause()
+
+
+def _configz(configuration: KubeSchedulerConfiguration) -> Answer:
+    async def show(_: Request) -> Response:
+        return Response(HTTPStatus.OK, configz(configuration), "application/json")
 
     return show

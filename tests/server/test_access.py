@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
 
+import anyio
 import pytest
+from aiohttp.web import StreamResponse
 
 from pallet.client import Client
-from pallet.server.access import Access, AccessError
-from tests.faults.proxy import FaultProxy, answer
+from pallet.server.access import MAX_REVIEWS, Access, AccessError
+from tests.faults.proxy import Exchange, FaultProxy, answer
 
 pytestmark = pytest.mark.anyio
 
@@ -124,3 +126,29 @@ async def test_an_api_server_that_is_away_is_named() -> None:
         error = await refusal(Access(client))
     assert error.status == HTTPStatus.INTERNAL_SERVER_ERROR
     assert error.message.startswith("cannot tell who may get /metrics: no ")
+
+
+async def test_only_so_many_callers_are_reviewed_at_once(api: FaultProxy, access: Access) -> None:
+    """Tokens that somebody made up, each with a review of its own."""
+    asked, held = [], anyio.Event()
+
+    async def hold(exchange: Exchange) -> StreamResponse:
+        asked.append(exchange)
+        await held.wait()
+        return await answer(201, INVALID)(exchange)
+
+    api.on("POST", TOKEN_REVIEWS, hold, times=MAX_REVIEWS)
+    statuses: list[HTTPStatus] = []
+
+    async def come(number: int) -> None:
+        statuses.append((await refusal(access, f"Bearer {number}")).status)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(MAX_REVIEWS + 5):
+            tasks.start_soon(come, number)
+        await api.wait_for(TOKEN_REVIEWS, MAX_REVIEWS)
+        assert statuses == [HTTPStatus.SERVICE_UNAVAILABLE] * 5
+        held.set()
+    assert statuses[5:] == [HTTPStatus.UNAUTHORIZED] * MAX_REVIEWS
+    answers(api, VALID, ALLOWED)
+    await access.admit("Bearer t", "get", "/metrics")

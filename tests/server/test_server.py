@@ -8,6 +8,8 @@ from http import HTTPStatus
 from pathlib import Path
 
 import aiohttp
+import anyio
+import anyio.to_thread
 import pytest
 
 from pallet.api.labels import Labels
@@ -66,32 +68,41 @@ def endpoints(instruments: Instruments) -> Endpoints:
     return Endpoints(
         live={"leaderElection": fine},
         ready={"informer-sync": lambda: "waiting for pods"},
-        metrics=instruments.registry,
+        instruments=instruments,
         pods=lambda: [POD],
         configuration=default_configuration(),
     )
 
 
 @asynccontextmanager
-async def served(endpoints: Endpoints, certificate: str, client: Client) -> AsyncIterator[Browser]:
+async def served(
+    endpoints: Endpoints, certificate: str, client: Client, budget: LoopBudget | None = None
+) -> AsyncIterator[Browser]:
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
     trust = ssl.create_default_context(cafile=certificate)
+    tls = await anyio.to_thread.run_sync(server_context, certificate)
     async with (
-        serve(listener, server_context(certificate), endpoints, client, LoopBudget()),
+        serve(listener, tls, endpoints, client, budget or LoopBudget()),
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as session,
     ):
         yield Browser(session, port)
 
 
-@pytest.fixture
-async def browser(endpoints: Endpoints, certificate: str) -> AsyncIterator[Browser]:
-    """The server before an API server that lets everybody in who has a token."""
+@asynccontextmanager
+async def letting_in() -> AsyncIterator[Client]:
+    """A client of an API server that lets everybody in who has a token."""
     async with FaultProxy.start() as api, Client.connect(master=api.url) as client:
         api.on("POST", "/tokenreviews", answer(201, {"status": {"authenticated": True}}), times=10)
         api.on("POST", "/subjectaccessreviews", answer(201, {"status": {"allowed": True}}), times=10)
-        async with served(endpoints, certificate, client) as browser:
-            yield browser
+        yield client
+
+
+@pytest.fixture
+async def browser(endpoints: Endpoints, certificate: str) -> AsyncIterator[Browser]:
+    """The server before an API server that lets everybody in who has a token."""
+    async with letting_in() as client, served(endpoints, certificate, client) as browser:
+        yield browser
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/livez"])
@@ -117,6 +128,31 @@ async def test_metrics(browser: Browser) -> None:
     status, text = await browser.get("/metrics", "t")
     assert status == HTTPStatus.OK
     assert 'scheduler_schedule_attempts_total{result="scheduled"} 1.0' in text
+
+
+class EverySecond(LoopBudget):
+    """A budget that is used up at every other look, and counts the pauses."""
+
+    looks = pauses = 0
+
+    @property
+    def exhausted(self) -> bool:
+        self.looks += 1
+        return self.looks % 2 == 0
+
+    async def pause(self) -> None:
+        self.pauses += 1
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/metrics/resources"])
+async def test_what_takes_long_is_made_as_far_as_the_loop_budget_goes(
+    endpoints: Endpoints, certificate: str, path: str
+) -> None:
+    budget = EverySecond()
+    async with letting_in() as client, served(endpoints, certificate, client, budget) as browser:
+        assert (await browser.get(path, "t"))[0] == HTTPStatus.OK
+    assert budget.looks > 2
+    assert budget.pauses == budget.looks // 2
 
 
 async def test_resources_of_pods(browser: Browser) -> None:
