@@ -179,11 +179,11 @@ def _total(
     sidecars: dict[str, int] = {}
     peak: dict[str, int] = {}
     for own, is_sidecar in init_containers:
-        together = dict(sidecars)
-        _add(together, own)
+        # Of what it does not ask for, the sidecars before it ask as much as they did when they were added.
+        together = {resource: sidecars.get(resource, 0) + value for resource, value in own.items()}
         _raise_to(peak, together)
         if is_sidecar:
-            sidecars = together
+            sidecars |= together
     _add(running, sidecars)
     _raise_to(running, peak)
     return running

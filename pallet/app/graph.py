@@ -30,6 +30,7 @@ from pallet.loop_budget import LoopBudget
 from pallet.plugins.registry import BUILT_IN, DEFAULTS
 from pallet.podset.enabling import args_of, with_whole_plugin
 from pallet.scheduler.conditions import ConditionWriter
+from pallet.scheduler.counting_gate import CountingGate
 from pallet.scheduler.debugger import CacheDebugger
 from pallet.scheduler.handlers import ClusterHandlers
 from pallet.scheduler.queue import SchedulingQueue
@@ -87,6 +88,15 @@ class Graph:
         asked = Extenders(extenders, client, self._whole_nodes(extenders), self.cache.snapshot)
         registry = Registry({**BUILT_IN, **(self.pod_sets.plugins if self.pod_sets else {})})
         nominator = Nominator()
+        self.counting_gate = CountingGate(
+            self.cache.snapshot,
+            self.profiles,
+            self.loop_budget,
+            self.recorder,
+            self._activate,
+            self._is_gated,
+            lambda: self.started,
+        )
         for profile in configured:
             name = profile.scheduler_name
             handle = Handle(
@@ -107,7 +117,7 @@ class Graph:
             built = build_profile(profile, DEFAULTS, registry, handle)
             if any(each.configuration.bind_verb for each in extenders):
                 built = replace(built, bind=(ExtenderBinder(asked, client), *built.bind))
-            self.profiles[name] = built
+            self.profiles[name] = replace(built, pre_enqueue=(*built.pre_enqueue, self.counting_gate))
 
         self.queue = SchedulingQueue(
             self.profiles,
@@ -161,6 +171,9 @@ class Graph:
 
     def _regate(self, uids: Iterable[str]) -> None:
         self.queue.regate(uids)
+
+    def _is_gated(self, uid: str) -> bool:
+        return self.queue.is_gated(uid)
 
     def sizes(self) -> dict[str, int]:
         """How many nodes and pods there are, for the log."""

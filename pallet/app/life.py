@@ -137,6 +137,7 @@ async def _start(
     tasks.start_soon(_end_on_signal, graph, ended, tasks.cancel_scope)
     tasks.start_soon(_dump_on_signal, graph)
     tasks.start_soon(watch_loop, graph.metrics.loop_held_seconds)
+    tasks.start_soon(graph.counting_gate.run)
     tasks.start_soon(collect_in_steps)
     if kube_scheduler is not None:
         tasks.start_soon(kube_scheduler.run)

@@ -105,6 +105,10 @@ class LabelColumns:
             column = self._made(key) if key in self._nodes else self._none
         return column
 
+    def __contains__(self, key: str) -> bool:
+        """Whether any node has a label with this key."""
+        return key in self._nodes
+
     def put(self, row: int, old: Mapping[str, str], new: Mapping[str, str]) -> None:
         """Replace the labels of a row."""
         self._by_row[row] = new

@@ -31,13 +31,20 @@ class PodSelector(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     namespace_labels: LabelSelector | None = None
     terminating: bool = True
 
+    @property
+    def size(self) -> int:
+        """How many labels, expressions, values and namespaces it holds."""
+        return selector_size(self.labels) + selector_size(self.namespace_labels) + len(self.namespaces)
+
     def matches(self, namespace: str, namespace_labels: Labels, labels: Mapping[str, str]) -> bool:
         """Whether it selects a pod with these labels in this namespace."""
-        if self.labels is None or not self.labels.matches(labels):
+        if self.labels is None:
             return False
-        if namespace in self.namespaces:
-            return True
-        return self.namespace_labels is not None and self.namespace_labels.matches(namespace_labels)
+        if namespace not in self.namespaces and not (
+            self.namespace_labels is not None and self.namespace_labels.matches(namespace_labels)
+        ):
+            return False
+        return self.labels.matches(labels)
 
 
 class AffinityTerm(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
@@ -48,11 +55,15 @@ class AffinityTerm(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
 
 
 class PodTerms(msgspec.Struct, frozen=True, gc=False):
-    """A pod's inter-pod affinity. Weights of preferred anti-affinity are negative."""
+    """A pod's inter-pod affinity. Weights of preferred anti-affinity are negative.
+
+    `selected` counts what all its selectors hold: labels, expressions and their values, namespaces.
+    """
 
     required: tuple[AffinityTerm, ...] = ()
     required_anti: tuple[AffinityTerm, ...] = ()
     preferred: tuple[tuple[AffinityTerm, int], ...] = ()
+    selected: int = 0
 
 
 class PodInfo:
@@ -65,9 +76,7 @@ class PodInfo:
         self.requests: Requests = requests_of(pod)
         self.ports: tuple[HostPort, ...] = host_ports(pod)
         self.volumes: PodVolumes = volumes_of(pod)
-        self.terms: PodTerms = (
-            _terms[pod.spec.affinity, pod.metadata.namespace] if pod.spec.affinity else NO_TERMS
-        )
+        self.terms: PodTerms = terms_of(pod)
 
     @property
     def uid(self) -> str:
@@ -88,6 +97,13 @@ class PodInfo:
 
     def __repr__(self) -> str:
         return f"PodInfo({self.pod.key})"
+
+
+def selector_size(selector: LabelSelector | None) -> int:
+    """How many labels, expressions and values of expressions a selector holds."""
+    if selector is None:
+        return 0
+    return len(selector.match_labels) + sum(1 + len(each.values) for each in selector.match_expressions)
 
 
 def host_ports(pod: Pod) -> tuple[HostPort, ...]:
@@ -112,18 +128,23 @@ def _resolve(key: tuple[Affinity, str]) -> PodTerms:
     near, away = affinity.pod_affinity, affinity.pod_anti_affinity
     preferred = [(weighted, 1) for weighted in (near.preferred if near else ())]
     preferred += [(weighted, -1) for weighted in (away.preferred if away else ())]
-    return PodTerms(
-        required=tuple(_term(term, namespace) for term in (near.required if near else ())),
-        required_anti=tuple(_term(term, namespace) for term in (away.required if away else ())),
-        preferred=tuple(
-            (_term(weighted.pod_affinity_term, namespace), sign * weighted.weight)
-            for weighted, sign in preferred
-            if weighted.weight
-        ),
+    required = tuple(_term(term, namespace) for term in (near.required if near else ()))
+    required_anti = tuple(_term(term, namespace) for term in (away.required if away else ()))
+    wishes = tuple(
+        (_term(weighted.pod_affinity_term, namespace), sign * weighted.weight)
+        for weighted, sign in preferred
+        if weighted.weight
     )
+    all_terms = (*required, *required_anti, *(term for term, _ in wishes))
+    return PodTerms(required, required_anti, wishes, sum(term.pods.size for term in all_terms))
 
 
 _terms = SharedValues("pod_terms", _resolve)
+
+
+def terms_of(pod: Pod) -> PodTerms:
+    """A pod's inter-pod affinity."""
+    return _terms[pod.spec.affinity, pod.metadata.namespace] if pod.spec.affinity else NO_TERMS
 
 
 def _term(term: PodAffinityTerm, own_namespace: str) -> AffinityTerm:

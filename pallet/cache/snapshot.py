@@ -12,7 +12,8 @@ from pallet.api.labels import Labels
 from pallet.api.node import Node
 from pallet.api.pod import Pod
 from pallet.cache.changes import ChangeLog
-from pallet.cache.counters import PodCounters, TermHolders
+from pallet.cache.counters import PodCounters
+from pallet.cache.holders import TermHolders
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.resource_columns import NATIVE, Amounts

@@ -23,6 +23,8 @@ from pallet.framework.kinds import PodKind
 from pallet.framework.lift import PluginError
 from pallet.framework.memory import FilterMemory, ScoreMemory
 from pallet.framework.nominees import Nominees
+from pallet.framework.pod_limits import NAME as LIMITS
+from pallet.framework.pod_limits import check_limits
 from pallet.framework.profile import Profile
 from pallet.framework.refusals import Refusals
 from pallet.framework.row_filters import RowFilters
@@ -162,6 +164,9 @@ class Evaluator:
     ) -> tuple[frozenset[str] | None, tuple[str, ...], Status | None]:
         """The only nodes to look at (None for all), or else a refusal; and between them, who said so."""
         self._watch.begin()
+        within = check_limits(info)
+        if within.rejected:
+            return None, (LIMITS,), within
         found = self._ask_pre_filters(state, info)
         self._watch.pre_filtered(found[2] or SUCCESS)
         return found

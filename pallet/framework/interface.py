@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from pallet.api.pod import Pod
 from pallet.cache.changes import Rows
+from pallet.cache.counters import Selectors
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import NodeInfo, Snapshot
 from pallet.framework.events import EventInterest
@@ -182,6 +183,17 @@ class WatchfulFilterPlugin(VectorFilterPlugin, Protocol):
         A stamp is whatever the plugin needs to tell that; it is kept for the plugin, None the first time.
         Asked for each pod, so it must be cheap.
         """
+        ...
+
+
+class CountingPlugin(Plugin, Protocol):
+    """A plugin that asks the counters of placed pods, and can say what it will ask for.
+
+    Where that takes long to count for the first time, it is counted before the pod's scheduling cycle.
+    """
+
+    def counted(self, pod: Pod) -> Iterable[Selectors]:
+        """The selectors that answers about this pod count by."""
         ...
 
 

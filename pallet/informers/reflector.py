@@ -201,8 +201,7 @@ class Reflector(Generic[T]):
             body = await self._client.request(
                 "GET", path, query=query, tries=1, verb="list", subject=str(self._resource)
             )
-            if self._budget.exhausted:
-                await self._budget.pause()
+            await self._breathe()
             page = decode_page(self._resource, body)
             objects += page.items
             if not page.metadata.continue_:
@@ -239,11 +238,11 @@ class Reflector(Generic[T]):
             while chunk := await read():
                 heard = True
                 for line in lines.feed(chunk):
-                    if self._budget.exhausted:
-                        await self._budget.pause()
+                    await self._breathe()
                     event = self._decode(line)
                     if event is None:
                         continue
+                    await self._breathe()  # the object may be large
                     if initial is None:
                         self._apply(event)
                     elif initial.take(event):
@@ -253,6 +252,11 @@ class Reflector(Generic[T]):
             raise Unreachable(self._client.address, "the server ended a list before it was complete")
         if not heard and anyio.current_time() - started < SHORT_WATCH:
             raise Unreachable(self._client.address, "the server ends watches at once")
+
+    async def _breathe(self) -> None:
+        """Let others run if the slice is used up."""
+        if self._budget.exhausted:
+            await self._budget.pause()
 
     def _watch_query(self) -> dict[str, str | int]:
         """Give the parameters of a watch."""

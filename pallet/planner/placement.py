@@ -9,6 +9,7 @@ import numpy as np
 from pallet.cache.columns import Mask
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
+from pallet.framework.counting import Counting
 from pallet.framework.evaluator import Evaluator
 from pallet.framework.lift import PluginError
 from pallet.framework.state import CycleState
@@ -42,6 +43,7 @@ async def place(
             if budget.exhausted:
                 await budget.pause()
             name = info.pod.metadata.name
+            await trial.count(info, budget)
             node, score, reason = trial.choose(info, planned[name] if planned is not None else None)
             if node is None:
                 left.append(info)
@@ -67,6 +69,7 @@ async def eligible_rows(problem: Problem, budget: LoopBudget) -> dict[bytes, lis
     for info in problem.pods:
         if budget.exhausted:
             await budget.pause()
+        await trial.count(info, budget)
         groups.setdefault(np.packbits(trial.feasible(info)).tobytes(), []).append(info)
     return groups
 
@@ -115,6 +118,13 @@ class _Trial:
         self._evaluators = {
             name: Evaluator(profile, problem.snapshot, rng) for name, profile in problem.profiles.items()
         }
+        self._countings = {
+            name: Counting(profile, problem.snapshot) for name, profile in problem.profiles.items()
+        }
+
+    async def count(self, info: PodInfo, budget: LoopBudget) -> None:
+        """Count what the decision on a pod counts by."""
+        await self._countings[info.pod.spec.scheduler_name].finish(info.pod, budget)
 
     def choose(self, info: PodInfo, planned: str | None) -> tuple[str | None, int, str]:
         """The planned or else the best node, and its total; or None, and why the pod cannot go there."""

@@ -4,7 +4,7 @@ Every question is answered by summing a counter (see `pallet.cache.counters`) by
 column. Rules and words are those of kube-scheduler's plugin of this name.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -15,8 +15,9 @@ from pallet.api.pod import Pod
 from pallet.cache.changes import ChangeLog, Rows
 from pallet.cache.columns import ABSENT, LabelColumn
 from pallet.cache.counters import Selectors
+from pallet.cache.holders import HeldSum
 from pallet.cache.node_table import NodeTable
-from pallet.cache.pod_info import AffinityTerm, PodInfo
+from pallet.cache.pod_info import AffinityTerm, PodInfo, terms_of
 from pallet.cache.snapshot import Snapshot
 from pallet.cache.tally import Counts, DomainCounts, Tally
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
@@ -59,6 +60,14 @@ class InterPodAffinity:
             state.skipped_scores.add(self.name)
         return None, SKIP if self.filter_topic(info, snapshot) is None else SUCCESS
 
+    def counted(self, pod: Pod) -> Iterable[Selectors]:
+        """What the pod's own terms are counted by."""
+        if not pod.spec.affinity:
+            return ()
+        terms = terms_of(pod)
+        alone = [(term.pods,) for term in (*terms.required_anti, *(wish for wish, _ in terms.preferred))]
+        return [*alone, tuple(term.pods for term in terms.required)] if terms.required else alone
+
     def filter_signature(self, info: PodInfo) -> Hashable | None:
         """Asked about every pod, unless left out above."""
         return self.name
@@ -66,7 +75,7 @@ class InterPodAffinity:
     def filter_topic(self, info: PodInfo, snapshot: Snapshot) -> "_Required | None":
         """The required terms, the pod's and those of placed pods that are about it."""
         terms = info.terms
-        keepers = snapshot.holders.anti.matching(info.pod, snapshot.counters)
+        keepers = snapshot.holders.anti.meet(info.pod, snapshot.counters)
         if not (keepers or terms.required or terms.required_anti):
             return None
         together = tuple(term.pods for term in terms.required)
@@ -78,8 +87,9 @@ class InterPodAffinity:
     ) -> tuple[Any, list[int] | None]:
         """Where a domain got its first pod of those a term is about, or lost its last."""
         first, domains = topic.first_anywhere(snapshot), topic.domains(snapshot)
-        new = (first, *[each.flips.stamp for _, each, _ in domains])
-        if stamp is None or stamp[0] != first:
+        about = (first, *[key for key, _, _ in domains])
+        new = (about, *[each.flips.stamp for _, each, _ in domains])
+        if stamp is None or stamp[0] != about:
             return new, None
         flips = [(key, each.flips) for key, each, _ in domains]
         return new, _domain_rows(snapshot.table, flips, stamp[1:])
@@ -140,12 +150,12 @@ class InterPodAffinity:
     def score_topic(self, info: PodInfo, snapshot: Snapshot) -> "_Wishes | None":
         """The preferred terms, the pod's and those of placed pods that are about it, with their weights."""
         own, holders, pod = info.terms.preferred, snapshot.holders, info.pod
-        others: tuple[AffinityTerm, ...] = ()
-        needs: tuple[AffinityTerm, ...] = ()
+        others: HeldSum | None = None
+        needs: HeldSum | None = None
         if own or not self._args.ignore_preferred_terms_of_existing_pods:
-            others = holders.preferred.matching(pod, snapshot.counters)
+            others = holders.preferred.meet(pod, snapshot.counters)
             if self._args.hard_pod_affinity_weight:
-                needs = holders.required.matching(pod, snapshot.counters)
+                needs = holders.required.meet(pod, snapshot.counters)
         if not (own or others or needs):
             return None
         return _Wishes(own, others, needs, self._args.hard_pod_affinity_weight)
@@ -153,11 +163,12 @@ class InterPodAffinity:
     def score_changes(self, topic: "_Wishes", snapshot: Snapshot, stamp: Any) -> tuple[Any, list[int] | None]:
         """Where a pod that a term is about, or that holds one, came to a domain or went."""
         domains = topic.domains(snapshot)
-        new = tuple([each.changes.stamp for _, _, each in domains])
-        if stamp is None:
+        about = [key for key, _, _ in domains]
+        new = (about, *[each.changes.stamp for _, _, each in domains])
+        if stamp is None or stamp[0] != about:
             return new, None
         changes = [(key, each.changes) for key, _, each in domains]
-        return new, _domain_rows(snapshot.table, changes, stamp)
+        return new, _domain_rows(snapshot.table, changes, stamp[1:])
 
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """The sum of weights of preferred terms, the pod's own and those of placed pods that select it."""
@@ -223,7 +234,7 @@ class _Required(NamedTuple):
     `together` selects the pods that all affinity terms are about; `first` tells whether the pod is one.
     """
 
-    keepers: tuple[AffinityTerm, ...]
+    keepers: HeldSum | None
     anti: tuple[AffinityTerm, ...]
     near: tuple[AffinityTerm, ...]
     together: Selectors
@@ -239,8 +250,8 @@ class _Required(NamedTuple):
 
         Of several refusals the last one counts.
         """
-        counters, held = snapshot.counters, snapshot.holders.anti
-        tallies = [(term.topology_key, held.tally(term), _KEPT_AWAY) for term in self.keepers]
+        counters = snapshot.counters
+        tallies = [(key, tally, _KEPT_AWAY) for key, tally in _tallies(self.keepers, snapshot)]
         tallies += [(term.topology_key, counters.tally((term.pods,)), _TOO_NEAR) for term in self.anti]
         if self.near:
             together = counters.tally(self.together)
@@ -285,21 +296,26 @@ class _Wishes(NamedTuple):
     """Preferred terms: the pod's own with their weights, those of others, and what others require."""
 
     own: tuple[tuple[AffinityTerm, int], ...]
-    others: tuple[AffinityTerm, ...]
-    needs: tuple[AffinityTerm, ...]
+    others: HeldSum | None
+    needs: HeldSum | None
     needs_weight: int
 
     def domains(self, snapshot: Snapshot) -> list[tuple[str, int, DomainCounts]]:
         """What each of the terms is counted by, and how much it counts."""
-        labels, holders = snapshot.table.labels, snapshot.holders
+        labels = snapshot.table.labels
         tallies = [
             (term.topology_key, weight, snapshot.counters.tally((term.pods,))) for term, weight in self.own
         ]
-        tallies += [(term.topology_key, 1, holders.preferred.tally(term)) for term in self.others]
-        tallies += [
-            (term.topology_key, self.needs_weight, holders.required.tally(term)) for term in self.needs
-        ]
+        tallies += [(key, 1, tally) for key, tally in _tallies(self.others, snapshot)]
+        tallies += [(key, self.needs_weight, tally) for key, tally in _tallies(self.needs, snapshot)]
         return [(key, weight, tally.by_domain(labels, key)) for key, weight, tally in tallies]
+
+
+def _tallies(held: HeldSum | None, snapshot: Snapshot) -> list[tuple[str, Tally]]:
+    """The tallies of held terms by topology key, but for keys that no node has: they concern no node."""
+    if held is None:
+        return []
+    return [(key, held.tally(key)) for key in held.keys if key in snapshot.table.labels]
 
 
 def _domain_rows(

@@ -4,7 +4,7 @@ As the Kubernetes documentation has it under "Pod Topology Spread Constraints"; 
 kube-scheduler's plugin of this name does.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from pallet.api.pod import Pod
 from pallet.cache.changes import Rows
 from pallet.cache.columns import ABSENT
+from pallet.cache.counters import Selectors
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
@@ -51,6 +52,11 @@ class PodTopologySpread:
         if not spread.soft:
             state.skipped_scores.add(self.name)
         return None, SUCCESS if spread.hard else SKIP
+
+    def counted(self, pod: Pod) -> Iterable[Selectors]:
+        """What the constraints are counted by."""
+        spread = self._spread(pod)
+        return [each.selectors for each in (*spread.hard, *spread.soft)]
 
     def filter_signature(self, info: PodInfo) -> Hashable | None:
         """Asked about every pod, unless left out above."""

@@ -78,11 +78,11 @@ class Domains:
         self._node_stamp = self._count_stamp = -1
         self._lowest: int | None = None
 
-    def refresh(self, snapshot: Snapshot) -> None:
+    def refresh(self, snapshot: Snapshot, grounds: "Grounds") -> None:
         """Catch up with the snapshot: of the pods only where their number changed."""
         table, changes = snapshot.table, snapshot.counters.tally(self._constraint.selectors).changes
         if self._node_stamp != table.node_changes.stamp or len(self._codes) != table.capacity:
-            self._lay_out(table)
+            self._lay_out(table, grounds.mask(self._ground, table))
             self._recount(snapshot)
         elif self._count_stamp != changes.stamp:
             rows = changes.rows_since(self._count_stamp)
@@ -105,10 +105,9 @@ class Domains:
             self._lowest = 0 if few else int(self.sums[self._present].min())
         return self._lowest
 
-    def _lay_out(self, table: NodeTable) -> None:
-        """Find out which domain each row counts for."""
+    def _lay_out(self, table: NodeTable, mask: Mask) -> None:
+        """Find out which domain each row counts for, given the rows that count."""
         column = table.labels[self._constraint.topology_key]
-        mask = self._ground.mask(table)
         codes = np.where(mask, column.codes, ABSENT)
         unnamed = column.code_of.get("", ABSENT)
         if unnamed != ABSENT:  # a node without the label is in one domain with those that leave it empty
@@ -132,10 +131,26 @@ class Domains:
         self._lowest = None
 
 
+class Grounds:
+    """The rows of the ground that was asked for last, which a pod's constraints mostly share."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Ground, int, Mask] | None = None
+
+    def mask(self, ground: Ground, table: NodeTable) -> Mask:
+        """The rows of a ground; not to be changed by the caller."""
+        last = self._last
+        stamp = table.node_changes.stamp
+        if last is None or last[0] != ground or last[1] != stamp or last[2].size != table.capacity:
+            last = self._last = ground, stamp, ground.mask(table)
+        return last[2]
+
+
 class DomainMemory:
     """The domains that were counted on one table."""
 
     def __init__(self) -> None:
+        self._grounds = Grounds()
         self._domains: BoundedCache[tuple[Constraint, Ground], Domains] = BoundedCache(
             "spread_domains",
             _DOMAINS_BYTES,
@@ -147,8 +162,8 @@ class DomainMemory:
         found = self._domains.get((constraint, ground))
         if found is None:
             found = Domains(constraint, ground)
-            found.refresh(snapshot)
+            found.refresh(snapshot, self._grounds)
             self._domains[constraint, ground] = found
         else:
-            found.refresh(snapshot)
+            found.refresh(snapshot, self._grounds)
         return found

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pallet.api.pod import Pod
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
 from pallet.framework.metrics import Metrics
+from pallet.framework.pod_limits import NAME as LIMITS
 from pallet.framework.profile import Profile
 from pallet.logs import get_logger
 
@@ -63,7 +64,10 @@ class Hints:
 
 def _interests(profile: Profile) -> Mapping[str, Sequence[EventInterest]]:
     return {
-        name: plugin.events_to_register()
-        for name, plugin in profile.plugins.items()
-        if hasattr(plugin, "events_to_register")
+        LIMITS: (),  # no event makes a pod shorter
+        **{
+            name: plugin.events_to_register()
+            for name, plugin in profile.plugins.items()
+            if hasattr(plugin, "events_to_register")
+        },
     }

@@ -165,6 +165,10 @@ class SchedulingQueue:
         self._in_flight.begin(queued)
         return queued
 
+    def is_gated(self, uid: str) -> bool:
+        """Whether a pre-enqueue plugin keeps a pod out of the active queue."""
+        return uid in self._gated
+
     def is_in_flight(self, uid: str) -> bool:
         """Whether a pod was popped and is still wanted: neither gone, nor done, nor put back."""
         return uid in self._in_flight

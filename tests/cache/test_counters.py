@@ -1,11 +1,13 @@
 """What the comparison with a plain walk (test_model) does not reach."""
 
+from typing import Any
+
 from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.selectors import LabelSelector
 from pallet.cache import counters as module
-from pallet.cache.counters import HeldTerms, PodCounters, Selectors, TermHolders
-from pallet.cache.pod_info import PodInfo, PodSelector
-from tests.builders import ZONE, make_pod, pod_affinity, pod_term
+from pallet.cache.counters import PodCounters, Selectors
+from pallet.cache.pod_info import PodSelector
+from tests.builders import make_pod
 
 ROWS = 3
 
@@ -62,27 +64,47 @@ def test_a_namespace_that_is_gone_is_forgotten() -> None:
     assert not counters._namespaces
 
 
-def test_weights_that_cancel_out_leave_no_term() -> None:
-    term = pod_term("web", ZONE)
-    like = PodInfo(make_pod("p", affinity=pod_affinity(rather_near={term: 5}))).terms
-    dislike = PodInfo(make_pod("q", affinity=pod_affinity(rather_away={term: 5}))).terms
-    holders, counters = TermHolders(ROWS), PodCounters(ROWS)
-    web = make_pod("newcomer", labels={"app": "web"})
-    holders.add(like, 1)
-    holders.add(dislike, 1)
-    assert holders.preferred.matching(web, counters) == ()
-    holders.remove(like, 1)
-    (held,) = holders.preferred.matching(web, counters)
-    assert holders.preferred.tally(held).by_row.tolist() == [0, -5, 0]
+def test_selectors_are_counted_in_steps_while_pods_come_and_go() -> None:
+    counters = PodCounters(ROWS)
+    for number in range(10):
+        counters.add(make_pod(f"p{number}", labels={"app": "web", "pod": str(number)}), number % ROWS)
+    assert counters.uncounted(selecting("web")) == 10
+    assert not counters.count_some(selecting("web"), 4)
+    assert counters.uncounted(selecting("web")) == 6
+    counters.remove(make_pod("p0", labels={"app": "web", "pod": "0"}), 0)  # not looked at yet
+    counters.remove(make_pod("p9", labels={"app": "web", "pod": "9"}), 0)  # counted already
+    counters.add(make_pod("p9", labels={"app": "web", "pod": "9"}), 1)
+    counters.add(make_pod("late", labels={"app": "web", "pod": "late"}), 2)
+    counters.add(make_pod("p1", labels={"app": "web", "pod": "1"}), 2)
+    steps = 1
+    while not counters.count_some(selecting("web"), 4):
+        steps += 1
+    assert steps == 2
+    assert counters.uncounted(selecting("web")) == 0
+    counted = counters.count(selecting("web")).tolist()
+    fresh = PodCounters(ROWS)
+    for key, group in counters._groups.items():
+        fresh._groups[key] = group
+    assert counted == fresh.count(selecting("web")).tolist() == [2, 4, 5]
 
 
-def test_many_sorts_of_newcomers_are_matched_within_bounds() -> None:
-    held, counters = HeldTerms(ROWS), PodCounters(ROWS)
-    ((term, _),) = PodInfo(
-        make_pod("p", affinity=pod_affinity(rather_near={pod_term("web"): 1}))
-    ).terms.preferred
-    held.bump(term, 0, 1)
-    for number in range(module._MAX_SELECTORS + 2):
-        assert held.matching(make_pod("p", labels={"n": str(number)}), counters) == ()
-    assert len(held._matching) <= module._MAX_SELECTORS + 1
-    assert len(held.matching(make_pod("p", labels={"app": "web"}), counters)) == 1
+def test_whoever_cannot_wait_gets_the_whole_count() -> None:
+    counters = PodCounters(ROWS)
+    for number in range(10):
+        counters.add(make_pod(f"p{number}", labels={"app": "web", "pod": str(number)}), 0)
+    counters.count_some(selecting("web"), 3)
+    for number in range(8):
+        counters.remove(make_pod(f"p{number}", labels={"app": "web", "pod": str(number)}), 0)
+    assert counters.count(selecting("web")).tolist() == [2, 0, 0]
+    assert counters.uncounted(selecting("web")) == 0
+
+
+def test_namespaces_are_matched_before_labels_and_values() -> None:
+    """A term that is about other namespaces costs a look at their names."""
+    selector = PodSelector(LabelSelector(Labels({"app": "web"})), ("elsewhere",))
+    assert not selector.matches("default", NO_LABELS, Unreadable())
+
+
+class Unreadable(dict[str, str]):
+    def items(self) -> Any:
+        raise AssertionError("the labels were looked at")

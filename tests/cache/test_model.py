@@ -15,7 +15,8 @@ from pallet.api.pod import ContainerPort, Pod
 from pallet.api.requests import CPU, MEMORY, PODS, amount
 from pallet.api.selectors import LabelSelector
 from pallet.cache.cache import Cache, Hold
-from pallet.cache.counters import HeldTerms, Selectors
+from pallet.cache.counters import Selectors
+from pallet.cache.holders import HeldTerms
 from pallet.cache.pod_info import AffinityTerm, PodInfo, PodSelector
 from pallet.cache.resource_columns import NATIVE, OVERFULL
 from pallet.cache.snapshot import Snapshot
@@ -270,18 +271,20 @@ class CacheModel(RuleBasedStateMachine):
         held: HeldTerms,
         terms_of: Callable[[PodInfo], list[tuple[AffinityTerm, int]]],
     ) -> None:
-        """The held terms that select a newcomer, each with its weight on each node."""
+        """The weights on each node of the held terms that select a newcomer, by topology key."""
+        met = held.meet(newcomer, snapshot.counters)
+        tallies = [(key, met.tally(key).by_row) for key in met.keys] if met else []
         found = {
-            (term, snapshot.table.name(row)): int(counts[row])
-            for term in held.matching(newcomer, snapshot.counters)
-            for counts in (held.tally(term).by_row,)
+            (key, snapshot.table.name(row)): int(counts[row])
+            for key, counts in tallies
             for row in counts.nonzero()[0].tolist()
         }
-        expected: dict[tuple[AffinityTerm, str], int] = {}
+        expected: dict[tuple[str, str], int] = {}
         for pod, node, _ in self.held.values():
             for term, weight in terms_of(PodInfo(pod)):
                 if node in self.nodes and self.selected((term.pods,), newcomer):
-                    expected[term, node] = expected.get((term, node), 0) + weight
+                    key = term.topology_key, node
+                    expected[key] = expected.get(key, 0) + weight
         assert found == {key: weight for key, weight in expected.items() if weight}
 
     def selected(self, selectors: Selectors, pod: Pod) -> bool:

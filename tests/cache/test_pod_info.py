@@ -67,7 +67,7 @@ def test_host_ports(spec: PodSpec, expected: list[tuple[str, int, str]]) -> None
 )
 def test_which_pods_a_term_speaks_of(term: PodAffinityTerm, expected: PodSelector) -> None:
     info = PodInfo(make_pod("p", namespace="shop", affinity=pod_affinity(near=[term])))
-    assert info.terms == PodTerms(required=(AffinityTerm(expected, ZONE),))
+    assert info.terms.required == (AffinityTerm(expected, ZONE),)
 
 
 def test_terms_by_sort_with_signed_weights() -> None:
@@ -81,7 +81,7 @@ def test_terms_by_sort_with_signed_weights() -> None:
         return AffinityTerm(PodSelector(term.label_selector, ("default",)), HOSTNAME)
 
     assert terms == PodTerms(
-        (resolved(near),), (resolved(away),), ((resolved(rather_near), 3), (resolved(rather_away), -4))
+        (resolved(near),), (resolved(away),), ((resolved(rather_near), 3), (resolved(rather_away), -4)), 8
     )
 
 

@@ -77,12 +77,12 @@ def test_a_copy_stands_alone_in_both_directions() -> None:
     twin.set_namespace("default", Labels({"team": "x"}))
     assert list(snapshot.pods(row)) == [LONER]
     assert snapshot.counters.count(WEB).nonzero()[0].tolist() == [row]
-    assert len(snapshot.holders.anti.matching(LONER.pod, snapshot.counters)) == 1
+    assert snapshot.holders.anti.meet(LONER.pod, snapshot.counters) is not None
     assert snapshot.table.live[row]
 
     snapshot.place(PodInfo(make_pod("late", labels={"app": "web"})), "a")
     assert twin.counters.count(WEB).nonzero()[0].tolist() == [twin.table.row_of["b"]]
-    assert twin.holders.anti.matching(LONER.pod, twin.counters) == ()
+    assert twin.holders.anti.meet(LONER.pod, twin.counters) is None
 
 
 def test_counters_grow_and_shrink_with_the_table() -> None:
@@ -96,11 +96,13 @@ def test_counters_grow_and_shrink_with_the_table() -> None:
     assert snapshot.table.capacity > capacity
     counts = snapshot.counters.count(WEB)
     assert (len(counts), counts.sum()) == (snapshot.table.capacity, capacity + 1)
-    (term,) = snapshot.holders.anti.matching(LONER.pod, snapshot.counters)
-    holders = snapshot.holders.anti.tally(term).by_row
+    met = snapshot.holders.anti.meet(LONER.pod, snapshot.counters)
+    assert met is not None
+    (key,) = met.keys
+    holders = met.tally(key).by_row
     assert (len(holders), holders.sum()) == (snapshot.table.capacity, 1)
     for number in range(capacity):
         snapshot.drop_node(f"n{number}")
     assert snapshot.table.capacity == capacity
-    counts, holders = snapshot.counters.count(WEB), snapshot.holders.anti.tally(term).by_row
+    counts, holders = snapshot.counters.count(WEB), met.tally(key).by_row
     assert (len(counts), counts.sum(), len(holders), holders.sum()) == (capacity, 1, capacity, 1)

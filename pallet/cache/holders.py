@@ -1,0 +1,285 @@
+"""Which terms the placed pods hold: by these they attract or repel a newcomer.
+
+A pod may hold thousands of terms, and thousands of pods the same one. So a term's weights are kept for the
+rows that have any, and what a newcomer meets is the sum of all terms that select it: one tally for each
+topology key, however many terms there are.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from pallet.api.pod import Pod
+from pallet.bounded_cache import MIB
+from pallet.cache.counters import GroupKey, PodCounters, group_key
+from pallet.cache.pod_info import AffinityTerm, PodTerms
+from pallet.cache.tally import Tally
+
+_MAX_NEWCOMERS = 1024
+"""Sorts of newcomers whose terms are remembered."""
+
+_SUM_BYTES = 32 * MIB
+"""What the sums may take that are kept up to date."""
+
+_LOG_SLACK = 1024
+
+_EVERYWHERE = ""
+"""Stands for all namespaces: a term that selects namespaces by label may be about any of them."""
+
+Terms = frozenset[AffinityTerm]
+RowWeights = dict[int, int]
+
+
+class HeldSum:
+    """Some held terms together: their weights on each row, summed by topology key.
+
+    Pods that the same terms select share one, which is compared by identity.
+
+    kept: whether it is kept up to date
+    """
+
+    __slots__ = ("_capacity", "_held", "_of_key", "_tallies", "kept", "terms")
+
+    def __init__(self, terms: Terms, held: Mapping[AffinityTerm, RowWeights], capacity: int) -> None:
+        self.terms = terms
+        self.kept = True
+        self._held = held
+        self._capacity = capacity
+        self._tallies: dict[str, Tally] = {}
+        self._of_key: dict[str, list[AffinityTerm]] = {}
+        for term in terms:
+            self._of_key.setdefault(term.topology_key, []).append(term)
+
+    @property
+    def keys(self) -> Iterable[str]:
+        """The topology keys of the terms."""
+        return self._of_key
+
+    def tally(self, topology_key: str) -> Tally:
+        """The weights of the terms with a topology key; not to be changed by the caller."""
+        tally = self._tallies.get(topology_key)
+        if tally is None:
+            tally = self._tallies[topology_key] = Tally(np.zeros(self._capacity, np.int64))
+            for term in self._of_key[topology_key]:
+                for row, weight in self._held.get(term, {}).items():
+                    tally.by_row[row] += weight
+        return tally
+
+    def bump(self, term: AffinityTerm, row: int, by: int) -> None:
+        """Add to one of the terms on a row."""
+        tally = self._tallies.get(term.topology_key)
+        if tally is not None:
+            tally.bump(row, by)
+
+    def resize(self, capacity: int) -> None:
+        """Make room for more rows."""
+        self._capacity = capacity
+        for tally in self._tallies.values():
+            tally.resize(capacity)
+
+
+class _Newcomers:
+    """Pods that no selector can tell apart, and the held terms that select them.
+
+    looked_at: how far each log was read
+    """
+
+    __slots__ = ("looked_at", "met", "stamp", "terms")
+
+    def __init__(self) -> None:
+        self.terms: Terms = frozenset()
+        self.met: HeldSum | None = None
+        self.looked_at: dict[str, int] = {}
+        self.stamp = -1
+
+
+class HeldTerms:
+    """Terms of one sort that placed pods hold, and how heavily on each row."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._rows: dict[AffinityTerm, RowWeights] = {}
+        self._logs: dict[str, list[AffinityTerm]] = {}
+        """The terms that came, by the namespaces that they are about."""
+        self._stamp = 0
+        """Grows whenever a term comes or goes."""
+        self._newcomers: dict[GroupKey, _Newcomers] = {}
+        self._sums: dict[Terms, HeldSum] = {}
+        self._summed: dict[AffinityTerm, list[HeldSum]] = {}
+
+    def bump(self, term: AffinityTerm, row: int, by: int) -> None:
+        """Add to, or take from, a term's weight on a row."""
+        rows = self._rows.get(term)
+        if rows is None:
+            rows = self._rows[term] = {}
+            self._stamp += 1
+            self._log(term)
+        weight = rows.get(row, 0) + by
+        if weight:
+            rows[row] = weight
+        else:
+            rows.pop(row, None)
+        for each in self._summed.get(term, ()):
+            each.bump(term, row, by)
+        if not rows:
+            del self._rows[term]
+            self._stamp += 1
+
+    def meet(self, pod: Pod, counters: PodCounters) -> HeldSum | None:
+        """The sum of the held terms that select a pod; None where none does."""
+        if not self._rows:
+            return None
+        newcomers = self._newcomers.get(group_key(pod))
+        if newcomers is None or newcomers.stamp != self._stamp:
+            self.match(pod, counters)
+            newcomers = self._newcomers[group_key(pod)]
+        met = newcomers.met
+        if met is None or met.kept:
+            return met
+        newcomers.met = met = self._sum(newcomers.terms)
+        newcomers.terms = met.terms
+        return met
+
+    def match(self, pod: Pod, counters: PodCounters, most: int | None = None) -> bool:
+        """Find out which of the terms that came since select a pod; stop after `most`. True when done."""
+        if not self._rows:
+            return True
+        key = group_key(pod)
+        newcomers = self._newcomers.get(key)
+        if newcomers is None:
+            if len(self._newcomers) >= _MAX_NEWCOMERS:
+                self._newcomers.clear()
+            newcomers = self._newcomers[key] = _Newcomers()
+        elif newcomers.stamp == self._stamp:
+            return True
+        terms, done = {term for term in newcomers.terms if term in self._rows}, True
+        for namespace in (key[0], _EVERYWHERE):
+            log, start = self._logs.get(namespace, []), newcomers.looked_at.get(namespace, 0)
+            end = len(log) if most is None else min(len(log), start + most)
+            new = (term for term in log[start:end] if term in self._rows)
+            terms.update([term for term in new if counters.selects((term.pods,), pod)])
+            newcomers.looked_at[namespace] = end
+            done &= end == len(log)
+        if terms != newcomers.terms:
+            newcomers.terms, newcomers.met = frozenset(terms), None
+        if done:
+            newcomers.stamp = self._stamp
+            if newcomers.terms and newcomers.met is None:
+                newcomers.met = self._sum(newcomers.terms)
+                newcomers.terms = newcomers.met.terms  # kept once for all
+        return done
+
+    def unmatched(self, pod: Pod) -> int:
+        """How many terms came since this was last asked about a pod like this one."""
+        if not self._rows:
+            return 0
+        newcomers = self._newcomers.get(group_key(pod))
+        looked_at = newcomers.looked_at if newcomers is not None else {}
+        return sum(
+            len(self._logs.get(namespace, ())) - looked_at.get(namespace, 0)
+            for namespace in (pod.metadata.namespace, _EVERYWHERE)
+        )
+
+    def forget_matches(self) -> None:
+        """Match anew: a namespace changed its labels."""
+        self._newcomers.clear()
+        self._logs.clear()
+        for term in self._rows:
+            for namespace in _namespaces(term):
+                self._logs.setdefault(namespace, []).append(term)
+
+    def resize(self, capacity: int) -> None:
+        """Make room for more rows."""
+        self._capacity = capacity
+        for each in self._sums.values():
+            each.resize(capacity)
+
+    def copy(self) -> "HeldTerms":
+        """Terms that can be changed without changing these."""
+        twin = HeldTerms(self._capacity)
+        twin._rows = {term: dict(rows) for term, rows in self._rows.items()}
+        twin.forget_matches()
+        return twin
+
+    def _log(self, term: AffinityTerm) -> None:
+        for namespace in _namespaces(term):
+            log = self._logs.setdefault(namespace, [])
+            log.append(term)
+            if len(log) > 2 * len(self._rows) + _LOG_SLACK:  # most of them have gone again
+                self.forget_matches()
+                return
+
+    def _sum(self, terms: Terms) -> HeldSum:
+        """The sum of some terms, the most recently used from now on."""
+        found = self._sums.pop(terms, None)
+        if found is None:
+            while len(self._sums) >= max(1, _SUM_BYTES // (8 * self._capacity or 1)):
+                self._forget(next(iter(self._sums)))
+            found = HeldSum(terms, self._rows, self._capacity)
+            for term in terms:
+                self._summed.setdefault(term, []).append(found)
+        self._sums[terms] = found
+        return found
+
+    def _forget(self, terms: Terms) -> None:
+        forgotten = self._sums.pop(terms)
+        forgotten.kept = False
+        for term in terms:
+            sums = self._summed[term]
+            sums.remove(forgotten)
+            if not sums:
+                del self._summed[term]
+
+
+class TermHolders:
+    """The terms of placed pods by their sort.
+
+    Required anti-affinity counts holders, preferred terms add up signed weights, required affinity counts
+    holders (a newcomer is scored by it).
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.anti = HeldTerms(capacity)
+        self.required = HeldTerms(capacity)
+        self.preferred = HeldTerms(capacity)
+
+    def add(self, terms: PodTerms, row: int) -> None:
+        """Count a pod's own terms on a row."""
+        self._apply(terms, row, 1)
+
+    def remove(self, terms: PodTerms, row: int) -> None:
+        """Take a counted pod's terms back."""
+        self._apply(terms, row, -1)
+
+    def sorts(self) -> tuple[HeldTerms, ...]:
+        """The terms of each sort."""
+        return self.anti, self.required, self.preferred
+
+    def forget_matches(self) -> None:
+        """Match anew: a namespace changed its labels."""
+        for held in self.sorts():
+            held.forget_matches()
+
+    def resize(self, capacity: int) -> None:
+        """Make room for more rows."""
+        for held in self.sorts():
+            held.resize(capacity)
+
+    def copy(self) -> "TermHolders":
+        """Holders that can be changed without changing these."""
+        twin = TermHolders(0)
+        twin.anti, twin.required = self.anti.copy(), self.required.copy()
+        twin.preferred = self.preferred.copy()
+        return twin
+
+    def _apply(self, terms: PodTerms, row: int, sign: int) -> None:
+        for term in terms.required_anti:
+            self.anti.bump(term, row, sign)
+        for term in terms.required:
+            self.required.bump(term, row, sign)
+        for term, weight in terms.preferred:
+            self.preferred.bump(term, row, sign * weight)
+
+
+def _namespaces(term: AffinityTerm) -> Iterable[str]:
+    return term.pods.namespaces if term.pods.namespace_labels is None else (_EVERYWHERE,)

@@ -1,0 +1,118 @@
+"""Keeps pods back while what their decision counts by is counted, so that no scheduling cycle takes long.
+
+The pods are gated meanwhile (see `queue`). The one that needs least is served first, and decisions on other
+pods get three slices of the loop for each one spent here.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple, NoReturn
+
+import anyio
+
+from pallet.api.pod import Pod
+from pallet.cache.snapshot import Snapshot
+from pallet.framework.counting import FEW, Counting
+from pallet.framework.handle import Recorder
+from pallet.framework.profile import Profile
+from pallet.framework.status import SUCCESS, Status, unschedulable
+from pallet.loop_budget import LoopBudget
+from pallet.scheduler.recorder import pod_reference
+
+NAME: Final = "CountingGate"
+
+LONG: Final = 500_000
+"""Comparisons that take longer than half a second, so that an event tells of them."""
+
+_SHARE: Final = 3
+"""Slices that others get for each one spent here."""
+
+
+class _Kept(NamedTuple):
+    """A pod that is kept back, and how much is to be done for it."""
+
+    pod: Pod
+    counting: Counting
+    work: int
+
+
+class CountingGate:
+    """A pre-enqueue plugin of every profile. `profiles` may be filled after this object is made.
+
+    activate: lets pods into the queue whose counting is done
+    is_gated: whether a pod is still kept out of the queue
+    leads: whether this process schedules; one that does not writes no events
+    """
+
+    name = NAME
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        profiles: Mapping[str, Profile],
+        budget: LoopBudget,
+        recorder: Recorder,
+        activate: Callable[[Iterable[str]], object],
+        is_gated: Callable[[str], bool],
+        leads: Callable[[], bool],
+    ) -> None:
+        self._snapshot = snapshot
+        self._profiles = profiles
+        self._budget = budget
+        self._recorder = recorder
+        self._activate = activate
+        self._is_gated = is_gated
+        self._leads = leads
+        self._countings: dict[str, Counting] = {}
+        self._kept: dict[str, _Kept] = {}
+        self._wake = anyio.Event()
+
+    def pre_enqueue(self, pod: Pod) -> Status:
+        """Let a pod in whose counting is done, or takes no time."""
+        counting = self._counting(pod.spec.scheduler_name)
+        work = counting.work(pod)
+        if work <= FEW:
+            return SUCCESS
+        if work > LONG and pod.metadata.uid not in self._kept and self._leads():
+            self._tell(pod, work)
+        self._kept[pod.metadata.uid] = _Kept(pod, counting, work)
+        self._wake.set()
+        return unschedulable("what the pod's affinity and spreading count by is being counted")
+
+    async def run(self) -> NoReturn:
+        """Count for those that are kept back, until cancelled."""
+        while True:
+            if not self._kept:
+                self._wake = anyio.Event()
+                await self._wake.wait()
+            await self._serve()
+
+    async def _serve(self) -> None:
+        """Count for the pod that needs least, to the end or until a slice is used up."""
+        uid, kept = min(self._kept.items(), key=lambda item: item[1].work)
+        done = not self._is_gated(uid)
+        while not done and not self._budget.exhausted:
+            done = kept.counting.step(kept.pod)
+        if done:
+            del self._kept[uid]
+            self._activate((uid,))
+        else:
+            for _ in range(_SHARE):
+                await self._budget.pause()
+
+    def _counting(self, scheduler_name: str) -> Counting:
+        counting = self._countings.get(scheduler_name)
+        if counting is None:
+            profile = self._profiles[scheduler_name]
+            counting = self._countings[scheduler_name] = Counting(profile, self._snapshot)
+        return counting
+
+    def _tell(self, pod: Pod, work: int) -> None:
+        self._recorder.event(
+            pod_reference(pod),
+            pod.spec.scheduler_name,
+            kind="Normal",
+            reason="SchedulingDelayed",
+            action="Scheduling",
+            note=f"The pod is scheduled after its affinity and spreading have been compared with the placed "
+            f"pods, beside other work: {work:,} comparisons are to be made",
+        )

@@ -1,0 +1,211 @@
+"""What newcomers meet of the terms that placed pods hold: in terms, rows and comparisons, not in time."""
+
+import pytest
+
+from pallet.api.labels import NO_LABELS, Labels
+from pallet.api.pod import Pod
+from pallet.api.selectors import LabelRequirement, LabelSelector
+from pallet.cache import holders as module
+from pallet.cache.counters import PodCounters
+from pallet.cache.holders import HeldSum, HeldTerms, TermHolders
+from pallet.cache.pod_info import AffinityTerm, PodInfo, PodSelector, PodTerms
+from tests.builders import HOSTNAME, ZONE, make_pod, pod_affinity, pod_term
+
+ROWS = 3
+WEB = make_pod("newcomer", labels={"app": "web"})
+
+
+def terms(*apps: str, topology: str = HOSTNAME, namespace: str = "default") -> PodTerms:
+    away = [pod_term(app, topology) for app in apps]
+    return PodInfo(make_pod("holder", namespace=namespace, affinity=pod_affinity(away=away))).terms
+
+
+def rows_of(met: HeldSum | None, key: str = HOSTNAME) -> list[int]:
+    return [] if met is None else met.tally(key).by_row.tolist()
+
+
+class CountingCounters(PodCounters):
+    """Notes how often a term is compared with a pod."""
+
+    def __init__(self) -> None:
+        super().__init__(ROWS)
+        self.compared = 0
+
+    def selects(self, selectors: object, pod: Pod) -> bool:
+        self.compared += 1
+        return super().selects(selectors, pod)  # type: ignore[arg-type]  # Selectors
+
+
+@pytest.fixture
+def counters() -> CountingCounters:
+    return CountingCounters()
+
+
+def test_what_a_pod_meets_is_one_sum_by_topology_key(counters: CountingCounters) -> None:
+    holders = TermHolders(ROWS)
+    holders.add(terms("web"), 0)
+    holders.add(terms("web", topology=ZONE), 1)
+    holders.add(terms("db"), 2)
+    met = holders.anti.meet(WEB, counters)
+    assert met is not None
+    assert sorted(met.keys) == [HOSTNAME, ZONE]
+    assert rows_of(met) == [1, 0, 0]
+    assert rows_of(met, ZONE) == [0, 1, 0]
+
+
+def test_pods_that_the_same_terms_select_share_the_sum(counters: CountingCounters) -> None:
+    holders = TermHolders(ROWS)
+    holders.add(terms("web", "db"), 0)
+    others = [make_pod("p", labels={"app": "web", "pod": str(number)}) for number in range(5)]
+    assert len({id(holders.anti.meet(pod, counters)) for pod in (WEB, *others)}) == 1
+
+
+def test_a_thousand_terms_take_no_column_until_they_are_met(counters: CountingCounters) -> None:
+    holders = TermHolders(ROWS)
+    many = [f"app-{number}" for number in range(1000)]
+    holders.add(terms(*many), 1)
+    assert not holders.anti._sums
+    assert sum(len(rows) for rows in holders.anti._rows.values()) == 1000
+    assert holders.anti.meet(WEB, counters) is None
+    assert rows_of(holders.anti.meet(make_pod("p", labels={"app": "app-7"}), counters)) == [0, 1, 0]
+    assert len(holders.anti._sums) == 1
+    holders.remove(terms(*many), 1)
+    assert not holders.anti._rows
+
+
+def test_all_terms_that_select_a_pod_take_one_column(counters: CountingCounters) -> None:
+    held = HeldTerms(ROWS)
+    for number in range(500):
+        either = LabelRequirement("app", "In", ("web", f"app-{number}"))
+        selector = PodSelector(LabelSelector(NO_LABELS, (either,)), ("default",))
+        held.bump(AffinityTerm(selector, HOSTNAME), number % ROWS, 1)
+    met = held.meet(WEB, counters)
+    assert rows_of(met) == [167, 167, 166]
+    assert met is not None
+    assert len(met._tallies) == len(held._sums) == 1
+
+
+def test_terms_that_come_and_go_are_followed(counters: CountingCounters) -> None:
+    holders = TermHolders(ROWS)
+    holders.add(terms("web"), 0)
+    met = holders.anti.meet(WEB, counters)
+    holders.add(terms("web"), 2)
+    assert holders.anti.meet(WEB, counters) is met
+    assert rows_of(met) == [1, 0, 1]
+    holders.add(terms("web", topology=ZONE), 1)
+    both = holders.anti.meet(WEB, counters)
+    assert both is not met
+    assert rows_of(both) == [1, 0, 1]
+    assert rows_of(both, ZONE) == [0, 1, 0]
+    holders.remove(terms("web"), 0)
+    holders.remove(terms("web"), 2)
+    left = holders.anti.meet(WEB, counters)
+    assert left is not None
+    assert list(left.keys) == [ZONE]
+    holders.add(terms("web"), 1)
+    assert rows_of(holders.anti.meet(WEB, counters)) == [0, 1, 0]
+    holders.remove(terms("web"), 1)
+    holders.remove(terms("web", topology=ZONE), 1)
+    assert holders.anti.meet(WEB, counters) is None
+
+
+def test_only_terms_that_came_since_are_compared(counters: CountingCounters) -> None:
+    holders = TermHolders(ROWS)
+    holders.add(terms(*(f"app-{number}" for number in range(100))), 0)
+    holders.anti.meet(WEB, counters)
+    assert counters.compared == 100
+    for _ in range(10):
+        holders.anti.meet(WEB, counters)
+    holders.add(terms("one-more"), 0)
+    holders.anti.meet(WEB, counters)
+    assert counters.compared == 101
+    holders.remove(terms("one-more"), 0)
+    holders.anti.meet(WEB, counters)
+    assert counters.compared == 101
+
+
+def test_terms_about_other_namespaces_are_not_compared(counters: CountingCounters) -> None:
+    holders = TermHolders(ROWS)
+    holders.add(terms(*(f"app-{number}" for number in range(100)), namespace="elsewhere"), 0)
+    holders.add(terms("web"), 0)
+    assert holders.anti.unmatched(WEB) == 1
+    assert rows_of(holders.anti.meet(WEB, counters)) == [1, 0, 0]
+    assert counters.compared == 1
+
+
+def test_terms_are_compared_in_steps(counters: CountingCounters) -> None:
+    holders = TermHolders(ROWS)
+    holders.add(terms("web", *(f"app-{number}" for number in range(99))), 0)
+    assert holders.anti.unmatched(WEB) == 100
+    assert not holders.anti.match(WEB, counters, 40)
+    assert counters.compared == 40
+    assert holders.anti.unmatched(WEB) == 60
+    holders.add(terms("late"), 0)
+    assert not holders.anti.match(WEB, counters, 40)
+    assert holders.anti.match(WEB, counters, 40)
+    assert counters.compared == 101
+    assert rows_of(holders.anti.meet(WEB, counters)) == [1, 0, 0]
+
+
+def test_terms_that_went_again_leave_nothing_behind(counters: CountingCounters) -> None:
+    holders = TermHolders(ROWS)
+    holders.add(terms("web"), 0)
+    for number in range(5000):
+        passing = terms(f"app-{number}")
+        holders.add(passing, 0)
+        holders.anti.meet(WEB, counters)
+        holders.remove(passing, 0)
+    held = holders.anti
+    assert len(held._rows) == 1
+    assert sum(map(len, held._logs.values())) <= module._LOG_SLACK + 3
+    assert rows_of(held.meet(WEB, counters)) == [1, 0, 0]
+
+
+def test_sums_are_bounded_in_bytes(counters: CountingCounters, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SUM_BYTES", 10 * 8 * ROWS)
+    holders = TermHolders(ROWS)
+    apps = [f"app-{number}" for number in range(50)]
+    for app in apps:
+        holders.add(terms(app), 0)
+    pods = [make_pod("p", labels={"app": app}) for app in apps]
+    first = holders.anti.meet(pods[0], counters)
+    for pod in pods:
+        holders.anti.meet(pod, counters)
+    assert len(holders.anti._sums) == 10
+    assert len(holders.anti._summed) == 10
+    assert first is not None
+    assert not first.kept
+    holders.add(terms(apps[0]), 2)
+    assert rows_of(holders.anti.meet(pods[0], counters)) == [1, 0, 1]
+
+
+def test_a_namespace_that_changes_its_labels_is_matched_again(counters: CountingCounters) -> None:
+    holders = TermHolders(ROWS)
+    holders.add(terms("web"), 0)
+    assert holders.anti.meet(WEB, counters) is not None
+    holders.forget_matches()
+    counters.set_namespace("default", Labels({"team": "x"}))
+    assert rows_of(holders.anti.meet(WEB, counters)) == [1, 0, 0]
+    counters.set_namespace("default", NO_LABELS)
+
+
+def test_weights_that_cancel_out_leave_no_term(counters: CountingCounters) -> None:
+    term = pod_term("web", ZONE)
+    like = PodInfo(make_pod("p", affinity=pod_affinity(rather_near={term: 5}))).terms
+    dislike = PodInfo(make_pod("q", affinity=pod_affinity(rather_away={term: 5}))).terms
+    holders = TermHolders(ROWS)
+    holders.add(like, 1)
+    holders.add(dislike, 1)
+    assert holders.preferred.meet(WEB, counters) is None
+    holders.remove(like, 1)
+    assert rows_of(holders.preferred.meet(WEB, counters), ZONE) == [0, -5, 0]
+
+
+def test_many_sorts_of_newcomers_are_matched_within_bounds(counters: CountingCounters) -> None:
+    held = HeldTerms(ROWS)
+    (term,) = terms("web").required_anti
+    held.bump(term, 0, 1)
+    for number in range(module._MAX_NEWCOMERS + 2):
+        assert held.meet(make_pod("p", labels={"n": str(number)}), counters) is None
+    assert len(held._newcomers) <= module._MAX_NEWCOMERS
+    assert rows_of(held.meet(WEB, counters)) == [1, 0, 0]

@@ -1,0 +1,222 @@
+"""Pods whose decision needs much counting: kept back, served in slices, the shortest first. In steps."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from pallet.api.core import ObjectReference
+from pallet.api.pod import Pod
+from pallet.cache.counters import PodCounters
+from pallet.cache.pod_info import PodInfo
+from pallet.cache.snapshot import Snapshot
+from pallet.framework import counting
+from pallet.framework.counting import FEW
+from pallet.loop_budget import SLICE_SECONDS, LoopBudget
+from pallet.scheduler import counting_gate
+from pallet.scheduler.counting_gate import CountingGate
+from tests.builders import SCHEDULER, make_node, make_pod, pod_affinity, pod_term
+from tests.profiles import default_profile
+
+pytestmark = pytest.mark.anyio
+
+PLACED = 1000
+"""Placed pods, each with labels of its own."""
+
+
+class Scene:
+    """A gate in front of a cluster with many sorts of pods. Each comparison takes 10 µs of its clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.compared = 0
+        selects = PodCounters._selects
+
+        def counted(counters: PodCounters, *args: Any) -> bool:
+            self.compared += 1
+            return selects(counters, *args)
+
+        self.snapshot = Snapshot()
+        self.snapshot.put_node(make_node("n1"))
+        for number in range(PLACED):
+            self.place(make_pod(f"p{number}", labels={"app": "web", "pod": str(number)}))
+        monkeypatch.setattr(PodCounters, "_selects", counted)
+        self.budget = LoopBudget(lambda: self.compared * 1e-5)
+        self.gated: dict[str, Pod] = {}
+        self.let_in: list[str] = []
+        self.notes: list[str] = []
+        self.leads = True
+        self.gate = CountingGate(
+            self.snapshot,
+            {SCHEDULER: default_profile()},
+            self.budget,
+            self,
+            self._activate,
+            lambda uid: uid in self.gated,
+            lambda: self.leads,
+        )
+
+    def place(self, pod: Pod) -> None:
+        self.snapshot.place(PodInfo(pod), "n1")
+
+    def ask(self, pod: Pod) -> bool:
+        """Whether a pod is let in; else it is gated, as the queue does it."""
+        ok = self.gate.pre_enqueue(pod).ok
+        if not ok:
+            self.gated[pod.metadata.uid] = pod
+        return ok
+
+    def event(
+        self, regarding: ObjectReference, controller: str, *, kind: str, reason: str, action: str, note: str
+    ) -> None:
+        self.notes.append(note)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.gate.run)
+            yield
+            tasks.cancel_scope.cancel()
+
+    async def until_let_in(self, *names: str) -> None:
+        while not {f"uid-{name}" for name in names} <= set(self.let_in):
+            await anyio.lowlevel.checkpoint()
+
+    def _activate(self, uids: Iterable[str]) -> None:
+        for uid in uids:
+            pod = self.gated.pop(uid, None)
+            if pod is not None and self.ask(pod):
+                self.let_in.append(uid)
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    return Scene(monkeypatch)
+
+
+def with_terms(name: str, count: int) -> Pod:
+    terms = [pod_term(f"{name}-{number}") for number in range(count)]
+    return make_pod(name, affinity=pod_affinity(away=terms))
+
+
+def test_ordinary_pods_are_let_in_at_once(scene: Scene) -> None:
+    assert scene.ask(make_pod("plain"))
+    assert scene.ask(with_terms("few", FEW // PLACED))
+    assert scene.compared == 0
+
+
+async def test_a_pod_with_many_terms_is_let_in_when_they_are_counted(scene: Scene) -> None:
+    pod = with_terms("many", 50)
+    assert not scene.ask(pod)
+    assert scene.compared == 0
+    async with scene.running():
+        await scene.until_let_in("many")
+    assert scene.compared == 50 * PLACED
+    counters = scene.snapshot.counters
+    for term in PodInfo(pod).terms.required_anti:
+        assert counters.uncounted((term.pods,)) == 0
+
+
+async def test_others_run_between_slices(scene: Scene) -> None:
+    scene.ask(with_terms("many", 50))
+    seen = [0]
+    async with scene.running():
+        while "uid-many" not in scene.let_in:
+            seen.append(scene.compared)
+            await anyio.lowlevel.checkpoint()
+    a_slice = round(SLICE_SECONDS / 1e-5)
+    steps = [after - before for before, after in pairwise(seen)]
+    assert max(steps) <= a_slice + counting._STEP
+    assert len([step for step in steps if step]) >= 50 * PLACED // (a_slice + counting._STEP)
+
+
+async def test_decisions_get_three_slices_for_each_one_spent_on_counting(scene: Scene) -> None:
+    scene.ask(with_terms("many", 50))
+    order: list[str] = []
+
+    async def decide() -> None:
+        while "uid-many" not in scene.let_in:
+            await scene.budget.pause()
+            before = scene.compared
+            order.append("decisions")
+            scene.compared += int(SLICE_SECONDS / 1e-5)
+            assert before + int(SLICE_SECONDS / 1e-5) == scene.compared
+
+    steps = counting.Counting.step
+
+    def step(self: counting.Counting, pod: Pod) -> bool:
+        order.append("counting")
+        return steps(self, pod)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counting.Counting, "step", step)
+        async with scene.running():
+            await decide()
+    runs = "".join("d" if each == "decisions" else "c" for each in order).split("c")
+    between = [len(run) for run in runs if run][1:-1]
+    assert between
+    assert min(between) >= 3
+
+
+async def test_the_pod_that_needs_least_is_served_first(scene: Scene) -> None:
+    for name, terms in (("large", 60), ("small", 6), ("middle", 20)):
+        assert not scene.ask(with_terms(name, terms))
+    async with scene.running():
+        await scene.until_let_in("large", "middle", "small")
+    assert scene.let_in == ["uid-small", "uid-middle", "uid-large"]
+
+
+async def test_a_small_one_does_not_wait_for_a_large_one_under_way(scene: Scene) -> None:
+    scene.ask(with_terms("large", 60))
+    async with scene.running():
+        while not scene.compared:
+            await anyio.lowlevel.checkpoint()
+        scene.ask(with_terms("small", 6))
+        await scene.until_let_in("large", "small")
+    assert scene.let_in == ["uid-small", "uid-large"]
+
+
+async def test_a_pod_that_is_gone_is_not_counted_for(scene: Scene) -> None:
+    scene.ask(with_terms("gone", 60))
+    scene.gated.clear()
+    scene.ask(with_terms("stays", 6))
+    async with scene.running():
+        await scene.until_let_in("stays")
+        while scene.gate._kept:
+            await anyio.lowlevel.checkpoint()
+    assert scene.compared == 6 * PLACED
+
+
+async def test_terms_that_placed_pods_hold_are_compared_in_slices_too(scene: Scene) -> None:
+    for number in range(50):
+        holder = make_pod(f"holder-{number}", affinity=with_terms(f"holder-{number}", 100).spec.affinity)
+        scene.place(holder)
+    scene.compared = 0
+    assert not scene.ask(make_pod("plain"))
+    async with scene.running():
+        await scene.until_let_in("plain")
+    assert scene.compared == 5000
+    assert scene.ask(make_pod("another"))
+
+
+def test_what_takes_long_is_told_once_by_the_one_who_leads(scene: Scene) -> None:
+    pod = with_terms("many", 100)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counting_gate, "LONG", 50_000)
+        scene.leads = False
+        scene.ask(pod)
+        assert not scene.notes
+        scene.gate._kept.clear()
+        scene.leads = True
+        scene.ask(pod)
+        scene.ask(pod)
+    assert len(scene.notes) == 1
+    assert "100,000 comparisons" in scene.notes[0]
+
+
+def test_a_pod_beyond_the_limits_is_let_in_to_be_refused(scene: Scene) -> None:
+    assert scene.ask(with_terms("beyond", 2000))
+    assert scene.compared == 0
