@@ -14,11 +14,12 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
+from pallet.app.files import file_mistakes
 from pallet.app.garbage import collect_in_steps
 from pallet.app.graph import Graph
 from pallet.client.client import Client
 from pallet.client.errors import ConfigError as ConnectionConfigError
-from pallet.config.errors import ConfigError
+from pallet.config.errors import ConfigError, refuse
 from pallet.config.schema import DEFAULT_SCHEDULER_NAME, KUBE_SCHEDULER_LEASE
 from pallet.config.settings import Settings
 from pallet.extenders.extender import extenders_of
@@ -85,6 +86,7 @@ def _raise_file_limit() -> None:
 
 
 async def _live(settings: Settings) -> None:
+    refuse(await anyio.to_thread.run_sync(lambda: list(file_mistakes(settings.configuration))))
     async with (
         _clients(settings) as (client, events, leases),
         extenders_of(settings.configuration.extenders) as extenders,

@@ -9,8 +9,9 @@ import logging
 import os
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 REFRESH_PERIOD: Final = 60.0
 """Seconds after which a token is read again, as client-go does: the kubelet replaces it while it is valid."""
 
+T = TypeVar("T")
+
 Reload = Callable[[], Awaitable[Configuration]]
 
 
@@ -43,9 +46,9 @@ class Credentials:
         self.origin = origin
         self.server_name: str | None = getattr(configuration, "tls_server_name", None)
         self.proxy: str | None = configuration.proxy
-        self.tls: ssl.SSLContext | None = (
-            _tls_context(configuration) if self.address.startswith("https") else None
-        )
+        self.tls: ssl.SSLContext | None = None
+        if self.address.startswith("https"):
+            self.tls = _usable(origin, "certificate authority", lambda: _tls_context(configuration))
         self._reload = reload
         self._refreshed_at = float("-inf")
         self._lock = anyio.Lock()
@@ -140,8 +143,20 @@ class Credentials:
         token = configuration.api_key.get("BearerToken")
         self._authorization: str | None = token.strip() if token else None
         if self.tls is not None and configuration.cert_file:
-            self.tls.load_cert_chain(configuration.cert_file, configuration.key_file)
+            # Without a password of our own, OpenSSL would ask for that of an encrypted key on the terminal.
+            load = partial(self.tls.load_cert_chain, password="")
+            files = configuration.cert_file, configuration.key_file
+            _usable(self.origin, "client certificate and its key", lambda: load(*files))
         self._refreshed_at = asyncio.get_running_loop().time()
+
+
+def _usable(origin: str, what: str, load: Callable[[], T]) -> T:
+    """Do what reads PEM. Raise ConfigError where that cannot be used: OpenSSL does not say what it read."""
+    try:
+        return load()
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        why = getattr(error, "reason", None) or error
+        raise ConfigError(f"kubeconfig {origin}: the {what} cannot be used: {why}") from error
 
 
 def _tls_context(configuration: Configuration) -> ssl.SSLContext:

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from pallet.config.errors import FieldPath, fail
+from pallet.config.errors import FieldPath, fail, refuse
+from pallet.config.pem import identity_mistakes
 
 CERTIFICATE_FLAG: Final = FieldPath("--tls-cert-file")
 KEY_FLAG: Final = FieldPath("--tls-private-key-file")
@@ -32,7 +33,8 @@ def server_context(certificate: str = "", key: str = "") -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION  # a client could have handshakes done without end
     if certificate:
-        _load(context, certificate, key)
+        refuse(identity_mistakes((CERTIFICATE_FLAG, certificate), (KEY_FLAG, key)))
+        context.load_cert_chain(certificate, key or None)
         return context
     if key:
         fail(KEY_FLAG, f"there is no certificate for this key: name its file with {CERTIFICATE_FLAG}")
@@ -42,26 +44,6 @@ def server_context(certificate: str = "", key: str = "") -> ssl.SSLContext:
         path.write_bytes(self_signed(socket.gethostname()))
         context.load_cert_chain(path)
     return context
-
-
-def _load(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    """Load the files that the command line names."""
-    for flag, file in ((CERTIFICATE_FLAG, certificate), (KEY_FLAG, key)):
-        try:
-            if file:
-                Path(file).read_bytes()
-        except OSError as error:
-            fail(flag, f"{file} cannot be read: {(error.strerror or str(error)).lower()}")
-    try:
-        # Without a password of our own, OpenSSL would ask for that of an encrypted key on the terminal.
-        context.load_cert_chain(certificate, key or None, password="")
-    except (ssl.SSLError, ValueError) as error:
-        within = f"{certificate} and {key}" if key else certificate
-        fail(
-            CERTIFICATE_FLAG,
-            f"{within} cannot be used: a certificate and its key are wanted, in PEM and without a password "
-            f"({getattr(error, 'reason', None) or error})",
-        )
 
 
 def self_signed(host: str) -> bytes:

@@ -123,6 +123,28 @@ async def test_a_missing_file_is_named(tmp_path: Path) -> None:
         await Credentials.load(str(tmp_path / "none"))
 
 
+@pytest.mark.parametrize(
+    ("user", "cluster", "what"),
+    [
+        ({}, {"certificate-authority": "{file}"}, "certificate authority"),
+        (
+            {"client-certificate": "{file}", "client-key": "{file}"},
+            {},
+            "client certificate and its key",
+        ),
+    ],
+)
+async def test_certificates_that_cannot_be_used_are_named(
+    tmp_path: Path, user: dict[str, str], cluster: dict[str, str], what: str
+) -> None:
+    broken = tmp_path / "broken.pem"
+    broken.write_text("no certificate")
+    user, cluster = ({key: str(broken) for key in part} for part in (user, cluster))
+    path = write_kubeconfig(tmp_path / "kc", "https://10.0.0.1", user, **cluster)
+    with pytest.raises(ConfigError, match=f"^kubeconfig {path}: the {what} cannot be used: "):
+        await Credentials.load(path)
+
+
 async def test_a_token_file_is_read_again(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("first\n")

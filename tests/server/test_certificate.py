@@ -40,7 +40,10 @@ def test_a_certificate_of_files_is_used(tmp_path: Path) -> None:
     ("content", "line"),
     [
         (None, "--tls-cert-file: {file} cannot be read: no such file or directory"),
-        (b"no certificate", "--tls-cert-file: {file} cannot be used: a certificate and its key are wanted,"),
+        (
+            b"no certificate",
+            "--tls-cert-file: {file} cannot be used: they must hold a certificate and its key",
+        ),
     ],
     ids=["missing", "broken"],
 )
