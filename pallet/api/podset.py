@@ -48,6 +48,7 @@ class ScheduleTriggerStatus(msgspec.Struct, frozen=True, gc=False, rename="camel
     total: int = 0
     gated: int = 0
     planned: int = 0
+    reserved: int = 0
     bound: int = 0
     quiet_until: datetime | None = None
     conditions: tuple[Condition, ...] = ()

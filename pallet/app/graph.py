@@ -17,6 +17,7 @@ from pallet.extenders.binder import ExtenderBinder
 from pallet.extenders.extender import Extender
 from pallet.extenders.extenders import Extenders
 from pallet.extenders.wire import Document
+from pallet.framework.events import ASSIGNED_POD_DELETE
 from pallet.framework.handle import Handle
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
@@ -78,6 +79,7 @@ class Graph:
                 profiles=self.profiles,
                 activate=self._activate,
                 regate=self._regate,
+                released=self._released,
                 conditions=self.conditions,
                 recorder=self.recorder,
                 instruments=self.instruments,
@@ -174,6 +176,9 @@ class Graph:
 
     def _is_gated(self, uid: str) -> bool:
         return self.queue.is_gated(uid)
+
+    def _released(self, pod: Pod) -> None:
+        self.queue.move(ASSIGNED_POD_DELETE, pod, None)
 
     def sizes(self) -> dict[str, int]:
         """How many nodes and pods there are, for the log."""

@@ -1,7 +1,7 @@
 """The part of the object graph that looks after pod sets, where a profile enables PodSetPlanner."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
@@ -48,6 +48,7 @@ class PodSetParts:
         profiles: Mapping[str, Profile],
         activate: Callable[[Iterable[str]], object],
         regate: Callable[[Iterable[str]], object],
+        released: Callable[[Pod], object],
         conditions: ConditionWriter,
         recorder: Recorder,
         instruments: Instruments,
@@ -79,12 +80,14 @@ class PodSetParts:
             planner_for=self._planner_for,
             activate=activate,
             regate=regate,
+            released=released,
             conditions=conditions,
             recorder=recorder,
             metrics=metrics,
             now=now,
             rng=rng,
             budget=budget,
+            reservation_timeout=timedelta(seconds=args.reservation_timeout),
         )
         self._server = PlannerServer(greedy, cache, profiles, self._members)
 

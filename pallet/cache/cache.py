@@ -10,8 +10,12 @@ Promised: an assumed pod leaves only by one of the arrows above, never by time. 
 assumption: a pod seen on another node than assumed is counted there. Events may come in any order between
 nodes and pods. A pod on a node that there is not, or not any more, is held all the same. It is counted in
 the snapshot once there is such a node; until then it takes no row there.
+
+A reservation is held for an owner. Until that owner is firm, pods of a higher priority do not have to respect
+it: one that finds no node is tried again with such reservations lifted (`lift`, `put_back`).
 """
 
+from collections.abc import Iterable
 from enum import Enum, auto
 
 import msgspec
@@ -20,6 +24,7 @@ from pallet.api.labels import Labels
 from pallet.api.node import Node
 from pallet.api.pod import Pod
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.reservation import Owner, Reservation
 from pallet.cache.snapshot import Snapshot
 
 
@@ -45,6 +50,8 @@ class Cache:
     def __init__(self) -> None:
         self.snapshot = Snapshot()
         self._placed: dict[str, Placement] = {}
+        self._reservations: dict[str, Reservation] = {}
+        self._owners: dict[Owner, None] = {}
         self._without_node: dict[str, dict[str, PodInfo]] = {}
         """By name of a node that there is not, the pods on it by UID."""
 
@@ -84,6 +91,7 @@ class Cache:
         info, node = PodInfo(pod), pod.spec.node_name
         held = self._placed.get(info.uid)
         if held is not None and held.node == node and node in self.snapshot.table.row_of:
+            self._end_reservation(info.uid)
             self.snapshot.replace(info, self.snapshot.table.row_of[node])
             self._placed[info.uid] = Placement(info, node, Hold.BOUND)
         else:
@@ -97,21 +105,48 @@ class Cache:
         if held is not None:
             self._release(held)
 
-    def reserve(self, info: PodInfo, node_name: str) -> None:
-        """Keep room for a planned pod against everybody else; a pod assumed or bound already stays so."""
+    def reserve(self, info: PodInfo, node_name: str, owner: Owner) -> None:
+        """Hold room for a planned pod; a pod assumed or bound already stays so."""
         held = self._placed.get(info.uid)
         if held is None or held.hold is Hold.RESERVED:
             if held is not None:
                 self._release(held)
             self._hold(info, node_name, Hold.RESERVED)
+            self._reservations[info.uid] = owner.reserved[info.uid] = Reservation(info, node_name, owner)
+            self._owners[owner] = None
 
-    def unreserve(self, uid: str) -> str | None:
-        """Give up the room kept for a planned pod, if it is still only kept, and tell where it was."""
-        held = self._placed.get(uid)
-        if held is None or held.hold is not Hold.RESERVED:
-            return None
-        self._release(held)
-        return held.node
+    def unreserve(self, uid: str) -> Reservation | None:
+        """Give up the room held for a planned pod, if it is still only reserved, and tell what it was."""
+        reservation = self._reservations.get(uid)
+        if reservation is not None:
+            self._release(self._placed[uid])
+        return reservation
+
+    def yielding(self, priority: int) -> list[Reservation]:
+        """Give the reservations that do not count against pods of a priority.
+
+        They are those of a lower priority whose owner is not firm yet.
+        """
+        return [
+            reservation
+            for owner in self._owners
+            if not owner.firm
+            for reservation in owner.reserved.values()
+            if reservation.info.pod.spec.priority < priority
+        ]
+
+    def lift(self, reservations: Iterable[Reservation]) -> None:
+        """Take reservations away. They are to be put back in the same step."""
+        for reservation in reservations:
+            self.unreserve(reservation.info.uid)
+
+    def put_back(self, lifted: Iterable[Reservation], taken: str = "") -> None:
+        """Put lifted reservations back, but for those on a node that was `taken`: their owners are told."""
+        for reservation in lifted:
+            if reservation.node == taken:
+                reservation.owner.outranked(reservation.info.pod)
+            else:
+                self.reserve(*reservation)
 
     def assume(self, info: PodInfo, node_name: str) -> None:
         """Count a pod on the node it is about to be bound to."""
@@ -137,6 +172,7 @@ class Cache:
 
     def _release(self, held: Placement) -> None:
         del self._placed[held.info.uid]
+        self._end_reservation(held.info.uid)
         row = self.snapshot.table.row_of.get(held.node)
         if row is not None:
             self.snapshot.remove(held.info, row)
@@ -145,3 +181,11 @@ class Cache:
         del others[held.info.uid]
         if not others:
             del self._without_node[held.node]
+
+    def _end_reservation(self, uid: str) -> None:
+        reservation = self._reservations.pop(uid, None)
+        if reservation is not None:
+            owner = reservation.owner
+            del owner.reserved[uid]
+            if not owner.reserved:
+                del self._owners[owner]

@@ -135,6 +135,11 @@ class Evaluator:
         name = self._snapshot.table.name(row)
         return Choice(node=name, score=best, feasible=feasible, evaluated=len(names))
 
+    def fits(self, state: CycleState, info: PodInfo, name: str) -> bool:
+        """Whether a pod can go to one node, by name. Raises PluginError."""
+        names, _, refusal = self._pre_filter(state, info)
+        return refusal is None and (names is None or name in names) and self._fits(state, info, name)
+
     def feasible(self, state: CycleState, info: PodInfo) -> list[str]:
         """The names of all nodes that can take a pod. Raises PluginError."""
         table = self._snapshot.table

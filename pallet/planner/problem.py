@@ -25,8 +25,9 @@ def pose(
 ) -> Problem:
     """Pose the problem of placing those members of a set that are neither bound nor about to be.
 
-    Room that is kept for them by an earlier plan is free in the problem's snapshot. Left out are members that
-    have finished, are being deleted, or are no business of any profile.
+    Room that is reserved for them by an earlier plan is free in the problem's snapshot, and so is what is
+    reserved for others without counting against the priority of any of them. Left out are members that have
+    finished, are being deleted, or are no business of any profile.
     """
     snapshot = cache.snapshot.copy()
     pods = []
@@ -37,6 +38,11 @@ def pose(
         if held is not None and (row := snapshot.table.row_of.get(held.node)) is not None:
             snapshot.remove(held.info, row)
         pods.append(PodInfo(pod))
+    own = {info.uid for info in pods}
+    for reservation in cache.yielding(min((info.pod.spec.priority for info in pods), default=0)):
+        row = snapshot.table.row_of.get(reservation.node)
+        if row is not None and reservation.info.uid not in own:
+            snapshot.remove(reservation.info, row)
     return Problem(namespace, pod_set, tuple(pods), snapshot, profiles, eligible, seed)
 
 

@@ -24,15 +24,26 @@ from pallet.framework.status import Status
 from pallet.informers.informer import Handler
 from pallet.logs import get_logger
 from pallet.loop_budget import LoopBudget
-from pallet.podset import reservations
 from pallet.podset.agenda import Agenda
-from pallet.podset.decisions import MakePlan, Release, Step, TakeBack, Wait, decide, is_behind, switch_time
+from pallet.podset.decisions import (
+    Expire,
+    MakePlan,
+    Release,
+    Step,
+    TakeBack,
+    Wait,
+    decide,
+    is_behind,
+    switch_time,
+)
+from pallet.podset.events import tell
 from pallet.podset.explain import Conditions, Explainer
 from pallet.podset.gate import Gate
 from pallet.podset.metrics import PodSetMetrics
-from pallet.podset.model import Lost, PodSet, SetKey
-from pallet.podset.obstacle import passes
+from pallet.podset.model import PodSet, SetKey
+from pallet.podset.obstacle import loss
 from pallet.podset.planning import PlannerFor, Planning
+from pallet.podset.reservations import Reservations
 from pallet.podset.sets import PodSets, Touched, take_back
 from pallet.podset.status import phase_of
 from pallet.podset.upkeep import Upkeep
@@ -64,6 +75,8 @@ class PodSetController:
     profiles: by scheduler name; may be filled after this object is made, for their plugins ask it
     activate: takes the UIDs of pods whose gate has opened, in the order in which they are to be bound
     regate: takes the UIDs of pods whose gate has closed
+    released: takes a pod whose reserved room others may use again
+    reservation_timeout: how long room stays reserved for a set that does not advance
     now: the API server's time
     """
 
@@ -77,25 +90,28 @@ class PodSetController:
         planner_for: PlannerFor,
         activate: Callable[[Iterable[str]], object],
         regate: Callable[[Iterable[str]], object],
+        released: Callable[[Pod], object],
         conditions: Conditions,
         recorder: Recorder,
         metrics: PodSetMetrics,
         now: Callable[[], datetime],
         rng: Random,
         budget: LoopBudget,
+        reservation_timeout: timedelta,
     ) -> None:
         self.sets = PodSets(frozenset(scheduler_names))
-        self._cache = cache
-        self._profiles = profiles
         self._activate = activate
         self._regate = regate
         self._metrics = metrics
         self._now = now
         self._budget = budget
+        self._recorder = recorder
+        self._reservation_timeout = reservation_timeout
+        self._reservations = Reservations(cache, profiles, self.look_at, released, metrics, now)
         self._planning = Planning(cache, profiles, planner_for, budget, regate, recorder, metrics, now, rng)
         self._writer = Writer(api, self.sets, recorder, metrics, now)
         self._explainer = Explainer(conditions, recorder)
-        self._upkeep = Upkeep(cache, budget, self._explainer, activate, regate)
+        self._upkeep = Upkeep(self._reservations, budget, self._explainer, activate, regate)
         self._agenda: Agenda[SetKey] = Agenda()
         self._wake = anyio.Event()
         self._slots = anyio.Semaphore(_AT_ONCE)
@@ -160,16 +176,16 @@ class PodSetController:
     def blocked(self, info: PodInfo, node: str, refusals: Sequence[Status]) -> str:
         """Take note that a pod's planned node was refused, and tell in words what will be done about it.
 
-        Pods that are on their way out are waited for. For anything else the rest of the set is planned anew.
+        Pods that are on their way out are waited for. For anything else the rest of the set is re-planned.
         """
-        profile = self._profiles[info.pod.spec.scheduler_name]
-        if passes(profile, self._cache.snapshot, info, node, self._now()):
+        if self._reservations.waits(info, node):
             return f'waiting for pods to leave node "{node}", where this pod is planned'
-        words = "; ".join(refusal.message for refusal in refusals) or "it is gone"
-        cause = refusals[0].plugin if refusals else reservations.NODE_GONE
-        lost = Lost(cause, f'node "{node}", planned for pod {info.pod.metadata.name}, is refused: {words}')
-        self._touch(self.sets.note_loss(info.uid, lost))
-        return f'planned node "{node}" does not fit any more, the pod set is planned anew'
+        self._touch(self.sets.note_loss(info.uid, loss(info.pod, node, refusals)))
+        return f'planned node "{node}" does not fit any more, the pod set is re-planned'
+
+    def begin(self, pod: Pod) -> None:
+        """Take note that the binding of a planned pod begins: what its set has reserved is firm."""
+        self.sets.note_start(pod)
 
     def look_at(self, pod: Pod) -> None:
         """Look at a pod's set again soon: its binding did not come about."""
@@ -205,7 +221,7 @@ class PodSetController:
             self._cluster_changed()
 
     def _let_go_of(self, pod: Pod) -> None:
-        self._cache.unreserve(pod.metadata.uid)
+        self._reservations.release(pod, "withdrawn")
         self._explainer.forget(pod)
 
     def _update_node(self, old: Node, new: Node) -> None:
@@ -284,7 +300,7 @@ class PodSetController:
     def _first(self, pod_set: PodSet) -> Step | None:
         """The first step that can be done now; None when all that is left waits for a time."""
         times = []
-        for step in decide(pod_set, self._now()):
+        for step in decide(pod_set, self._now(), self._reservation_timeout):
             until = step.until if isinstance(step, Wait) else self._writer.held_until(pod_set.key, step)
             if until is None:
                 return step
@@ -299,6 +315,10 @@ class PodSetController:
                 take_back(pod_set, uids)
             case Release(uids):
                 take_back(pod_set, uids, free=True)
+            case Expire():
+                self._planning.postpone(pod_set)
+                words = self._reservations.expire(pod_set, self._reservation_timeout)
+                tell(self._recorder, pod_set, "ReservationExpired", words)
             case MakePlan(uids, anew):
                 async with self._planners:
                     await self._planning.plan(pod_set, uids, anew=anew)

@@ -16,6 +16,9 @@ from pallet.podset.status import conflict_status, is_news, status_of
 COALESCE = timedelta(seconds=1)
 """Between two writes of what nobody waits for: status counts, times, and entries that only leave a plan."""
 
+RESERVATION_TIMEOUT = timedelta(minutes=1)
+"""How long room stays reserved for a set that does not advance."""
+
 SWEEP = timedelta(minutes=5)
 """After this long, pods that found no place are tried again even if nothing was seen to change."""
 
@@ -40,6 +43,11 @@ class Switch:
 
     trigger: ScheduleTrigger
     quiet: Quiet
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """Release the reserved room and have its members re-planned: the set has not advanced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +95,19 @@ class Wait:
     until: datetime
 
 
-Step = TakeBack | Release | Switch | StorePlan | DropPlan | MakePlan | SaveTimes | WriteStatus | Wait
+Step = TakeBack | Release | Switch | Expire | StorePlan | DropPlan | MakePlan | SaveTimes | WriteStatus | Wait
 
 
-def decide(pod_set: PodSet, now: datetime) -> tuple[Step, ...]:
+def decide(
+    pod_set: PodSet, now: datetime, reservation_timeout: timedelta = RESERVATION_TIMEOUT
+) -> tuple[Step, ...]:
     """List what is to be done about a set; nothing but Waits, or nothing at all, when it is at rest."""
     quiet, waiting = _quiet(pod_set), pod_set.waiting()
     return (
         *_hold_back(pod_set, waiting),
         *_switch(pod_set, waiting, quiet, now),
         *_release(pod_set, waiting),
+        *_expire(pod_set, now, reservation_timeout),
         *_keep_plan(pod_set, now),
         *_make_plan(pod_set, waiting, now),
         *_save_times(pod_set, quiet, now),
@@ -157,6 +168,15 @@ def _release(pod_set: PodSet, waiting: list[Member]) -> Iterator[Step]:
         uids = tuple(member.uid for member in waiting if not member.planned and not member.free)
         if uids:
             yield Release(uids)
+
+
+def _expire(pod_set: PodSet, now: datetime, timeout: timedelta) -> Iterator[Step]:
+    """Room is reserved for a set that advances, and in place of pods that leave for as long as they may."""
+    reserved = pod_set.room.reserved
+    if reserved:
+        until = pod_set.advanced + timeout
+        leaving = (gone for uid, gone in pod_set.leaving.items() if uid in reserved)
+        yield Expire() if now >= until else Wait(min((until, *leaving)))
 
 
 def _keep_plan(pod_set: PodSet, now: datetime) -> Iterator[Step]:

@@ -12,17 +12,20 @@ log = get_logger(__name__)
 
 _CONTROLLER: Final = "planner.ciena.io/podset"
 
-Reason = Literal["Switched", "Planned", "Replanned", "PlannerFailed"]
+Reason = Literal["Switched", "Planned", "Replanned", "PlannerFailed", "ReservationExpired"]
+
+_WARNINGS: Final = frozenset({"PlannerFailed", "ReservationExpired"})
 
 
 def tell(recorder: Recorder, pod_set: PodSet, reason: Reason, note: str) -> None:
     """Record an event on the trigger of a set, if it has one, and log it in the same words."""
-    (log.warning if reason == "PlannerFailed" else log.info)(reason, pod_set=pod_set.key, note=note)
+    warns = reason in _WARNINGS
+    (log.warning if warns else log.info)(reason, pod_set=pod_set.key, note=note)
     if pod_set.trigger is not None:
         recorder.event(
             _reference(pod_set.trigger),
             _CONTROLLER,
-            kind="Warning" if reason == "PlannerFailed" else "Normal",
+            kind="Warning" if warns else "Normal",
             reason=reason,
             action="Switch" if reason == "Switched" else "Plan",
             note=note,

@@ -72,7 +72,18 @@ class PodSetMetrics:
         )
         self.replans_total = counter(
             "podset_replans_total",
-            "Sets planned anew, by cause: the plugin that refused the planned node, or NodeGone.",
+            "Sets re-planned, by cause: the plugin that refused the planned node, NodeGone, or Expired.",
+            "cause",
+        )
+        self.reserved_pods = gauge(
+            "podset_reserved_pods",
+            "Pods of sets for which room is reserved: they are planned, and their binding has not begun.",
+        )[NO_LABELS]
+        self.reservations_released_total = counter(
+            "podset_reservations_released_total",
+            "Reservations that ended before their pod was being bound, by cause: withdrawn (the plan or the "
+            "trigger does not ask for it any more), refused (the node does not take the pod any more), "
+            "outranked (a pod of a higher priority took room there) or expired (the set did not advance).",
             "cause",
         )
         self.bound_off_plan_total = counter(

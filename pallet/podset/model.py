@@ -10,6 +10,7 @@ import msgspec
 
 from pallet.api.pod import Pod
 from pallet.api.podset import SCHEDULE, SchedulePlan, ScheduleTrigger, ScheduleTriggerStatus
+from pallet.cache.reservation import Owner
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -28,7 +29,7 @@ class SetKey(NamedTuple):
 
 
 class Member(msgspec.Struct, frozen=True, gc=False):
-    """A live pod of a set: neither finished nor being deleted.
+    """A live pod of a set: neither finished nor being deleted, and without scheduling gates of its own.
 
     `planned` is the node it was given, not necessarily stored yet; `rank` its place in the order in which
     binding is legal; `refused` why the planner left it out when last asked; `free` that no planner looks
@@ -95,8 +96,13 @@ class PodSet:
     switched: when the trigger was seen to switch to Schedule, as long as it is of interest to metrics
     timed: whether the time from the switch to the plan has been taken
     last_bound: when a member was last seen with a node
-    lost: by UID, members whose planned node does not fit any more; they are planned anew from `replan_at` on
-    replanning: members that are being planned anew
+    lost: by UID, members whose planned node does not fit any more; they are re-planned from `replan_at` on
+    replanning: members that are being re-planned
+    unstored: whether the plan could not be written the last time
+    room: what is reserved for members that wait; firm from the moment the first binding starts
+    leaving: by UID of members whose room is taken by pods that are being deleted: when to ask again
+    newest: the highest rank for which room was reserved
+    advanced: when room was last reserved for a newly planned member, or a member was last seen with a node
     open: members that wait, and whose gate was found open
     ordinary: whether no planner looks after the set
     statuses: what was last written, by trigger UID
@@ -121,6 +127,11 @@ class PodSet:
     lost: dict[str, Lost] = field(default_factory=dict)
     replan_at: datetime = NEVER
     replanning: frozenset[str] = frozenset()
+    unstored: bool = False
+    room: Owner = field(default_factory=Owner)
+    leaving: dict[str, datetime] = field(default_factory=dict)
+    newest: int = 0
+    advanced: datetime = NEVER
     open: set[str] = field(default_factory=set)
     ordinary: bool = False
     statuses: dict[str, ScheduleTriggerStatus] = field(default_factory=dict)
@@ -162,6 +173,10 @@ class PodSet:
             if not member.pod.spec.node_name and uid not in in_flight
         ]
         return sorted(unbound, key=_RANK)
+
+    def started(self) -> bool:
+        """Whether any member has a node, or is being bound to one."""
+        return any(self.node(member) for member in self.members.values())
 
     def admitted(self, member: Member) -> bool:
         """Whether the member has its place in the stored plan, or needs none."""

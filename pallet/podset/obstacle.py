@@ -1,7 +1,7 @@
-"""Whether what keeps a pod from its planned node will pass by itself."""
+"""What keeps a pod from its planned node, and whether it will pass by itself."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from random import Random
 from typing import Final
 
 from pallet.api.pod import Pod
@@ -9,35 +9,66 @@ from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.evaluator import Evaluator
 from pallet.framework.lift import PluginError
-from pallet.framework.profile import Profile
+from pallet.framework.row_filters import relieved
 from pallet.framework.state import CycleState
+from pallet.framework.status import Status
 from pallet.planner.interface import HYPOTHESIS
+from pallet.podset.model import Lost
 
 OVERDUE: Final = timedelta(seconds=30)
 """A pod that is still there this long after its grace period is not waited for."""
 
+NODE_GONE: Final = "NodeGone"
 
-def passes(profile: Profile, snapshot: Snapshot, info: PodInfo, node: str, now: datetime) -> bool:
-    """Whether the pod will fit on the node once the pods that are being deleted there are gone."""
+
+def fits(evaluator: Evaluator, info: PodInfo, node: str) -> bool:
+    """Whether a pod passes every filter on a node. Raises PluginError."""
+    return evaluator.fits(_state(), info, node)
+
+
+def refusals_of(evaluator: Evaluator, info: PodInfo, node: str) -> list[Status]:
+    """Why a pod does not pass every filter on a node. Empty if it does, or if there is no such node."""
+    return [refused.status for refused in evaluator.choose(_state(), info, frozenset((node,))).refusals]
+
+
+def gone_by(
+    evaluator: Evaluator, snapshot: Snapshot, info: PodInfo, node: str, now: datetime
+) -> datetime | None:
+    """Until when to wait for the pods that are being deleted on a node: without them the pod would fit there.
+
+    None where it would not. `snapshot` is the one that the evaluator decides on.
+    """
     row = snapshot.table.row_of.get(node)
     if row is None:
-        return False
-    leaving = [other for other in snapshot.pods(row) if _leaving(other.pod, now)]
+        return None
+    leaving = {other.uid: gone for other in snapshot.pods(row) if (gone := _gone(other.pod)) and now < gone}
     if not leaving:
-        return False
-    trial = snapshot.copy()
-    own = [other for other in snapshot.pods(row) if other.uid == info.uid]
-    for other in (*leaving, *own):
-        trial.remove(other, row)
+        return None
+    away = [other for other in snapshot.pods(row) if other.uid in leaving or other.uid == info.uid]
+    with relieved(snapshot, row, away):
+        try:
+            helps = fits(evaluator, info, node)
+        except PluginError:
+            helps = False
+    return min(leaving.values()) if helps else None
+
+
+def loss(pod: Pod, node: str, refusals: Sequence[Status]) -> Lost:
+    """Why a pod cannot go to its planned node; without refusals the node is gone."""
+    place = f'node "{node}", planned for pod {pod.metadata.name},'
+    if not refusals:
+        return Lost(NODE_GONE, f"{place} is gone")
+    words = "; ".join(refusal.message for refusal in refusals)
+    return Lost(refusals[0].plugin, f"{place} is refused: {words}")
+
+
+def _state() -> CycleState:
     state = CycleState()
     state.write(HYPOTHESIS, value=True)
-    try:
-        return Evaluator(profile, trial, Random(0)).choose(state, info, frozenset((node,))).node is not None  # noqa: S311 - one node: nothing is drawn
-    except PluginError:
-        return False
+    return state
 
 
-def _leaving(pod: Pod, now: datetime) -> bool:
-    """A deletion timestamp is when the pod is to be gone, its grace period included."""
-    gone = pod.metadata.deletion_timestamp
-    return gone is not None and now < gone + OVERDUE
+def _gone(pod: Pod) -> datetime | None:
+    """When a pod that is being deleted is no longer waited for. Its timestamp includes its grace period."""
+    deleted = pod.metadata.deletion_timestamp
+    return deleted and deleted + OVERDUE

@@ -28,6 +28,9 @@ PlannerFor = Callable[[str, str], Planner | None]
 _FIRST_DELAY: Final = 1.0
 _LONGEST_DELAY: Final = 60.0
 """Seconds between two calls of a planner that failed, or could not place everything."""
+_RESET_AFTER: Final = 600.0
+"""Seconds without such a call after which the delays begin with the first again: far longer than it takes for
+reservations to expire."""
 
 
 class Planning:
@@ -89,6 +92,10 @@ class Planning:
         finally:
             pod_set.replanning = frozenset()
 
+    def postpone(self, pod_set: PodSet) -> None:
+        """Have a set that did not advance re-planned after a delay, which grows each time."""
+        pod_set.replan_at = self._later(self._replans, pod_set.key)
+
     def _begin_anew(self, pod_set: PodSet, uids: Collection[str]) -> None:
         pod_set.replanning = frozenset(uids)
         pod_set.open -= pod_set.replanning
@@ -96,7 +103,7 @@ class Planning:
         pod_set.replan_at = self._later(self._replans, pod_set.key)
         lost = next(lost for uid, lost in pod_set.lost.items() if uid in uids)
         self._metrics.replans_total[lost.cause].inc()
-        tell(self._recorder, pod_set, "Replanned", f"{lost.reason}; {len(uids)} pods are planned anew")
+        tell(self._recorder, pod_set, "Replanned", f"{lost.reason}; {len(uids)} pods are re-planned")
 
     def _problem(self, pod_set: PodSet, uids: Iterable[str]) -> Problem:
         pods = [pod_set.members[uid].pod for uid in uids]
@@ -118,6 +125,7 @@ class Planning:
             refused |= dict.fromkeys(assignments, reason)
             assignments = {}
         take_plan(pod_set, assignments, refused)
+        pod_set.room.firm = pod_set.started()
         now = self._now()
         if refused:
             pod_set.attempt = Attempt(now, self._later(self._tries, pod_set.key))
@@ -132,7 +140,9 @@ class Planning:
 
     def _later(self, backoffs: dict[SetKey, Backoff], key: SetKey) -> datetime:
         now = self._now()
-        backoff = backoffs.setdefault(key, Backoff(_FIRST_DELAY, _LONGEST_DELAY, jitter=0.5))
+        backoff = backoffs.setdefault(
+            key, Backoff(_FIRST_DELAY, _LONGEST_DELAY, jitter=0.5, reset_after=_RESET_AFTER)
+        )
         return now + timedelta(seconds=backoff.delay(now.timestamp()))
 
 

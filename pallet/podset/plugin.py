@@ -52,6 +52,8 @@ class PodSetPlannerArgs(Section, frozen=True):
     call_timeout: Seconds = Seconds(15)
     update_period: Seconds = Seconds(5)
     """Accepted and not used: nothing is polled."""
+    reservation_timeout: Seconds = Seconds(60)
+    """How long room stays reserved for a set of which no pod is bound; then the set is re-planned."""
     planner: PlannerArgs = PlannerArgs()
 
 
@@ -64,6 +66,10 @@ class Gatekeeper(Protocol):
 
     def blocked(self, info: PodInfo, node: str, refusals: Sequence[Status]) -> str:
         """Take note that a pod's planned node was refused, and tell in words what will be done about it."""
+        ...
+
+    def begin(self, pod: Pod) -> None:
+        """Take note that the binding of a planned pod begins."""
         ...
 
     def look_at(self, pod: Pod) -> None:
@@ -126,7 +132,9 @@ class PodSetPlanner:
         return 0
 
     def reserve(self, state: CycleState, pod: Pod, node_name: str) -> Status:
-        """Agree: the cache has kept the room since the pod was planned."""
+        """Agree, and have the rest of the set hold its room against every pod from now on."""
+        if state.read(_NODE) is not None:
+            self._gatekeeper.begin(pod)
         return SUCCESS
 
     def unreserve(self, state: CycleState, pod: Pod, node_name: str) -> None:

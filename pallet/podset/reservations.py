@@ -1,42 +1,163 @@
-"""Keeping the cache's reservations as the plan has them: room for pods that are planned and not yet bound."""
+"""Reserving room for members of sets: for those that are planned, could be bound now, and pass every filter.
 
+The filters are asked when room is reserved, with the reservations of the members before it in place. Where a
+node is taken by pods that are being deleted, room is reserved as if they were gone, but only for a time.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from random import Random
+from typing import Final, Literal
+
+from pallet.api.duration import format_duration
+from pallet.api.pod import Pod
 from pallet.cache.cache import Cache, Hold
 from pallet.cache.pod_info import PodInfo
+from pallet.framework.evaluator import Evaluator
+from pallet.framework.lift import PluginError
+from pallet.framework.profile import Profile
+from pallet.framework.status import Status
+from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.model import Lost, Member, PodSet
+from pallet.podset.obstacle import fits, gone_by, loss, refusals_of
 
-NODE_GONE = "NodeGone"
+EXPIRED: Final = "Expired"
 
-
-def note_in_flight(cache: Cache, pod_set: PodSet, member: Member) -> None:
-    """Note whether a member's binding has begun, and is not seen yet."""
-    placement = None if member.pod.spec.node_name else cache.placement(member.uid)
-    if placement is None or placement.hold is Hold.RESERVED:
-        pod_set.in_flight.pop(member.uid, None)
-    else:
-        pod_set.in_flight[member.uid] = placement.node
+Cause = Literal["withdrawn", "refused", "outranked", "expired"]
 
 
-def keep(cache: Cache, pod_set: PodSet, member: Member) -> None:
-    """Reserve for a waiting member what its plan says, or note that its node is gone."""
-    if not member.planned:
-        cache.unreserve(member.uid)
-    elif _exists(cache, member.planned):
-        _reserve(cache, member)
-    else:
-        cache.unreserve(member.uid)
-        pod_set.lost.setdefault(
-            member.uid,
-            Lost(NODE_GONE, f'node "{member.planned}", planned for pod {member.name}, is gone'),
-        )
+class Reservations:
+    """Keeps the cache's reservations as the plans have them.
+
+    profiles: by scheduler name; may be filled after this object is made
+    outranked: takes a pod whose room was taken for a pod of a higher priority
+    released: takes a pod whose room others may use again
+    now: the API server's time
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        profiles: Mapping[str, Profile],
+        outranked: Callable[[Pod], object],
+        released: Callable[[Pod], object],
+        metrics: PodSetMetrics,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._cache = cache
+        self._profiles = profiles
+        self._tell_outranked = outranked
+        self._released = released
+        self._metrics = metrics
+        self._now = now
+        self._evaluators: dict[str, Evaluator] = {}
+        metrics.reserved_pods.follow(lambda: cache.count(Hold.RESERVED))
+
+    def note_in_flight(self, pod_set: PodSet, member: Member) -> None:
+        """Note whether a member's binding has begun, and is not seen yet."""
+        placement = None if member.pod.spec.node_name else self._cache.placement(member.uid)
+        if placement is None or placement.hold is Hold.RESERVED:
+            pod_set.in_flight.pop(member.uid, None)
+        else:
+            pod_set.in_flight[member.uid] = placement.node
+
+    def keep(self, pod_set: PodSet, member: Member) -> None:
+        """Reserve for a waiting member what its plan says, or note that the node refuses it.
+
+        What was reserved stays without asking the filters again, but for room that waits for pods to leave.
+        """
+        if not _may_hold(pod_set, member):
+            self.release(member.pod, "refused" if member.uid in pod_set.lost else "withdrawn")
+        elif not self._is_held(pod_set, member):
+            self._reserve(pod_set, member)
+
+    def waits(self, info: PodInfo, node: str) -> bool:
+        """Whether a pod that its planned node refuses will fit there once pods that leave are gone."""
+        evaluator = self._evaluator(info.pod.spec.scheduler_name)
+        return gone_by(evaluator, self._cache.snapshot, info, node, self._now()) is not None
+
+    def expire(self, pod_set: PodSet, timeout: timedelta) -> str:
+        """Release all that a set has reserved, note the members as lost, and say so in words."""
+        reserved = list(pod_set.room.reserved.values())
+        waited = format_duration(timeout.total_seconds())
+        words = f"no pod was bound for {waited}: the room reserved for {len(reserved)} pods is released"
+        for reservation in reserved:
+            self.release(reservation.info.pod, "expired")
+            pod_set.lost[reservation.info.uid] = Lost(EXPIRED, words)
+        return words
+
+    def release(self, pod: Pod, cause: Cause) -> None:
+        """Give up what is reserved for a pod, if anything is."""
+        if self._cache.unreserve(pod.metadata.uid) is not None:
+            self._count_release(pod, cause)
+
+    def _is_held(self, pod_set: PodSet, member: Member) -> bool:
+        held, until = pod_set.room.reserved.get(member.uid), pod_set.leaving.get(member.uid)
+        if held is None or held.node != member.planned or (until is not None and self._now() >= until):
+            return False
+        return self._exists(held.node)
+
+    def _exists(self, node: str) -> bool:
+        return node in self._cache.snapshot.table.row_of
+
+    def _reserve(self, pod_set: PodSet, member: Member) -> None:
+        before = self._cache.unreserve(member.uid)
+        info, node = PodInfo(member.pod), member.planned
+        evaluator = self._evaluator(member.pod.spec.scheduler_name)
+        until, refusals = None, list[Status]()
+        try:
+            if not fits(evaluator, info, node) and not self._outranks(evaluator, info, node):
+                until = gone_by(evaluator, self._cache.snapshot, info, node, self._now())
+                refusals = [] if until else refusals_of(evaluator, info, node)
+        except PluginError:
+            return  # its own cycle will tell
+        pod_set.leaving.pop(member.uid, None)
+        if refusals or not self._exists(node):
+            pod_set.lost[member.uid] = loss(member.pod, node, refusals)
+            if before is not None:
+                self._count_release(member.pod, "refused")
+            return
+        if until is not None:
+            pod_set.leaving[member.uid] = until
+        self._cache.reserve(info, node, pod_set.room)
+        pod_set.room.outranked = self._outranked
+        if member.rank > pod_set.newest:
+            pod_set.newest, pod_set.advanced = member.rank, self._now()
+
+    def _outranks(self, evaluator: Evaluator, info: PodInfo, node: str) -> bool:
+        """Take reservations away that do not count against a pod's priority, if it fits on the node then."""
+        yielding = [each for each in self._cache.yielding(info.pod.spec.priority) if each.node == node]
+        if not yielding:
+            return False
+        self._cache.lift(yielding)
+        helps = False
+        try:
+            helps = fits(evaluator, info, node)
+        finally:
+            self._cache.put_back(yielding, node if helps else "")
+        return helps
+
+    def _outranked(self, pod: Pod) -> None:
+        self._metrics.reservations_released_total["outranked"].inc()
+        self._tell_outranked(pod)
+
+    def _count_release(self, pod: Pod, cause: Cause) -> None:
+        self._metrics.reservations_released_total[cause].inc()
+        self._released(pod)
+
+    def _evaluator(self, scheduler_name: str) -> Evaluator:
+        found = self._evaluators.get(scheduler_name)
+        if found is None:
+            profile, rng = self._profiles[scheduler_name], Random(0)  # noqa: S311 - one node: nothing is drawn
+            found = self._evaluators[scheduler_name] = Evaluator(profile, self._cache.snapshot, rng)
+        return found
 
 
-def _exists(cache: Cache, node: str) -> bool:
-    table = cache.snapshot.table
-    row = table.row_of.get(node)
-    return row is not None and bool(table.live[row])
+def _may_hold(pod_set: PodSet, member: Member) -> bool:
+    """Whether room may be reserved for a waiting member: it is planned and could be bound now.
 
-
-def _reserve(cache: Cache, member: Member) -> None:
-    placement = cache.placement(member.uid)
-    if placement is None or placement.node != member.planned:
-        cache.reserve(PodInfo(member.pod), member.planned)
+    A plan that is about to be stored counts; one that could not be stored does not, until it is.
+    """
+    if not member.planned or not pod_set.let_go or member.uid in pod_set.lost:
+        return False
+    return pod_set.admitted(member) or not pod_set.unstored

@@ -4,6 +4,7 @@ Every method that takes something in says which sets to look at again, and how s
 
 - A member is a live pod with the label, whose schedulerName is ours. One that has finished or is being
   deleted has left, although it may hold its node a little longer.
+- A pod with scheduling gates of its own is no member: it joins when the last of them is removed.
 - A pod whose label changes leaves one set and joins another, at the moment this is seen.
 - A plan is known by its name; one of another name is not ours, whatever its label says.
 - Older states than the one known are passed over: our own writes are often answered before they are watched.
@@ -60,7 +61,7 @@ class PodSets:
         """Take a pod that was added, or changed from what it was `before`."""
         uid, key = pod.metadata.uid, self.key_of(pod)
         touched: Touched = {}
-        if pod.finished or pod.terminating:
+        if pod.finished or pod.terminating or pod.spec.scheduling_gates:
             key = None
         if self._set_of_pod.get(uid) not in (None, key):
             touched |= self.drop_pod(pod)
@@ -69,8 +70,8 @@ class PodSets:
             if uid in pod_set.members:
                 touched[key] = _renew(pod_set, pod, now)
             else:
-                relabelled = before is not None and self.key_of(before) != key
-                joined = now if relabelled else joined_at(pod, now)
+                late = before is not None and (self.key_of(before) != key or before.spec.scheduling_gates)
+                joined = now if late else joined_at(pod, now)
                 pod_set.last_joined = max(pod_set.last_joined or joined, joined)
                 pod_set.members[uid] = Member(pod)
                 self._set_of_pod[uid] = key
@@ -97,6 +98,7 @@ class PodSets:
         pod_set = self._sets[key]
         del pod_set.members[pod.metadata.uid]
         pod_set.lost.pop(pod.metadata.uid, None)
+        pod_set.leaving.pop(pod.metadata.uid, None)
         pod_set.open.discard(pod.metadata.uid)
         pod_set.in_flight.pop(pod.metadata.uid, None)
         return {key: False}
@@ -182,6 +184,12 @@ class PodSets:
         self._sets[key].lost.setdefault(uid, lost)
         return {key: True}
 
+    def note_start(self, pod: Pod) -> None:
+        """Take note that the binding of a member begins: its set's reservations are firm from now on."""
+        key = self._set_of_pod.get(pod.metadata.uid)
+        if key is not None:
+            self._sets[key].room.firm = True
+
     def forget_if_empty(self, key: SetKey) -> bool:
         """Drop a set of which nothing is left, and tell whether this was so."""
         if key in self._sets and self._sets[key].empty:
@@ -202,6 +210,7 @@ def take_plan(pod_set: PodSet, assignments: Mapping[str, str], refused: Mapping[
             members[uid] = Member(members[uid].pod, refused=reason)
     for uid in (*assignments, *refused):
         pod_set.lost.pop(uid, None)
+        pod_set.leaving.pop(uid, None)
 
 
 def take_back(pod_set: PodSet, uids: Iterable[str], *, free: bool = False) -> None:
@@ -209,6 +218,8 @@ def take_back(pod_set: PodSet, uids: Iterable[str], *, free: bool = False) -> No
     for uid in uids:
         pod_set.members[uid] = Member(pod_set.members[uid].pod, free=free)
         pod_set.lost.pop(uid, None)
+        pod_set.leaving.pop(uid, None)
+    pod_set.room.firm = pod_set.started()
 
 
 def _obey(pod_set: PodSet, nodes: Mapping[str, str]) -> None:
@@ -216,6 +227,8 @@ def _obey(pod_set: PodSet, nodes: Mapping[str, str]) -> None:
     named = {member.name: member for member in pod_set.members.values() if not pod_set.node(member)}
     for rank, member in pod_set.next_ranks(named[name] for name in nodes if name in named):
         pod_set.members[member.uid] = Member(member.pod, nodes[member.name], rank)
+        pod_set.lost.pop(member.uid, None)
+        pod_set.leaving.pop(member.uid, None)
 
 
 def _renew(pod_set: PodSet, pod: Pod, now: datetime) -> bool:
@@ -226,8 +239,9 @@ def _renew(pod_set: PodSet, pod: Pod, now: datetime) -> bool:
     member = pod_set.members[pod.metadata.uid]
     retry = member.refused != "" and member.pod.spec != pod.spec
     if pod.spec.node_name and not member.pod.spec.node_name:
-        pod_set.last_bound = now
+        pod_set.last_bound = pod_set.advanced = now
         pod_set.lost.pop(member.uid, None)
+        pod_set.leaving.pop(member.uid, None)
         pod_set.open.discard(member.uid)
         pod_set.in_flight.pop(member.uid, None)
     pod_set.members[member.uid] = msgspec.structs.replace(

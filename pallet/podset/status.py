@@ -30,7 +30,7 @@ def status_of(
     """The status of the trigger that counts; `waiting` are the members without a node.
 
     total: live pods of the set; bound: those with a node; planned: those in the stored plan, bound ones
-    included; gated: those that may not be scheduled.
+    included; reserved: those for which room is held; gated: those that may not be scheduled.
     """
     members = pod_set.members.values()
     bound = sum(member.pod.spec.node_name != "" for member in members)
@@ -40,6 +40,7 @@ def status_of(
         total=len(members),
         gated=sum(not (pod_set.let_go and pod_set.admitted(member)) for member in waiting),
         planned=sum(member.name in pod_set.stored for member in members),
+        reserved=len(pod_set.room.reserved),
         bound=bound,
         quiet_until=until and _whole_second(until),
         conditions=_dated(

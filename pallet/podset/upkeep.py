@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Iterable
 
-from pallet.cache.cache import Cache
 from pallet.loop_budget import LoopBudget
-from pallet.podset import reservations
 from pallet.podset.explain import Explainer
 from pallet.podset.gate import gate_of
 from pallet.podset.model import Member, PodSet
+from pallet.podset.reservations import Reservations
 
 
 class Upkeep:
@@ -19,13 +18,13 @@ class Upkeep:
 
     def __init__(
         self,
-        cache: Cache,
+        reservations: Reservations,
         budget: LoopBudget,
         explainer: Explainer,
         activate: Callable[[Iterable[str]], object],
         regate: Callable[[Iterable[str]], object],
     ) -> None:
-        self._cache = cache
+        self._reservations = reservations
         self._budget = budget
         self._explainer = explainer
         self._activate = activate
@@ -33,7 +32,7 @@ class Upkeep:
 
     async def reserve(self, pod_set: PodSet) -> None:
         """Reserve what the plan says, and nothing else."""
-        for uid in list(pod_set.members):
+        for uid in _in_order(pod_set):
             if self._budget.exhausted:
                 await self._budget.pause()
             self._reserve(pod_set, uid)
@@ -41,7 +40,7 @@ class Upkeep:
     async def follow(self, pod_set: PodSet) -> None:
         """Reserve what the plan says, close gates and tell why, then open those that may be opened."""
         opening: list[Member] = []
-        for uid in list(pod_set.members):
+        for uid in _in_order(pod_set):
             if self._budget.exhausted:
                 await self._budget.pause()
             member = self._reserve(pod_set, uid)
@@ -58,10 +57,11 @@ class Upkeep:
         member = pod_set.members.get(uid)
         if member is None:
             return None
-        reservations.note_in_flight(self._cache, pod_set, member)
+        self._reservations.note_in_flight(pod_set, member)
         if pod_set.node(member):
+            pod_set.room.firm = True
             return None
-        reservations.keep(self._cache, pod_set, member)
+        self._reservations.keep(pod_set, member)
         return member
 
     def _may_open(self, pod_set: PodSet, member: Member) -> bool:
@@ -83,3 +83,8 @@ class Upkeep:
             self._explainer.forget(member.pod)
             pod_set.open.add(uid)
             self._activate((uid,))
+
+
+def _in_order(pod_set: PodSet) -> list[str]:
+    """The members' UIDs in the order of binding, in which each step is legal."""
+    return sorted(pod_set.members, key=lambda uid: pod_set.members[uid].rank)

@@ -67,8 +67,10 @@ class Writer:
         try:
             await self._do(pod_set, step)
         except (ApiError, Unreachable, AnswerLost) as error:
+            pod_set.unstored |= isinstance(step, StorePlan)
             await self._fail(pod_set, step, error)
         else:
+            pod_set.unstored &= not isinstance(step, StorePlan)
             self._holds.pop((pod_set.key, type(step)), None)
 
     async def _do(self, pod_set: PodSet, step: Write) -> None:

@@ -89,6 +89,7 @@ async def write_status(api: Api, trigger: ScheduleTrigger, status: ScheduleTrigg
         "total": status.total,
         "gated": status.gated,
         "planned": status.planned,
+        "reserved": status.reserved,
         "bound": status.bound,
         "quietUntil": _seconds(status.quiet_until),
         "conditions": [_condition(each) for each in status.conditions],

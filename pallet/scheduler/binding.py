@@ -11,6 +11,7 @@ from typing import Final, Protocol, Self
 import msgspec
 
 from pallet.api.pod import Pod
+from pallet.cache.reservation import Reservation
 from pallet.framework.instruments import Histogram, Values
 from pallet.framework.interface import PreBindPlugin
 from pallet.framework.metrics import Metrics
@@ -31,14 +32,14 @@ PRE_FLIGHT: Final = "PreBindPreFlight"
 
 
 class Assumed(msgspec.Struct, frozen=True):
-    """A pod whose place is assumed, and the node whose room was kept for it before, if any."""
+    """A pod whose place is assumed, and what room was reserved for it before, if any."""
 
     profile: Profile
     state: CycleState
     queued: QueuedPod
     pod: Pod
     node: str
-    kept: str | None = None
+    reserved: Reservation | None = None
 
 
 class BindingCycle:

@@ -5,7 +5,7 @@ Binding cycles run beside the loop, at most MAX_BINDINGS of them; pods that wait
 count.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from random import Random
 
 import anyio
@@ -15,6 +15,7 @@ import numpy as np
 from pallet.api.pod import Pod
 from pallet.api.podset import POD_SET_LABEL
 from pallet.cache.cache import Cache, Hold
+from pallet.cache.reservation import Reservation
 from pallet.client.errors import ApiError, Unreachable
 from pallet.extenders.extender import ExtenderError
 from pallet.extenders.extenders import Extenders
@@ -35,6 +36,7 @@ from pallet.logs import get_logger
 from pallet.loop_budget import LoopBudget
 from pallet.scheduler.binding import Assumed, BindingCycle
 from pallet.scheduler.conditions import SCHEDULER_ERROR, UNSCHEDULABLE, ConditionWriter
+from pallet.scheduler.lifting import some_of
 from pallet.scheduler.queue import SchedulingQueue
 from pallet.scheduler.queued_pod import QueuedPod
 from pallet.scheduler.recorder import pod_reference
@@ -68,6 +70,7 @@ class Scheduler:
         self._queue = queue
         self._recorder = recorder
         self._conditions = conditions
+        self._rng = rng
         self._metrics = metrics
         self._clock = clock
         self._budget = budget
@@ -156,15 +159,21 @@ class Scheduler:
 
     def _feasible(self, queued: QueuedPod) -> list[str]:
         """The nodes that can take a pod now; none where that cannot be told, as its cycle will say."""
-        kept = self._cache.unreserve(queued.uid)
+        own = self._cache.unreserve(queued.uid)
+        lifted: Sequence[Reservation] = ()
+        evaluator = self._evaluators[queued.pod.spec.scheduler_name]
         try:
-            return self._evaluators[queued.pod.spec.scheduler_name].feasible(CycleState(), queued.info)
+            nodes = evaluator.feasible(CycleState(), queued.info)
+            if not nodes and (lifted := self._lift(queued.pod)):
+                nodes = evaluator.feasible(CycleState(), queued.info)
         except Exception as failure:  # noqa: BLE001 - plugins may raise anything
             log.v(4, "Cannot tell which nodes are feasible", **_named(queued.pod), error=failure)
             return []
         finally:
-            if kept is not None:
-                self._cache.reserve(queued.info, kept)
+            self._cache.put_back(lifted)
+            if own is not None:
+                self._cache.reserve(queued.info, own.node, own.owner)
+        return nodes
 
     def _cycle(self, queued: QueuedPod, advice: Advice | None = None) -> Assumed | None:
         """The scheduling cycle of one pod: choose, assume, reserve, permit. None when it gets no place."""
@@ -206,37 +215,51 @@ class Scheduler:
     def _place(self, queued: QueuedPod, advice: Advice | None) -> Assumed | None:
         """Choose a node and assume the pod there.
 
-        The room that is kept for the pod itself is free to it, and kept on if it fails.
+        The room that is reserved for the pod itself is free to it, and stays reserved if it fails. Where no
+        node is left, reservations that do not count against its priority are lifted, for preemption as well.
         """
         evaluator = self._evaluators[queued.pod.spec.scheduler_name]
-        state = CycleState(sampled=next(self._samples))
-        kept = self._cache.unreserve(queued.uid)
+        own = self._cache.unreserve(queued.uid)
+        lifted: Sequence[Reservation] = ()
         node = None
         try:
-            choice = self._choose(evaluator, state, queued, advice)
+            state, choice = self._choose(evaluator, queued, advice)
+            if choice.node is None and (lifted := self._lift(queued.pod)):
+                state, choice = self._choose(evaluator, queued, advice)
             node = choice.node
             if node is None:
                 nominated, remedy = self._seek_remedy(evaluator, state, queued, choice)
         finally:
-            if node is None and kept is not None:
-                self._cache.reserve(queued.info, kept)
+            self._cache.put_back(lifted, taken=node or "")
+            if node is None and own is not None:
+                self._cache.reserve(queued.info, own.node, own.owner)
         if node is None:
             message = " ".join(filter(None, (choice.message, remedy)))
             self._report(queued, "unschedulable", UNSCHEDULABLE, message, nominated)
-            self._queue.refuse(queued, *_refusing(refused.status for refused in choice.refusals))
+            if len(lifted) < len(self._cache.yielding(queued.pod.spec.priority)):
+                self._queue.retry(queued)  # others are lifted then
+            else:
+                self._queue.refuse(queued, *_refusing(refused.status for refused in choice.refusals))
             return None
         self._cache.assume(queued.info, node)
         evaluator.profile.nominator.drop(queued.uid)
-        return Assumed(evaluator.profile, state, queued, queued.pod, node, kept)
+        return Assumed(evaluator.profile, state, queued, queued.pod, node, own)
+
+    def _lift(self, pod: Pod) -> Sequence[Reservation]:
+        """Lift reservations that do not count against a pod's priority, as many as there is the time for."""
+        lifted = some_of(self._cache.yielding(pod.spec.priority), self._rng)
+        self._cache.lift(lifted)
+        return lifted
 
     def _choose(
-        self, evaluator: Evaluator, state: CycleState, queued: QueuedPod, advice: Advice | None
-    ) -> Choice:
+        self, evaluator: Evaluator, queued: QueuedPod, advice: Advice | None
+    ) -> tuple[CycleState, Choice]:
+        state = CycleState(sampled=next(self._samples))
         started = self._clock()
         choice = evaluator.choose(state, queued.info, advice=advice)
         self._metrics.scheduling_algorithm_duration_seconds.observe(self._clock() - started)
         self._watches[evaluator.profile.scheduler_name].end_cycle(scored=choice.feasible > 1)
-        return choice
+        return state, choice
 
     async def _bind(self, assumed: Assumed) -> None:
         """The binding cycle of one pod, which begins with a slot. One that has to wait gives it to others."""
@@ -320,8 +343,8 @@ class Scheduler:
         queued = assumed.queued
         self._binding.unreserve(assumed)
         self._cache.forget(queued.uid)
-        if assumed.kept is not None and self._queue.is_in_flight(queued.uid):
-            self._cache.reserve(queued.info, assumed.kept)
+        if assumed.reserved is not None and self._queue.is_in_flight(queued.uid):
+            self._cache.reserve(queued.info, assumed.reserved.node, assumed.reserved.owner)
         if status.rejected:
             message = fit_message(1, [Refused(status, _ONE_ROW)])
             self._report(queued, "unschedulable", UNSCHEDULABLE, message)

@@ -6,6 +6,7 @@ from pallet.api.pod import Pod
 from pallet.api.requests import CPU
 from pallet.cache.cache import Cache, Hold
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.reservation import Owner
 from tests.builders import make_node, make_pod
 
 POD = make_pod("p", cpu="1")
@@ -19,7 +20,7 @@ def cache_with(hold: Hold | None, node: str = "a") -> Cache:
     cache.put_node(make_node("b"))
     match hold:
         case Hold.RESERVED:
-            cache.reserve(INFO, node)
+            cache.reserve(INFO, node, Owner())
         case Hold.ASSUMED:
             cache.assume(INFO, node)
         case Hold.BOUND:
@@ -52,7 +53,7 @@ def test_reserve_moves_what_is_reserved_and_leaves_what_is_on_its_way(
     before: Hold | None, after: tuple[Hold, str]
 ) -> None:
     cache = cache_with(before)
-    cache.reserve(INFO, "b")
+    cache.reserve(INFO, "b", Owner())
     assert state(cache) == after
 
 
@@ -69,7 +70,8 @@ def test_unreserve_gives_up_only_what_is_only_reserved(
     before: Hold | None, told: str | None, after: tuple[Hold, str] | None
 ) -> None:
     cache = cache_with(before)
-    assert cache.unreserve(INFO.uid) == told
+    reservation = cache.unreserve(INFO.uid)
+    assert (reservation and reservation.node) == told
     assert state(cache) == after
 
 
@@ -106,7 +108,7 @@ def test_forget_takes_back_only_assumptions(before: Hold | None, after: tuple[Ho
 def test_a_forgotten_pod_can_be_reserved_anew() -> None:
     cache = cache_with(Hold.ASSUMED)
     cache.forget(INFO.uid)
-    cache.reserve(INFO, "a")
+    cache.reserve(INFO, "a", Owner())
     assert state(cache) == (Hold.RESERVED, "a")
 
 
@@ -185,6 +187,6 @@ def test_a_pod_made_anew_under_the_same_name_is_another_pod() -> None:
 
 def test_pods_are_counted_by_why_they_are_held() -> None:
     cache = cache_with(Hold.ASSUMED)
-    cache.reserve(PodInfo(make_pod("q")), "a")
-    cache.reserve(PodInfo(make_pod("r")), "b")
+    cache.reserve(PodInfo(make_pod("q")), "a", Owner())
+    cache.reserve(PodInfo(make_pod("r")), "b", Owner())
     assert {hold: cache.count(hold) for hold in Hold} == {Hold.RESERVED: 2, Hold.ASSUMED: 1, Hold.BOUND: 0}

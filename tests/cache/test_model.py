@@ -18,6 +18,7 @@ from pallet.cache.cache import Cache, Hold
 from pallet.cache.counters import Selectors
 from pallet.cache.holders import HeldTerms
 from pallet.cache.pod_info import AffinityTerm, PodInfo, PodSelector
+from pallet.cache.reservation import Owner
 from pallet.cache.resource_columns import NATIVE, OVERFULL
 from pallet.cache.snapshot import Snapshot
 from pallet.cache.tally import Counts, Tally
@@ -120,7 +121,7 @@ class CacheModel(RuleBasedStateMachine):
 
     @rule(pod=pods, node=on_nodes)
     def reserve(self, pod: Pod, node: str) -> None:
-        self.cache.reserve(PodInfo(pod), node)
+        self.cache.reserve(PodInfo(pod), node, Owner())
         if self.hold(pod) in (None, Hold.RESERVED):
             self.held[pod.metadata.uid] = (pod, node, Hold.RESERVED)
 
@@ -128,7 +129,8 @@ class CacheModel(RuleBasedStateMachine):
     def unreserve(self, pod: Pod) -> None:
         reserved = self.hold(pod) is Hold.RESERVED
         expected = self.held[pod.metadata.uid][1] if reserved else None
-        assert self.cache.unreserve(pod.metadata.uid) == expected
+        reservation = self.cache.unreserve(pod.metadata.uid)
+        assert (reservation and reservation.node) == expected
         if reserved:
             del self.held[pod.metadata.uid]
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pallet.api.pod import ContainerPort, Pod
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.reservation import Owner
 from pallet.framework.evaluator import Choice, Evaluator
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import INFEASIBLE
@@ -105,7 +106,7 @@ def test_a_nominated_node_that_is_full_gone_or_taken_is_passed_over() -> None:
 
 def test_a_planned_pod_that_is_nominated_too_weighs_once() -> None:
     scene = Scene(a=[pod("planned", cpu="2")])
-    scene.cache.reserve(PodInfo(pod("planned", cpu="2")), "a")
+    scene.cache.reserve(PodInfo(pod("planned", cpu="2")), "a", Owner())
     assert scene.feasible(pod()) == {"a", "b"}
 
 

@@ -13,6 +13,7 @@ from pallet.api.pod import Pod
 from pallet.api.requests import CPU
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.reservation import Owner
 from pallet.loop_budget import LoopBudget
 from pallet.planner.greedy import GreedyPlanner
 from pallet.planner.interface import Plan, Planner, PlannerError
@@ -59,7 +60,7 @@ async def test_members_that_have_a_node_keep_it() -> None:
     bound, assumed, reserved = pod("bound", "3", on="n1"), pod("assumed", "3"), pod("reserved", "3")
     cache = cache_of(NODES, [bound])
     cache.assume(PodInfo(assumed), "n2")
-    cache.reserve(PodInfo(reserved), "n3")
+    cache.reserve(PodInfo(reserved), "n3", Owner())
     async with served(cache, [bound, assumed, reserved]) as address:
         answer = await ask(address)
     assert dict(answer.assignments) == {"bound": "n1", "assumed": "n2", "reserved": "n3"}
@@ -67,7 +68,7 @@ async def test_members_that_have_a_node_keep_it() -> None:
 
 async def test_a_plan_of_before_binds_nobody() -> None:
     cache = cache_of(NODES)
-    cache.reserve(PodInfo(pod("a", "9")), "n3")
+    cache.reserve(PodInfo(pod("a", "9")), "n3", Owner())
     async with served(cache, [pod("a", "9")]) as address:
         answer = await ask(address)
     assert dict(answer.assignments) == {}

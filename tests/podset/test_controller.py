@@ -13,7 +13,6 @@ from pallet.api.podset import (
     SCHEDULE_TRIGGERS,
 )
 from tests.builders import make_node, make_pod, make_trigger
-from tests.podset.fake_api import refusal
 from tests.podset.world import World, settle
 
 pytestmark = pytest.mark.anyio
@@ -66,13 +65,18 @@ async def test_pods_are_activated_by_priority_and_then_in_the_order_of_the_plan(
 
 async def test_room_is_reserved_before_the_plan_is_stored_and_the_gate_opens_after_it(world: World) -> None:
     world.add(make_pod("web-0"))
-    world.api.refuse = [("create scheduleplans", refusal(500, "InternalError"))] * 3
+    tell, seen = world.api.told, list[tuple[dict[str, str], list[str]]]()
+
+    def look(plural: str, what: str, old: Any, new: Any) -> None:
+        if (plural, what) == ("scheduleplans", "add"):
+            seen.append((world.reserved(), world.open(["web-0"])))
+        tell(plural, what, old, new)
+
     async with world.running():
+        world.api.told = look
         world.add(GO)
         await settle(0.01)
-        assert world.reserved() == {"uid-web-0": "n1"}
-        assert world.open(["web-0"]) == []
-        await settle(5)
+        assert seen == [({"uid-web-0": "n1"}, [])]
         assert world.open(["web-0"]) == ["web-0"]
 
 

@@ -42,7 +42,7 @@ async def test_fault_2_the_plan_is_not_rewritten_to_follow_what_would_score_bett
     async with world.running():
         await settle()
         world.add(make_node("n3", cpu="64"))
-        await settle(400)
+        await settle(50)
         assert world.controller.verdict(world.pod("web-0")).node == "n1"
         assert world.plan() == {"web-0": "n1"}
         assert world.planner is not None

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.reservation import Owner
 from pallet.loop_budget import SLICE_SECONDS, LoopBudget
 from tests.builders import make_node, make_pod, make_trigger
 from tests.podset.world import World, settle
@@ -52,9 +53,9 @@ class LargeWorld(World):
         super()._start()
         reserve = self.cache.reserve
 
-        def reserve_counted(info: PodInfo, node_name: str) -> None:
+        def reserve_counted(info: PodInfo, node_name: str, owner: Owner) -> None:
             self._bystander.count(1)
-            reserve(info, node_name)
+            reserve(info, node_name, owner)
 
         self.cache.reserve = reserve_counted  # type: ignore[method-assign]  # counts, and does the same
 

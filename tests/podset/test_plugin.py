@@ -8,6 +8,7 @@ from pallet.api.node import Node
 from pallet.api.pod import Pod
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.reservation import Owner
 from pallet.config.decode import decode_args
 from pallet.config.errors import ConfigError, FieldPath
 from pallet.config.schema import ExtensionPoint
@@ -21,7 +22,7 @@ from pallet.planner.interface import HYPOTHESIS
 from pallet.plugins.node_resources_fit import NodeResourcesFit, NodeResourcesFitArgs
 from pallet.plugins.node_unschedulable import NodeUnschedulable
 from pallet.podset.gate import OPEN, Gate, Why
-from pallet.podset.obstacle import passes
+from pallet.podset.obstacle import gone_by
 from pallet.podset.plugin import PodSetPlanner, PodSetPlannerArgs
 from tests.builders import SCHEDULER, at, make_node, make_pod
 
@@ -41,6 +42,7 @@ class Keeper:
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
         self.refusals: list[tuple[str, str, list[str]]] = []
+        self.begun: list[str] = []
         self.looked_at: list[str] = []
 
     def verdict(self, pod: Pod) -> Gate:
@@ -49,6 +51,9 @@ class Keeper:
     def blocked(self, info: PodInfo, node: str, refusals: Sequence[Status]) -> str:
         self.refusals.append((info.uid, node, [f"{each.plugin}: {each.message}" for each in refusals]))
         return "planned anew"
+
+    def begin(self, pod: Pod) -> None:
+        self.begun.append(pod.metadata.name)
 
     def look_at(self, pod: Pod) -> None:
         self.looked_at.append(pod.metadata.name)
@@ -151,6 +156,14 @@ def test_a_refused_pod_without_a_plan_is_none_of_its_business() -> None:
     assert scene.keeper.refusals == []
 
 
+@pytest.mark.parametrize("gate", [Gate("n1"), OPEN], ids=["planned", "without a plan"])
+def test_only_the_binding_of_a_planned_pod_is_told(gate: Gate) -> None:
+    scene, state, pod = Scene(gate, make_node("n1")), CycleState(), make_pod("web-0")
+    scene.choose(pod, state)
+    assert scene.plugin.reserve(state, pod, "n1").ok
+    assert scene.keeper.begun == (["web-0"] if gate.node else [])
+
+
 def test_a_binding_that_did_not_come_about_has_the_set_looked_at() -> None:
     scene = Scene(OPEN)
     scene.plugin.unreserve(CycleState(), make_pod("web-0"), "n1")
@@ -208,14 +221,15 @@ def on_n1(name: str, *, cpu: str = "4", deleted: float | None = None) -> Pod:
 )
 def test_what_passes_by_itself(placed: list[Pod], *, cordoned: bool, expected: bool) -> None:
     scene = Scene(Gate("n1"), make_node("n1", cordoned=cordoned), placed=placed)
-    assert passes(scene.profile, scene.cache.snapshot, PodInfo(make_pod("web-0")), "n1", at(0)) == expected
+    until = gone_by(scene.evaluator, scene.cache.snapshot, PodInfo(make_pod("web-0")), "n1", at(0))
+    assert until == (at(40) if expected else None)
 
 
 def test_looking_whether_it_passes_leaves_the_cluster_as_it_is() -> None:
     scene = Scene(Gate("n1"), make_node("n1"), placed=[make_pod("victim", node="n1", cpu="4", deleted=10)])
     info = PodInfo(make_pod("web-0"))
-    scene.cache.reserve(info, "n1")
-    assert passes(scene.profile, scene.cache.snapshot, info, "n1", at(0))
+    scene.cache.reserve(info, "n1", Owner())
+    assert gone_by(scene.evaluator, scene.cache.snapshot, info, "n1", at(0)) == at(40)
     assert {placed.uid for placed in scene.cache.snapshot.pods(scene.cache.snapshot.table.row_of["n1"])} == {
         "uid-victim",
         "uid-web-0",

@@ -24,6 +24,7 @@ from pallet.framework.status import unresolvable
 from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import Plan, Problem
 from pallet.podset.controller import PodSetController
+from pallet.podset.decisions import RESERVATION_TIMEOUT
 from pallet.podset.metrics import PodSetMetrics
 from tests.builders import EPOCH, SCHEDULER, at, make_pod
 from tests.podset.fake_api import FakeApi
@@ -48,6 +49,8 @@ class ScriptedPlanner:
     refusing: dict[str, str] = field(default_factory=dict)
     failures: list[Exception] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
+    """Pods that come first, in this order."""
     meanwhile: Callable[[], object] = lambda: None
     """Done while the planner is at work."""
 
@@ -58,6 +61,7 @@ class ScriptedPlanner:
         if self.failures:
             raise self.failures.pop(0)
         names = [info.pod.metadata.name for info in problem.pods]
+        names.sort(key=lambda name: self.order.index(name) if name in self.order else len(self.order))
         places = {name: self.script.get(name, self.default) for name in names if name not in self.refusing}
         return Plan(self.name, places, {name: why for name, why in self.refusing.items() if name in names})
 
@@ -85,6 +89,10 @@ class Told:
     ) -> None:
         self.events.append((regarding.name, reason, note))
 
+    def notes(self, name: str, reason: str) -> list[str]:
+        """What an object's events of a reason say."""
+        return [note for regarding, why, note in self.events if (regarding, why) == (name, reason)]
+
     def reasons(self, name: str) -> list[str]:
         """The reasons of an object's events."""
         return [reason for regarding, reason, _ in self.events if regarding == name]
@@ -96,19 +104,25 @@ class World:
     Bindings are done by `bind`, only where the gate says so.
     """
 
-    def __init__(self, profile: Profile | None = None, budget: LoopBudget | None = None) -> None:
+    def __init__(
+        self,
+        profile: Callable[[Cache], Profile] = lambda _: NO_PLUGINS,
+        budget: LoopBudget | None = None,
+    ) -> None:
         self.api = FakeApi(self._tell)
         self.planner: ScriptedPlanner | None = ScriptedPlanner()
-        self.profiles = {SCHEDULER: profile or NO_PLUGINS}
+        self._profile = profile
         self.told = Told()
         self.activated: list[str] = []
         self.regated: list[str] = []
+        self.released: list[Pod] = []
         self.switched = anyio.Event()
         self.budget = budget or LoopBudget()
         self._start()
 
     def _start(self) -> None:
         self.cache = Cache()
+        self.profiles = {SCHEDULER: self._profile(self.cache)}
         self.metrics = PodSetMetrics(Instruments(), self.now)
         self.controller = PodSetController(
             scheduler_names=[SCHEDULER],
@@ -118,12 +132,14 @@ class World:
             planner_for=lambda _namespace, _pod_set: self.planner,
             activate=self.activate,
             regate=self.regated.extend,
+            released=self.released.append,
             conditions=self.told,
             recorder=self.told,
             metrics=self.metrics,
             now=self.now,
             rng=Random(1),  # noqa: S311  # breaks ties
             budget=self.budget,
+            reservation_timeout=RESERVATION_TIMEOUT,
         )
         self._handlers: dict[str, Handler[Any]] = {
             PODS.plural: self.controller.pod_handler(),
@@ -249,19 +265,23 @@ class World:
                 self.switched.set()
 
     def _tell(self, plural: str, what: str, obj: Any, new: Any) -> None:
+        """Tell the controller of pods before the cache, of nodes after it, as the process does."""
         if plural == NODES.plural:
             if what == "delete":
                 self.cache.drop_node(obj.metadata.name)
             else:
                 self.cache.put_node(new or obj)
-        elif plural == PODS.plural:
+        elif what == "update":
+            self._note_switch(obj, new)
+        self._tell_controller(plural, what, obj, new)
+        if plural == PODS.plural:
             pod = new or obj
             if what == "delete" or pod.finished:
                 self.cache.drop_pod(pod)
             elif pod.spec.node_name:
                 self.cache.put_pod(pod)
-        elif what == "update":
-            self._note_switch(obj, new)
+
+    def _tell_controller(self, plural: str, what: str, obj: Any, new: Any) -> None:
         handler = self._handlers[plural]
         if what == "add":
             handler.on_add(obj)

@@ -13,6 +13,7 @@ from pallet.api.pod import PODS
 from pallet.api.selectors import LabelSelector
 from pallet.cache.cache import Cache, Hold
 from pallet.cache.pod_info import PodInfo, PodSelector
+from pallet.cache.reservation import Owner
 from pallet.client.client import Client
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource
 from pallet.framework.waiting import WaitingPod, WaitingPods
@@ -143,7 +144,7 @@ class TestPods:
 
     async def test_the_room_reserved_for_one_does_not_keep_it_from_the_queue(self, scene: Scene) -> None:
         pod = make_pod("a")
-        scene.cache.reserve(PodInfo(pod), "n1")
+        scene.cache.reserve(PodInfo(pod), "n1", Owner())
         scene.handlers.update_pod(pod, relabelled(pod, app="x"))
         assert scene.place(pod) == "active"
 

@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.reservation import Owner
 from pallet.framework.status import Code, Status, error, unschedulable
 from pallet.loop_budget import SLICE_SECONDS
 from pallet.scheduler.scheduler import MAX_BINDINGS
@@ -29,7 +30,7 @@ def anyio_backend() -> object:
 class TestReservation:
     async def test_the_room_kept_for_a_pod_is_free_to_it_and_to_nobody_else(self, world: World) -> None:
         owner = make_pod("owner", cpu="4")
-        world.cache.reserve(PodInfo(owner), "n1")
+        world.cache.reserve(PodInfo(owner), "n1", Owner())
         world.add_pod("other")
         await world.until(lambda: bool(world.api.events))
         assert world.api.bound == []
@@ -40,7 +41,7 @@ class TestReservation:
     @pytest.mark.parametrize("point", ["filter", "reserve", "permit", "pre_bind"])
     async def test_it_is_kept_when_the_pod_fails(self, world: World, probe: Probe, point: str) -> None:
         owner = make_pod("owner", cpu="4")
-        world.cache.reserve(PodInfo(owner), "n1")
+        world.cache.reserve(PodInfo(owner), "n1", Owner())
         probe.said[point] = error("not now") if point == "pre_bind" else unschedulable("not now")
         world.add_pod("owner", cpu="4")
         await world.until(lambda: bool(world.api.events))
@@ -50,7 +51,7 @@ class TestReservation:
         await world.until(lambda: world.api.bound == ["owner n1"])
 
     async def test_it_is_kept_when_a_plugin_breaks(self, world: World, probe: Probe) -> None:
-        world.cache.reserve(PodInfo(make_pod("owner", cpu="4")), "n1")
+        world.cache.reserve(PodInfo(make_pod("owner", cpu="4")), "n1", Owner())
         probe.said["pre_filter"] = ValueError("broken")
         world.add_pod("owner", cpu="4")
         await world.until(lambda: bool(world.api.events))
@@ -59,7 +60,7 @@ class TestReservation:
     async def test_it_goes_with_the_pod(self, world: World, probe: Probe) -> None:
         probe.said["permit"] = WAIT
         pod = make_pod("owner", cpu="4")
-        world.cache.reserve(PodInfo(pod), "n1")
+        world.cache.reserve(PodInfo(pod), "n1", Owner())
         world.add_pod("owner", cpu="4")
         await world.until(lambda: len(list(world.waiting)) == 1)
         world.delete(pod)

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from pallet.api.pod import Pod
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.reservation import Owner
 from pallet.framework.events import NODE_ADD
 from pallet.framework.status import SUCCESS, Status, error, unresolvable, unschedulable
 from tests.builders import make_node, make_pod
@@ -114,7 +115,7 @@ class TestCycle:
             return unschedulable()
 
         probe.said["post_filter"] = look
-        world.cache.reserve(PodInfo(make_pod("a", cpu="5")), "n1")
+        world.cache.reserve(PodInfo(make_pod("a", cpu="5")), "n1", Owner())
         world.add_pod("a", cpu="5")
         await world.until(lambda: bool(held))
         assert held == [[]]

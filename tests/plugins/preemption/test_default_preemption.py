@@ -10,6 +10,7 @@ from pallet.api.node import Node, Taint
 from pallet.api.pod import ContainerPort, Pod, PodCondition
 from pallet.api.workloads import PodDisruptionBudget
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.reservation import Owner
 from pallet.config.decode import decode_args
 from pallet.config.errors import ConfigError, FieldPath
 from pallet.framework.diagnosis import Refused
@@ -133,7 +134,7 @@ def test_a_budget_that_changes_is_heeded() -> None:
 
 def test_places_that_are_only_reserved_are_no_victims() -> None:
     scene = Scene(nodes(1, 1), [pod("x", "b", 3)])
-    scene.cache.reserve(PodInfo(pod("planned", priority=0)), "a")
+    scene.cache.reserve(PodInfo(pod("planned", priority=0)), "a", Owner())
     assert scene.decision(pod("p", priority=5)) == "b: x"
     scene.cache.assume(PodInfo(pod("planned", priority=0)), "a")
     assert scene.decision(pod("p", priority=5)) == "a: planned"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pallet.api.pod import ContainerPort, Pod
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.reservation import Owner
 from pallet.plugins.default_preemption import DefaultPreemptionArgs
 from pallet.plugins.preemption import contest, ladder, survey
 from tests.builders import make_node, make_pod, pod_affinity, pod_term
@@ -57,7 +58,7 @@ def scenes(draw: st.DrawFn) -> Scene:
     nominated = {name: [draw(pods(f"waits-{name}"))] for name in draw(st.sets(st.sampled_from(NODES)))}
     scene = Scene(nodes, placed, budgets, nominated=nominated, args=ALL_NODES)
     for name in draw(st.sets(st.sampled_from(NODES), max_size=1)):
-        scene.cache.reserve(PodInfo(draw(pods(f"planned-{name}"))), name)
+        scene.cache.reserve(PodInfo(draw(pods(f"planned-{name}"))), name, Owner())
     return scene
 
 

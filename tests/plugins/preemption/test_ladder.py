@@ -9,6 +9,7 @@ import pytest
 from pallet.api.pod import Pod
 from pallet.api.requests import CPU, PODS
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.reservation import Owner
 from pallet.plugins.preemption import ladder
 from pallet.plugins.preemption.importance import by_importance
 from pallet.plugins.preemption.ladder import NOBODY
@@ -43,7 +44,7 @@ def test_columns_say_what_stands_on_the_nodes(few: int) -> None:
             rng.shuffle(standing)
             for _ in range(min(len(standing), rng.randrange(6))):
                 scene.cache.drop_pod(standing.pop())
-            scene.cache.reserve(PodInfo(make_pod(f"planned{step}", pod_set="")), rng.choice(NODES))
+            scene.cache.reserve(PodInfo(make_pod(f"planned{step}", pod_set="")), rng.choice(NODES), Owner())
             compare(scene, standing)
 
 
