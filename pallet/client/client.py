@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypedDict, TypeVar, Unpack
 
-from pallet.api.codec import decoder, encode, list_decoder
+from pallet.api.codec import encode
 from pallet.api.meta import Object, ObjectList
 from pallet.api.resource import Resource
+from pallet.client.answers import Reader, anything_done, object_of, page_of
 from pallet.client.credentials import Credentials
 from pallet.client.limiter import Priority, RateLimiter
 from pallet.client.requester import TRIES, Requester
@@ -19,6 +20,7 @@ from pallet.client.server_clock import ServerClock
 from pallet.client.transport import Transport
 
 T = TypeVar("T", bound=Object)
+A = TypeVar("A")
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
@@ -83,10 +85,12 @@ class Client(Requester):
 
     async def get(self, resource: Resource[T], name: str, namespace: str = "") -> T:
         """Read one object."""
-        body = await self.request(
-            "GET", resource.path(namespace, name), subject=_named(resource, namespace, name)
+        return await self.request(
+            "GET",
+            resource.path(namespace, name),
+            object_of(resource, name),
+            subject=_named(resource, namespace, name),
         )
-        return _decode(resource, body)
 
     async def list(
         self,
@@ -130,9 +134,15 @@ class Client(Requester):
             query["fieldSelector"] = field_selector
         if continue_:
             query["continue"] = continue_
-        path = resource.path(namespace)
-        body = await self.request("GET", path, query=query, tries=tries, verb="list", subject=str(resource))
-        return list_decoder(resource.kind)(body)
+        return await self.request(
+            "GET",
+            resource.path(namespace),
+            page_of(resource),
+            query=query,
+            tries=tries,
+            verb="list",
+            subject=str(resource),
+        )
 
     async def create(
         self,
@@ -143,39 +153,39 @@ class Client(Requester):
         priority: Priority = Priority.NORMAL,
     ) -> T:
         """Create an object from a struct, or from a mapping that is sent as it is."""
-        return _decode(resource, await self._post(resource, obj, namespace, priority))
+        return await self._post(resource, obj, namespace, priority, object_of(resource))
 
     async def post(
         self, resource: Resource[T], obj: T, namespace: str = "", *, priority: Priority = Priority.NORMAL
     ) -> None:
         """Create an object without reading what became of it: the answer holds all of it once more."""
-        await self._post(resource, obj, namespace, priority)
+        await self._post(resource, obj, namespace, priority, anything_done)
 
     async def update(self, resource: Resource[T], obj: T, *, subresource: str = "") -> T:
         """Replace an object; fields that the struct does not know are lost. Raise ApiError `conflict`
         where its resource version is no longer the newest.
         """
         meta = obj.metadata
-        body = await self.request(
+        return await self.request(
             "PUT",
             resource.path(meta.namespace, meta.name, subresource),
+            object_of(resource, meta.name),
             body=_encode(resource, obj),
             verb="update",
             subject=_named(resource, meta.namespace, meta.name, subresource),
         )
-        return _decode(resource, body)
 
     async def patch(
         self, resource: Resource[T], name: str, namespace: str, patch: Any, **how: Unpack[PatchOptions]
     ) -> T:
         """Change an object. Name its `metadata.uid` or `resourceVersion` in the patch as a precondition."""
-        return _decode(resource, await self._patch(resource, name, namespace, patch, **how))
+        return await self._patch(resource, name, namespace, patch, object_of(resource, name), **how)
 
     async def amend(
         self, resource: Resource[T], name: str, namespace: str, patch: Any, **how: Unpack[PatchOptions]
     ) -> None:
         """Change an object as `patch` does, without reading what became of it."""
-        await self._patch(resource, name, namespace, patch, **how)
+        await self._patch(resource, name, namespace, patch, anything_done, **how)
 
     async def delete(self, resource: Resource[T], name: str, namespace: str = "", *, uid: str = "") -> None:
         """Delete an object; with a uid, only that one, and not another that took its name.
@@ -185,6 +195,7 @@ class Client(Requester):
         await self.request(
             "DELETE",
             resource.path(namespace, name),
+            anything_done,
             body=encode({"preconditions": {"uid": uid}}) if uid else None,
             safe=bool(uid),
             verb="delete",
@@ -205,6 +216,7 @@ class Client(Requester):
         await self.request(
             "POST",
             f"/api/v1/namespaces/{namespace}/pods/{name}/binding",
+            anything_done,
             body=encode(binding),
             priority=Priority.BINDING,
             verb="create",
@@ -212,11 +224,17 @@ class Client(Requester):
         )
 
     async def _post(
-        self, resource: Resource[T], obj: T | Mapping[str, Any], namespace: str, priority: Priority
-    ) -> bytes:
+        self,
+        resource: Resource[T],
+        obj: T | Mapping[str, Any],
+        namespace: str,
+        priority: Priority,
+        read: Reader[A],
+    ) -> A:
         return await self.request(
             "POST",
             resource.path(namespace),
+            read,
             body=_encode(resource, obj),
             priority=priority,
             verb="create",
@@ -224,12 +242,19 @@ class Client(Requester):
         )
 
     async def _patch(
-        self, resource: Resource[T], name: str, namespace: str, patch: Any, **how: Unpack[PatchOptions]
-    ) -> bytes:
+        self,
+        resource: Resource[T],
+        name: str,
+        namespace: str,
+        patch: Any,
+        read: Reader[A],
+        **how: Unpack[PatchOptions],
+    ) -> A:
         subresource = how.get("subresource", "")
         return await self.request(
             "PATCH",
             resource.path(namespace, name, subresource),
+            read,
             body=encode(patch),
             content_type=how.get("content_type", MERGE_PATCH),
             safe=how.get("safe", False),
@@ -237,12 +262,6 @@ class Client(Requester):
             verb="patch",
             subject=_named(resource, namespace, name, subresource),
         )
-
-
-def _decode(resource: Resource[T], body: bytes) -> T:
-    """Decode one object."""
-    obj: T = decoder(resource.kind)(body)
-    return obj
 
 
 def _encode(resource: Resource[T], obj: T | Mapping[str, Any]) -> bytes:

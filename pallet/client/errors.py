@@ -3,9 +3,6 @@
 import re
 from typing import Final
 
-import msgspec
-
-from pallet.api.codec import decoder
 from pallet.api.meta import Status
 
 _FORBIDDEN: Final = re.compile(
@@ -53,8 +50,10 @@ class ApiError(Exception):
 
     @property
     def not_found(self) -> bool:
-        """Whether the object does not exist."""
-        return self.code == 404
+        """Whether the object does not exist; not where the path is unknown, or another than the API server
+        says so.
+        """
+        return self.code == 404 and self.reason == "NotFound"
 
     @property
     def conflict(self) -> bool:
@@ -92,6 +91,16 @@ class Unreachable(Exception):  # noqa: N818  # says what is known, not what is w
         )
 
 
+class Unreadable(Unreachable):
+    """An answer came that says nothing of what was asked, so that it counts as none."""
+
+    def __str__(self) -> str:
+        return (
+            f"the answer from {self.address} cannot be read: {self.cause}; "
+            "check that this is the API server, and what stands between"
+        )
+
+
 class NotLeading(Unreachable):
     """A write was held back: another replica may lead by now. This process is about to end."""
 
@@ -113,14 +122,3 @@ class AnswerLost(Exception):  # noqa: N818  # says what is known, not what is wr
 
     def __str__(self) -> str:
         return f"outcome unknown: cannot tell whether {self.verb} {self.resource} was done: {self.cause}"
-
-
-def api_error(code: int, body: bytes, verb: str, resource: str, retry_after: float | None = None) -> ApiError:
-    """Build the error from an answer; a body that is no Status (from a proxy, say) becomes its message."""
-    try:
-        status = decoder(Status)(body)
-    except msgspec.DecodeError:
-        status = Status(message=body[:300].decode(errors="replace").strip())
-    if status.code != code:
-        status = msgspec.structs.replace(status, code=code)
-    return ApiError(status, verb, resource, retry_after)

@@ -3,15 +3,16 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
-from typing import Final
+from typing import Final, Generic, TypeVar
 from urllib.parse import urlencode
 
 import anyio
 import msgspec
 
+from pallet.client.answers import Reader, UnreadableError, read_answer, read_refusal
 from pallet.client.backoff import Backoff
 from pallet.client.credentials import Credentials
-from pallet.client.errors import AnswerLost, ApiError, NotLeading, Unreachable, api_error
+from pallet.client.errors import AnswerLost, ApiError, NotLeading, Unreachable, Unreadable
 from pallet.client.limiter import Priority, RateLimiter
 from pallet.client.server_clock import ServerClock
 from pallet.client.transport import (
@@ -23,6 +24,8 @@ from pallet.client.transport import (
     Stream,
     Transport,
 )
+
+T = TypeVar("T")
 
 Query = Mapping[str, str | int]
 Read = Callable[[], Awaitable[bytes]]
@@ -36,9 +39,10 @@ TRIES: Final = 8
 """Attempts at one request; with the back-off below they span some ten seconds, an API server's restart."""
 
 
-class _Call(msgspec.Struct, frozen=True, gc=False):
+class _Call(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """One request, as it is sent on each attempt."""
 
+    read: Reader[T]
     method: str
     path: str
     body: bytes | None
@@ -79,6 +83,7 @@ class Requester:
         self,
         method: str,
         path: str,
+        read: Reader[T],
         *,
         query: Query | None = None,
         body: bytes | None = None,
@@ -89,11 +94,12 @@ class Requester:
         priority: Priority = Priority.NORMAL,
         verb: str = "",
         subject: str = "",
-    ) -> bytes:
-        """Send a request and return the body of its answer.
+    ) -> T:
+        """Send a request and return what `read` makes of its answer's body (see `client.answers`).
 
         429 and 5xx are tried again, after the server's Retry-After or a growing delay. A `safe` request (by
-        default a GET) may reach the server twice, so it is also tried again when its answer is lost.
+        default a GET) may reach the server twice, so it is also tried again when its answer is lost, or
+        cannot be read.
         `seconds` is for one attempt. `verb` and `subject` are the words for errors.
 
         Raise ApiError where the server refuses, Unreachable where there is no connection, and AnswerLost
@@ -101,6 +107,7 @@ class Requester:
         """
         safe = method == "GET" if safe is None else safe
         call = _Call(
+            read=read,
             method=method,
             path=f"{path}?{urlencode(query)}" if query else path,
             body=body,
@@ -122,7 +129,7 @@ class Requester:
                 await anyio.sleep(_delay(backoff, failure))
         raise AssertionError("the loop above does not end")
 
-    async def _attempt(self, call: "_Call") -> bytes:
+    async def _attempt(self, call: "_Call[T]") -> T:
         """Send a request once."""
         fence = self.fence if call.method != "GET" else None
         if fence is not None and fence() <= 0:
@@ -141,8 +148,17 @@ class Requester:
                 raise Unreachable(self.address, str(error)) from error
             raise AnswerLost(call.verb, call.subject, str(error)) from error
         self.server_clock.observe(answer.header(b"date"), sent)
+        try:
+            return await self._understand(call, answer)
+        except UnreadableError as error:
+            if call.safe:
+                raise Unreadable(self.address, str(error)) from error
+            raise AnswerLost(call.verb, call.subject, f"the answer cannot be read: {error}") from error
+
+    async def _understand(self, call: "_Call[T]", answer: Answer) -> T:
+        """Say what an answer means. Raise ApiError, AnswerLost or UnreadableError."""
         if answer.status < 300:
-            return answer.body
+            return read_answer(call.read, answer)
         refusal = _refusal(answer, answer.body, call.verb, call.subject)
         if answer.status == 401:
             await self._credentials.refresh()
@@ -169,6 +185,8 @@ class Requester:
                 if stream.status >= 300:
                     body = await stream.read_all()
                     raise _refusal(stream, body, verb, subject or path)
+            except UnreadableError as error:
+                raise Unreadable(self.address, str(error)) from error
             except (NotSentError, LostError) as error:
                 raise Unreachable(self.address, str(error)) from error
 
@@ -182,10 +200,12 @@ class Requester:
 
 
 def _refusal(answer: Answer | Stream, body: bytes, verb: str, subject: str) -> ApiError:
-    """Build the error from an answer. Retry-After is in seconds: the API server never sends a date there."""
+    """Build the error from an answer, or raise UnreadableError. Retry-After is in seconds: the API server
+    never sends a date there.
+    """
     value = answer.header(b"retry-after")
     retry_after = float(value) if value.isdecimal() else None
-    return api_error(answer.status, body, verb, subject, retry_after)
+    return ApiError(read_refusal(answer.status, body), verb, subject, retry_after)
 
 
 def _passing(failure: ApiError | Unreachable, attempt: int) -> bool:

@@ -26,5 +26,5 @@ class ExtenderBinder:
         try:
             await extender.bind(pod, node_name)
         except ExtenderError as failure:
-            return await outcome(self._client, pod, node_name, str(failure))
+            return await outcome(self._client, pod, node_name, str(failure), is_lost=True)
         return SUCCESS

@@ -13,6 +13,7 @@ import anyio
 from pallet.api.pod import PODS, Pod
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
+from pallet.client.answers import object_of
 from pallet.client.client import Client
 from pallet.client.errors import ApiError, Unreachable
 from pallet.extenders.extender import Extender, ExtenderError
@@ -179,7 +180,13 @@ class Extenders:
     async def _whole(self, pod: Pod) -> Document:
         """A pod as the API has it."""
         path = PODS.path(pod.metadata.namespace, pod.metadata.name)
-        return await self._client.request("GET", path, verb="get", subject=f"pods {pod.key}")
+        read_pod = object_of(PODS, pod.metadata.name)
+
+        def read(body: bytes) -> Document:
+            read_pod(body)
+            return body
+
+        return await self._client.request("GET", path, read, verb="get", subject=f"pods {pod.key}")
 
     def binder(self, pod: Pod) -> Extender | None:
         """The extender that is to bind a pod, if one does; there is at most one."""

@@ -1,7 +1,7 @@
 """What lists and watches bring, to structs. One object of a wrong shape must not hide all the others."""
 
 import logging
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -13,6 +13,8 @@ from pallet.client.errors import ApiError
 log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=Object)
+
+_CHANGES: Final = frozenset(("ADDED", "MODIFIED", "DELETED"))
 
 
 class Partial(msgspec.Struct, frozen=True, gc=False):
@@ -40,13 +42,16 @@ def decode_event(resource: Resource[T], line: bytes) -> WatchEvent[T] | WatchEve
         envelope = decoder(_Envelope)(line)
         if envelope.type in ("BOOKMARK", "DELETED"):
             return WatchEvent(envelope.type, decoder(Partial)(bytes(envelope.object)))
-        if envelope.type != "ERROR":
+        if envelope.type in _CHANGES:
             _log_left_out(resource, error)
             return None
     else:
-        if event.type != "ERROR":
+        meta = event.object.metadata
+        if (event.type in _CHANGES and meta.name) or (event.type == "BOOKMARK" and meta.resource_version):
             return event
         envelope = decoder(_Envelope)(line)
+    if envelope.type != "ERROR":
+        raise msgspec.ValidationError(f"it is no event of a watch: {line[:100]!r}")
     raise ApiError(decoder(Status)(bytes(envelope.object)), "watch", str(resource))
 
 

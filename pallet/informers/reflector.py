@@ -23,6 +23,7 @@ import logging
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
 import anyio
@@ -30,9 +31,10 @@ import msgspec
 
 from pallet.api.meta import Object, ObjectList, WatchEvent, key_of
 from pallet.api.resource import Resource
+from pallet.client.answers import UnreadableError, list_of, read
 from pallet.client.backoff import Backoff
 from pallet.client.client import PAGE_SIZE, Client
-from pallet.client.errors import ApiError, Unreachable
+from pallet.client.errors import ApiError, Unreachable, Unreadable
 from pallet.informers.decoding import Partial, decode_event, decode_page
 from pallet.informers.lines import LineSplitter
 from pallet.informers.versions import precedes
@@ -54,6 +56,8 @@ SHORT_WATCH: Final = 1.0
 
 STALE_LISTS: Final = 3
 """Lists older than what was seen before that are refused in a row."""
+
+_UNDECODED: Final = msgspec.json.Decoder(ObjectList[msgspec.Raw])
 
 INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
 
@@ -134,6 +138,7 @@ class Reflector(Generic[T]):
         self.last_error: Exception | None = None
         self._client = client
         self._resource = resource
+        self._read_event = partial(decode_event, resource)
         self._sink = sink
         self._budget = budget
         self._scope = scope
@@ -155,7 +160,7 @@ class Reflector(Generic[T]):
                     await self._watch()
                 else:
                     await self._list_pages()
-            except (ApiError, Unreachable, StaleListError, msgspec.DecodeError) as error:
+            except (ApiError, Unreachable, StaleListError) as error:
                 await self._recover(error)
 
     async def _recover(self, error: Exception) -> None:
@@ -181,10 +186,16 @@ class Reflector(Generic[T]):
         A watch from a version to come is accepted, but silent, until that version is reached.
         """
         path, query = self._resource.path(self._scope.namespace), {"limit": 1}
-        body = await self._client.request(
-            "GET", path, query=query, tries=1, verb="list", subject=str(self._resource)
+        page = await self._client.request(
+            "GET",
+            path,
+            list_of(_UNDECODED.decode),
+            query=query,
+            tries=1,
+            verb="list",
+            subject=str(self._resource),
         )
-        version = msgspec.json.decode(body, type=ObjectList[msgspec.Raw]).metadata.resource_version
+        version = page.metadata.resource_version
         if precedes(version, self._version):
             log.warning(
                 "%s: the server went back from version %s to %s", self._resource, self._version, version
@@ -196,14 +207,14 @@ class Reflector(Generic[T]):
         """Read the collection page by page and hand it over."""
         path = self._resource.path(self._scope.namespace)
         query = {**self._scope.query(), "limit": PAGE_SIZE}
+        read_page = list_of(partial(decode_page, self._resource))
         objects: list[T] = []
         while True:
-            body = await self._client.request(
-                "GET", path, query=query, tries=1, verb="list", subject=str(self._resource)
+            page = await self._client.request(
+                "GET", path, read_page, query=query, tries=1, verb="list", subject=str(self._resource)
             )
-            await self._breathe()
-            page = decode_page(self._resource, body)
             objects += page.items
+            await self._breathe()
             if not page.metadata.continue_:
                 break
             query["continue"] = page.metadata.continue_
@@ -284,7 +295,10 @@ class Reflector(Generic[T]):
     def _decode(self, line: bytes) -> WatchEvent[T] | WatchEvent[Partial] | None:
         """Read an event. After an ERROR event, or what is no event, a list is needed."""
         try:
-            return decode_event(self._resource, line)
-        except (ApiError, msgspec.DecodeError):
+            return read(self._read_event, line)
+        except UnreadableError as error:
+            self._version = ""
+            raise Unreadable(self._client.address, str(error)) from error
+        except ApiError:
             self._version = ""
             raise

@@ -2,10 +2,11 @@
 
 from typing import Protocol
 
-from pallet.api.codec import decoder, encode
+from pallet.api.codec import encode
 from pallet.api.core import LEASES, Lease, LeaseSpec
 from pallet.api.meta import ObjectMeta
 from pallet.client import ApiError, Client
+from pallet.client.answers import object_of
 
 
 class Lock(Protocol):
@@ -43,25 +44,24 @@ class LeaseLock:
         """Read it; None where there is none. Raise ApiError or Unreachable."""
         path = LEASES.path(self._namespace, self._name)
         try:
-            body = await self._client.request("GET", path, tries=1, subject=f"{LEASES} {self}")
+            return await self._client.request(
+                "GET", path, object_of(LEASES, self._name), tries=1, subject=f"{LEASES} {self}"
+            )
         except ApiError as error:
             if error.not_found:
                 return None
             raise
-        lease: Lease = decoder(Lease)(body)
-        return lease
 
     async def write(self, old: Lease | None, spec: LeaseSpec) -> Lease:
         """Replace it, or create it; raise as `Lock.write` says."""
         metadata = old.metadata if old else ObjectMeta(name=self._name, namespace=self._namespace)
         lease = {"apiVersion": LEASES.api_version, "kind": "Lease", "metadata": metadata, "spec": spec}
-        answer = await self._client.request(
+        return await self._client.request(
             "PUT" if old else "POST",
             LEASES.path(self._namespace, self._name if old else ""),
+            object_of(LEASES, self._name),
             body=encode(lease),
             tries=1,
             verb="update" if old else "create",
             subject=f"{LEASES} {self}",
         )
-        written: Lease = decoder(Lease)(answer)
-        return written

@@ -13,8 +13,12 @@ log = get_logger(__name__)
 ASK_AGAIN_SECONDS = 1.0
 
 
-async def outcome(client: Client, pod: Pod, node_name: str, cause: str) -> Status:
-    """Ask until the API says, for a guess could place the pod twice: success, or an error with the cause."""
+async def outcome(client: Client, pod: Pod, node_name: str, cause: str, *, is_lost: bool = False) -> Status:
+    """Ask until the API says, for a guess could place the pod twice: success, or an error with the cause.
+
+    With `is_lost` the binding may still be under way, so that a pod without a node is looked at once more.
+    """
+    looks_left = 2 if is_lost else 1
     while True:
         try:
             found = await client.get(PODS, pod.metadata.name, pod.metadata.namespace)
@@ -25,6 +29,10 @@ async def outcome(client: Client, pod: Pod, node_name: str, cause: str) -> Statu
         except Unreachable as away:
             log.warning("Cannot tell whether a pod is bound", pod=pod.key, error=away)
         else:
-            bound = found.metadata.uid == pod.metadata.uid and found.spec.node_name == node_name
-            return SUCCESS if bound else error(cause)
+            looks_left -= 1
+            ours = found.metadata.uid == pod.metadata.uid
+            if ours and found.spec.node_name == node_name:
+                return SUCCESS
+            if not ours or found.spec.node_name or not looks_left:
+                return error(cause)
         await anyio.sleep(ASK_AGAIN_SECONDS)

@@ -29,8 +29,10 @@ class DefaultBinder:
             if not refused.conflict:
                 return error(_words(refused))
             return await outcome(self._client, pod, node_name, _words(refused))
-        except (AnswerLost, Unreachable) as lost:
-            return await outcome(self._client, pod, node_name, _words(lost))
+        except AnswerLost as lost:
+            return await outcome(self._client, pod, node_name, _words(lost), is_lost=True)
+        except Unreachable as away:
+            return await outcome(self._client, pod, node_name, _words(away))
         return SUCCESS
 
 

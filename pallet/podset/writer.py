@@ -120,7 +120,7 @@ class Writer:
 
     async def _fail(self, pod_set: PodSet, step: Write, error: Exception) -> None:
         log.warning("Could not write", pod_set=pod_set.key, error=error)
-        if isinstance(error, ApiError) and (error.conflict or error.already_exists or error.not_found):
+        if _may_be_stale(error):
             try:
                 await self._read_again(pod_set, step)
             except (ApiError, Unreachable) as unread:
@@ -159,3 +159,10 @@ class Writer:
             if not error.not_found:
                 raise
             self._sets.drop_trigger(trigger)
+
+
+def _may_be_stale(error: Exception) -> bool:
+    """Whether what the API has may differ from what is known here."""
+    if isinstance(error, ApiError):
+        return error.conflict or error.already_exists or error.not_found
+    return isinstance(error, AnswerLost)

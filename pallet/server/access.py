@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 import anyio
 import msgspec
 
-from pallet.api.codec import encode
+from pallet.api.codec import decoder, encode
 from pallet.bounded_cache import MIB, BoundedCache
 from pallet.client import AnswerLost, ApiError, Client, Unreachable
 
@@ -67,13 +67,13 @@ class AccessStatus(msgspec.Struct, frozen=True, rename="camel"):
 class TokenReview(msgspec.Struct, frozen=True):
     """authentication/v1 TokenReview, as answered."""
 
-    status: TokenStatus = TokenStatus()
+    status: TokenStatus
 
 
 class AccessReview(msgspec.Struct, frozen=True):
     """authorization/v1 SubjectAccessReview, as answered."""
 
-    status: AccessStatus = AccessStatus()
+    status: AccessStatus
 
 
 R = TypeVar("R", TokenReview, AccessReview)
@@ -173,13 +173,13 @@ class Access:
 
     async def _review(self, path: str, kind: str, spec: Mapping[str, Any], answer: type[R]) -> R:
         group_version = path.removeprefix("/apis/").rpartition("/")[0]
-        body = await self._client.request(
+        return await self._client.request(
             "POST",
             path,
+            decoder(answer),
             body=encode({"apiVersion": group_version, "kind": kind, "spec": spec}),
             safe=True,  # a review stores nothing
             tries=REVIEW_TRIES,
             verb="create",
             subject=f"{path.rpartition('/')[2]}.{group_version.partition('/')[0]}",
         )
-        return msgspec.json.decode(body, type=answer)

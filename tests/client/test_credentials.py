@@ -1,7 +1,6 @@
 """Where the server and the credentials come from."""
 
 import asyncio
-import json
 import ssl
 import stat
 from collections.abc import AsyncIterator
@@ -276,7 +275,7 @@ async def tls_server(folder: Path, identity: Identity) -> AsyncIterator[str]:
     """Serve a namespace over TLS."""
 
     async def serve(_: web.BaseRequest) -> web.Response:
-        return web.Response(body=json.dumps({"metadata": {"name": "a"}}).encode())
+        return web.json_response({"metadata": {"name": "a"}})
 
     context = server_context(folder, identity)
     runner = web.ServerRunner(web.Server(serve), shutdown_timeout=0.01)

@@ -169,7 +169,7 @@ async def test_no_byte_of_a_write_that_waited_for_a_connection_of_others_follows
 
         async def taken() -> None:
             with suppress(Unreachable):
-                await client.request("GET", "/taken", tries=1)
+                await client.request("GET", "/taken", bytes, tries=1)
 
         async def late() -> None:
             with pytest.raises(NotLeading):

@@ -48,6 +48,14 @@ def test_what_is_no_event_is_raised() -> None:
         decode_event(PODS, b"upstream connect error")
 
 
+@pytest.mark.parametrize(
+    "garbled", [line("ADDED"), line("BOOKMARK"), line("GARBLED", metadata={"name": "a"}), line("")]
+)
+def test_what_decodes_only_because_fields_have_defaults_is_no_event(garbled: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode_event(PODS, garbled)
+
+
 def test_a_page_is_read_without_what_has_a_wrong_shape(caplog: pytest.LogCaptureFixture) -> None:
     items = [{"metadata": {"name": "a"}, "spec": BAD_SPEC}, {"metadata": {"name": "b"}}]
     page = decode_page(PODS, json.dumps({"metadata": {"resourceVersion": "7"}, "items": items}).encode())

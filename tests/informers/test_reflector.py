@@ -166,3 +166,34 @@ async def test_a_server_that_comes_later_is_found(free_tcp_port: int) -> None:
             server.on("GET", "/leases", answer(200, a_list(5, "a")))
             server.on("GET", "/leases", answer(503), times=100)
             await informer.synced.wait()
+
+
+@pytest.mark.parametrize(
+    "garbled",
+    [b"{}", b"[]", b"<html>", b'{"metadata":{},"items":[]}', b'{"metadata":{"resourceVersion":"9"},"it'],
+)
+async def test_a_list_that_cannot_be_read_deletes_nothing(garbled: bytes) -> None:
+    page = {"metadata": {"resourceVersion": "7"}, "items": [{"metadata": {"name": "a", "uid": "a"}}]}
+    async with FaultProxy.start() as server:
+        server.on("GET", "/leases", answer(400), query={"watch": "true"})
+        server.on("GET", "/leases", answer(200, page), query={"limit": "500"})
+        server.on("GET", "/leases", answer(410), query={"watch": "true"})
+        server.on("GET", "/leases", answer(200, garbled), times=3)
+        server.on("GET", "/leases", answer(503), times=100)
+        async with running(server.url) as informer:
+            await server.until(lambda: len(server.requests) == 8)
+            assert [lease.metadata.name for lease in informer.store.list()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "garbled", [b"{}\n", b'{"type":"ADDED","object":{}}\n', b'{"type":"ADD\n', b"\xff\n"]
+)
+async def test_after_a_line_that_cannot_be_read_a_list_is_read(garbled: bytes) -> None:
+    async with FaultProxy.start() as server:
+        server.on("GET", "/leases", answer(200, a_list(7, "a") + garbled))
+        server.on("GET", "/leases", answer(200, a_list(8, "a", "b")))
+        server.on("GET", "/leases", answer(503), times=100)
+        async with running(server.url) as informer:
+            await server.until(lambda: len(server.requests) == 3)
+            assert sorted(lease.metadata.name for lease in informer.store.list()) == ["a", "b"]
+    assert "sendInitialEvents" in server.requests[1]

@@ -5,7 +5,7 @@ import pytest
 
 from pallet.api.meta import Status as ApiStatus
 from pallet.api.pod import Pod
-from pallet.client.errors import AnswerLost, ApiError, Unreachable
+from pallet.client.errors import AnswerLost, ApiError, Unreachable, Unreadable
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status
 from pallet.plugins import binding_outcome as module
@@ -75,7 +75,6 @@ async def test_a_refused_binding_is_an_error_in_the_apis_words(error: ApiError) 
     ("answers", "ok"),
     [
         pytest.param([make_pod("p", node="a")], True, id="it was bound"),
-        pytest.param([make_pod("p")], False, id="it was not"),
         pytest.param([make_pod("p", node="b")], False, id="somebody else bound it elsewhere"),
         pytest.param([make_pod("p", uid="another", node="a")], False, id="a namesake was bound"),
         pytest.param([refused(404, "NotFound")], False, id="it is gone"),
@@ -94,3 +93,26 @@ async def test_where_the_outcome_is_unknown_the_api_is_asked(
     assert status.code is (Code.SUCCESS if ok else Code.ERROR)
     assert client.pods == []
     assert len(client.bound) == 1
+
+
+@pytest.mark.parametrize("cause", [AWAY, refused(409, "Conflict")])
+async def test_a_binding_that_was_not_sent_or_was_refused_is_looked_for_once(cause: Exception) -> None:
+    client = ScriptedClient(cause, [make_pod("p")])
+    assert (await bind(client)).code is Code.ERROR
+    assert client.pods == []
+
+
+@pytest.mark.parametrize("bound_later", [True, False])
+async def test_a_binding_that_was_lost_may_still_be_under_way(
+    bound_later: bool,  # noqa: FBT001 - a table
+) -> None:
+    later = make_pod("p", node="a") if bound_later else make_pod("p")
+    client = ScriptedClient(LOST, [make_pod("p"), later])
+    assert (await bind(client)).code is (Code.SUCCESS if bound_later else Code.ERROR)
+    assert client.pods == []
+
+
+async def test_an_answer_that_cannot_be_read_tells_nothing_of_a_binding() -> None:
+    unread = Unreadable("https://api", "it is text/html, not JSON")
+    client = ScriptedClient(LOST, [unread, refused(404), unread, make_pod("p", node="a")])
+    assert await bind(client) == SUCCESS

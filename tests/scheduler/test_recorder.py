@@ -41,7 +41,7 @@ class Scene:
     async def take(self, exchange: Exchange) -> web.StreamResponse:
         self.heard.append(json.loads(exchange.body))
         self._changed.set()
-        return web.json_response({}, status=201)
+        return web.json_response({"kind": "Event"}, status=201)
 
     def serve(self) -> None:
         for method in ("POST", "PATCH"):

@@ -61,10 +61,10 @@ class API:
         self.server.on("DELETE", "/pods/", self.delete, times=ALWAYS)
         self.server.on("PATCH", "/pods/.*/status$", self.patch, times=ALWAYS)
         self.server.on("POST", "/events$", self.create_event, times=ALWAYS)
-        self.server.on("PATCH", "/events/", answer(200, {}), times=ALWAYS)
+        self.server.on("PATCH", "/events/", answer(200), times=ALWAYS)
 
     def put(self, pod: Pod) -> Pod:
-        self.pods[pod.key] = json.loads(encode(pod))
+        self.pods[pod.key] = {"kind": "Pod", **json.loads(encode(pod))}
         return pod
 
     def pod(self, key: str) -> Pod:
@@ -122,7 +122,7 @@ class API:
     async def create_event(self, exchange: Exchange) -> web.StreamResponse:
         event = json.loads(exchange.body)
         self.events.append(event)
-        return web.json_response(event, status=201)
+        return web.json_response({"kind": "Event", **event}, status=201)
 
     @property
     def notes(self) -> list[str]:

@@ -29,6 +29,8 @@ from pallet.client.credentials import Credentials
 
 HOP_BY_HOP = ("Host", "Connection", "Content-Length", "Transfer-Encoding", "Date", "Server")
 
+_REASONS = {404: "NotFound", 409: "Conflict", 410: "Expired"}
+
 Edit = Callable[[bytes], Iterable[bytes]]
 """Gives what is sent instead of a line of a watch; nothing drops it, two lines duplicate it."""
 
@@ -282,7 +284,9 @@ def edit_watch(edit: Edit) -> Fault:
 def answer(status: int, body: object = None, headers: Mapping[str, str] | None = None) -> Fault:
     """Answer in the API server's place: with bytes as they are, with JSON, or with a bare Status."""
     if body is None:
+        reason = _REASONS.get(status, "")
         body = {"kind": "Status", "code": status, "message": f"the test says {status}"}
+        body |= {"status": "Success"} if status < 300 else {"status": "Failure", "reason": reason}
 
     async def fault(_: Exchange) -> web.StreamResponse:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
