@@ -165,7 +165,10 @@ class Requester:
         if answer.status >= 500 and not call.safe and refusal.retry_after is None:
             # It may have failed after it had written, so a second attempt could mislead.
             raise AnswerLost(call.verb, call.subject, str(refusal)) from refusal
-        raise refusal
+        try:
+            raise refusal
+        finally:
+            del refusal  # it refers to this frame, which would keep it, and what was sent, in a cycle
 
     @asynccontextmanager
     async def stream(

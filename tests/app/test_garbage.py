@@ -9,6 +9,7 @@ import pytest
 
 from pallet.app import garbage
 from pallet.app.garbage import NEVER, PERIOD_SECONDS, YOUNG, collect_in_steps
+from pallet.bounded_cache import BoundedCache, registered
 from tests.faults.virtual_time import VIRTUAL_TIME
 
 pytestmark = pytest.mark.anyio
@@ -44,6 +45,16 @@ async def test_what_refers_to_itself_is_freed_though_no_full_collection_runs_by_
         assert gone() is None
         tasks.cancel_scope.cancel()
     assert gc.get_threshold() == before
+
+
+async def test_what_caches_do_not_use_is_given_back() -> None:
+    cache: BoundedCache[int, str] = BoundedCache("unused", 10_000)
+    cache[1] = "one"
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(collect_in_steps)
+        await anyio.sleep(PERIOD_SECONDS * 3 * len(registered()))
+        assert len(cache) == 0
+        tasks.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(("slow_seconds", "frozen"), [(0.0, True), (1000.0, False)])

@@ -1,6 +1,8 @@
 """The client against a scripted server, in virtual time: what is tried again, when, and what is raised."""
 
+import gc
 from collections.abc import AsyncIterator
+from weakref import ref
 
 import anyio
 import pytest
@@ -76,6 +78,25 @@ async def test_a_lasting_refusal_is_raised_at_once(server: FaultProxy, client: C
     with pytest.raises(ApiError):
         await client.get(NAMESPACES, "a")
     assert len(server.requests) == 1
+
+
+async def test_a_refusal_is_freed_without_the_garbage_collector(server: FaultProxy, client: Client) -> None:
+    server.on("POST", "/namespaces", answer(409, {"kind": "Status", "reason": "Conflict"}))
+    gc.disable()
+    try:
+        gone = await refused(client)
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+async def refused(client: Client) -> ref[ApiError]:
+    """Have a write refused."""
+    try:
+        await client.create(NAMESPACES, NAMESPACE)
+    except ApiError as refusal:
+        return ref(refusal)
+    raise AssertionError("it was not refused")
 
 
 async def test_a_version_from_the_future_is_raised_at_once(server: FaultProxy, client: Client) -> None:

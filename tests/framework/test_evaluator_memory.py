@@ -21,6 +21,7 @@ from pallet.api.pod import (
     Toleration,
 )
 from pallet.api.selectors import LabelSelector, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm
+from pallet.bounded_cache import registered
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.framework import kinds, ranking, verdicts
@@ -141,6 +142,11 @@ class Remembering(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NODES))
     def drop_node(self, name: str) -> None:
         self.cache.drop_node(name)
+
+    @rule()
+    def let_caches_age(self) -> None:
+        for cache in registered():
+            cache.age()
 
     @rule(labels=st.sampled_from(({}, {"team": "x"})))
     def label_namespace(self, labels: dict[str, str]) -> None:
