@@ -57,7 +57,7 @@ class CacheDebugger:
         yield from self._dump_nodes()
         counts: dict[str, int] = defaultdict(int)
         for place, queued in self._queue.places():
-            counts[place] += 1
+            counts[place.replace(" ", "_")] += 1
             fields = {"place": place, "pod": queued.pod.key, "attempts": queued.attempts}
             yield Line(QUEUED, {**fields, "refused_by": ",".join(sorted(queued.refused_by))})
         sizes = {"nodes": len(self._nodes), "pods": len(self._pods)}

@@ -70,6 +70,24 @@ def test_a_pod_that_is_bound_by_nothing_known() -> None:
     assert found(story) == ["I1"]
 
 
+def test_a_binding_that_comes_later_explains_nothing() -> None:
+    story = led()
+    story.pod(1)
+    story.pod(2, node="n")
+    story.write(3, "a-1", "create", "pods/binding", 409, name="p", uid="uid of p", node="n")
+    assert found(story) == ["I1"]
+
+
+def test_a_changed_node_is_still_looked_after() -> None:
+    story = led()
+    story.pod(1, cpu=4000)
+    story.bind(2)
+    story.node(3, labels={"new": "label"})
+    story.pod(4, "q")
+    story.bind(5, name="q")
+    assert found(story) == ["I2"]
+
+
 def test_a_namesake_is_another_pod() -> None:
     story = led()
     story.pod(1)

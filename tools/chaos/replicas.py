@@ -135,7 +135,11 @@ class Pair:
 
     replicas: list[Replica]
 
+    @property
+    def by_part(self) -> list[Replica]:
+        """The leader, which is the one that wrote the lease last, and the standby."""
+        return sorted(self.replicas, key=lambda each: each.line.renewed_at, reverse=True)
+
     def of(self, fault: Fault) -> Replica:
-        """The replica that plays a part now: the leader is the one that wrote the lease last."""
-        leader_first = sorted(self.replicas, key=lambda each: each.line.renewed_at, reverse=True)
-        return leader_first[0 if fault.target == LEADER else 1]
+        """The replica that plays a part now."""
+        return self.by_part[0 if fault.target == LEADER else 1]

@@ -19,9 +19,10 @@ import anyio.abc
 import anyio.to_thread
 import msgspec
 
-from tools.chaos import audit, stage
+from tools.chaos import audit, dump, stage
 from tools.chaos.checks import violations
 from tools.chaos.checks.ends import ended, threw
+from tools.chaos.checks.process import agrees, bounded
 from tools.chaos.checks.rest import disagreeing, unplaced
 from tools.chaos.history import Blind, Change, Happened, History, Object, Violation
 from tools.chaos.load import Act
@@ -36,6 +37,8 @@ REST_SECONDS = 240.0
 """I4's bound: how long after the last fault everything may take to come to rest. A watch that was frozen for
 good is given up after 150 s, and what it missed is read and scheduled after that."""
 
+SETTLED_SECONDS = 3.0
+DUMP_PAUSE = 5.0
 QUIET_SECONDS = 10.0
 
 
@@ -209,18 +212,47 @@ class Run:
             replica.go_on()
 
     async def rest(self) -> float | None:
-        """Wait until all that can be placed is, and plans and bindings agree; None where that never comes."""
+        """Wait until all that can be placed is, and all agree; None where that never comes."""
         healed = time.monotonic()
         while (passed := time.monotonic() - healed) < REST_SECONDS:
             await anyio.sleep(1.0)
-            if not any(self._unrest()) and time.time() - self.recorder.changed_at > 3.0:
-                return passed
+            quiet = time.time() - self.recorder.changed_at > SETTLED_SECONDS
+            if quiet and not any(self.unrest()):
+                if not await anyio.to_thread.run_sync(lambda: list(self.disagreements())):
+                    return passed
+                await anyio.sleep(DUMP_PAUSE)
         return None
 
-    def _unrest(self) -> Iterator[Violation]:
+    def unrest(self) -> Iterator[Violation]:
+        """I4 and I7, as of now."""
         state = self.recorder.snapshot()
         yield from unplaced(state, time.time())
         yield from disagreeing(state, time.time())
+
+    def disagreements(self) -> Iterator[Violation]:
+        """I3 and I8, as of now. It takes a while."""
+        for replica in self.pair.replicas:
+            dumped = dump.take(replica)
+            if dumped is None:
+                yield Violation("I8", time.time(), replica.agent, "does not dump what it holds")
+            else:
+                yield from agrees(replica.agent, dumped, self.recorder.snapshot(), time.time())
+
+    def excesses(self) -> Iterator[Violation]:
+        """I10, over a while at rest."""
+        answer = self.cluster.client.request("POST", f"{stage.METRICS_READER}/token", {"spec": {}})
+        before = {replica.name: replica.line.served for replica in self.pair.replicas}
+        time.sleep(QUIET_SECONDS)
+        for replica in self.pair.by_part:
+            rate = (replica.line.served - before[replica.name]) / QUIET_SECONDS
+            dumped = dump.take(replica)
+            if dumped is not None and replica.process is not None:
+                memory = dump.resident_bytes(replica.process.pid)
+                told = dump.metrics(replica, answer["status"]["token"])
+                found = bounded(replica.agent, dumped, told, rate, memory, time.time())
+                standby = replica is not self.pair.by_part[0]
+                # What cannot be placed waits to be tried by the next leader.
+                yield from (each for each in found if not (standby and "active" in each.text))
 
 
 def compact(etcd: str) -> bool:
@@ -267,7 +299,7 @@ async def run(timeline: Timeline, directory: Path) -> Outcome:
         await this.play()
         this.heal()
         rest_seconds = await this.rest()
-        outcome = _judged(this, rest_seconds)
+        outcome = await anyio.to_thread.run_sync(_judged, this, rest_seconds)
         if observer.failure:
             outcome.remarks.append(f"the record has a gap: {observer.failure}")
         tasks.cancel_scope.cancel()
@@ -289,10 +321,11 @@ def _judged(this: Run, rest_seconds: float | None) -> Outcome:
     this.recorder.write()
     history = History.of([*this.recorder.records, *audit.read(this.directory)])
     found = list(violations(history))
-    state, now = this.recorder.snapshot(), time.time()
     if rest_seconds is None:
-        found += unplaced(state, now)
-        found += disagreeing(state, now)
+        found += this.unrest()
+        found += this.disagreements()
+    else:
+        found += this.excesses()
     logs = {file.stem: file.read_text(errors="replace") for file in this.directory.glob("[ab]-*.log")}
     codes = {agent: code for each in this.pair.replicas for agent, code in each.codes.items()}
     found += threw(logs)

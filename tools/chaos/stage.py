@@ -14,7 +14,8 @@ from tools.controlplane import ControlPlane
 ROOT = Path(__file__).parents[2]
 ACCOUNT = ("planner-system", SCHEDULER)
 USER = f"system:serviceaccount:{ACCOUNT[0]}:{ACCOUNT[1]}"
-READY_SECONDS = 120.0
+METRICS_READER = "/api/v1/namespaces/default/serviceaccounts/default"
+"""The ServiceAccount that may read the metrics."""
 
 
 def control_plane(directory: Path) -> ControlPlane:
@@ -27,6 +28,8 @@ def furnish(cluster: ControlPlane, nodes: int) -> None:
     cluster.kubectl("apply", "-k", str(ROOT / "config" / "demo"))
     names = ("crd/scheduletriggers.planner.ciena.io", "crd/scheduleplans.planner.ciena.io")
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+    role = "--clusterrole=podset-planner-metrics-reader"
+    cluster.kubectl("create", "clusterrolebinding", "chaos", role, "--serviceaccount=default:default")
     for namespace in NAMESPACES:
         cluster.create_namespace(namespace)
     wide, tight = node_names(nodes)

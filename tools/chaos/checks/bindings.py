@@ -21,15 +21,14 @@ def bound_once(history: History) -> Iterator[Violation]:
             )
     for change, before, _ in replayed(history.changes):
         after = change.object
-        was = node_before(before, after)
+        was = node_of(before)
         if isinstance(after, Pod) and was and was != after.node:
             yield Violation("I1", change.at, after.key, f"went from {was} to {after.node or 'no node'}")
 
 
-def node_before(before: Object | None, after: Object | None) -> str:
-    """The node that a pod had before a change; empty where it had none, or was another pod."""
-    same = isinstance(before, Pod) and isinstance(after, Pod) and before.uid == after.uid
-    return before.node if same and isinstance(before, Pod) else ""
+def node_of(before: Object | None) -> str:
+    """The node that a pod had before a change; empty where it had none, or was not there."""
+    return before.node if isinstance(before, Pod) else ""
 
 
 def placements(history: History) -> Iterator[tuple[Change, Pod, Write | None, Mapping[str, Object]]]:
@@ -37,7 +36,7 @@ def placements(history: History) -> Iterator[tuple[Change, Pod, Write | None, Ma
     sent = _by_pod(history)
     for change, before, state in replayed(history.changes):
         pod = change.object
-        if isinstance(pod, Pod) and pod.ours and pod.node and not node_before(before, pod):
+        if isinstance(pod, Pod) and pod.ours and pod.node and not node_of(before):
             yield change, pod, _sender(sent[pod.key], pod, change.at), state
 
 
@@ -83,7 +82,7 @@ def not_overcommitted(history: History) -> Iterator[Violation]:
             continue
         others = dict(on[after.node])
         on[after.node][after.uid] = after
-        if not node_before(before, after) and after.node in nodes:
+        if not node_of(before) and after.node in nodes:
             for what in conflicts(after, nodes[after.node], others):
                 yield Violation("I2", change.at, after.key, f"on {after.node}: {what}")
 
