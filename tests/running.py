@@ -30,14 +30,9 @@ def install(control_plane: ControlPlane) -> None:
 
 
 def configuration(**changes: Any) -> dict[str, Any]:
-    """The installed configuration, without leader election, and with no port for the planner.
-
-    `changes` are to its top-level fields.
-    """
+    """The installed configuration, without leader election; `changes` are to its top-level fields."""
     document = yaml.safe_load(Path("config/scheduler/scheduler-config.yaml").read_text())
     document["leaderElection"]["leaderElect"] = False
-    for profile in document["profiles"]:
-        profile["pluginConfig"] = [{"name": "PodSetPlanner", "args": {"planner": {"address": ""}}}]
     return {**document, **changes}
 
 

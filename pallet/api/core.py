@@ -26,6 +26,7 @@ class ServiceSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     ports: tuple[ServicePort, ...] = ()
     selector: Labels = NO_LABELS
     cluster_ip: str = msgspec.field(default="", name="clusterIP")
+    external_name: str = ""
 
 
 class Service(msgspec.Struct, frozen=True, gc=False):
@@ -33,6 +34,19 @@ class Service(msgspec.Struct, frozen=True, gc=False):
 
     metadata: ObjectMeta = ObjectMeta()
     spec: ServiceSpec = ServiceSpec()
+
+
+class Endpoint(msgspec.Struct, frozen=True, gc=False):
+    """One of those that answer for a Service, ready or not."""
+
+    addresses: tuple[str, ...] = ()
+
+
+class EndpointSlice(msgspec.Struct, frozen=True, gc=False):
+    """discovery.k8s.io/v1 EndpointSlice; the API server writes null where it is empty."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    endpoints: tuple[Endpoint, ...] | None = None
 
 
 class ObjectReference(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
@@ -88,5 +102,6 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
 
 NAMESPACES = Resource("", "v1", "namespaces", Namespace, namespaced=False)
 SERVICES = Resource("", "v1", "services", Service)
+ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", EndpointSlice)
 EVENTS = Resource("events.k8s.io", "v1", "events", Event)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", Lease)

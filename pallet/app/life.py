@@ -146,6 +146,8 @@ async def _start(
     graph.informers.start(tasks)
     await graph.informers.wait_for_sync(SYNC_SECONDS)
     log.info("Synced with the API server", **graph.sizes())
+    if graph.pod_sets:
+        await graph.pod_sets.listen(tasks)
     if kube_scheduler is not None:
         await kube_scheduler.wait_until_free()
     if elector is not None:

@@ -2,28 +2,34 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from random import Random
 
+import anyio
 import anyio.abc
 
-from pallet.api.core import SERVICES
+from pallet.api.core import ENDPOINT_SLICES, SERVICES
 from pallet.api.node import NODES
 from pallet.api.pod import PODS, Pod
 from pallet.api.podset import SCHEDULE_PLANS, SCHEDULE_TRIGGERS
 from pallet.cache.cache import Cache
 from pallet.client.client import Client
+from pallet.config.errors import fail, refuse
 from pallet.framework.handle import Recorder
 from pallet.framework.instruments import Instruments
 from pallet.framework.profile import Profile
 from pallet.framework.registry import PluginFactory
 from pallet.informers.factory import InformerFactory
+from pallet.informers.informer import SharedInformer
+from pallet.informers.reflector import Scope
 from pallet.loop_budget import LoopBudget
+from pallet.planner import own_service
 from pallet.planner.discovery import DiscoveredPlanners
 from pallet.planner.greedy import GreedyPlanner
 from pallet.planner.interface import Planner
+from pallet.planner.own_service import OwnService, own_namespace, own_pod
 from pallet.planner.protocol import TLSFiles
 from pallet.planner.remote import RemotePlanner
+from pallet.planner.resolver import Resolver
 from pallet.planner.server import PlannerServer
 from pallet.podset.controller import PodSetController
 from pallet.podset.metrics import PodSetMetrics
@@ -31,7 +37,8 @@ from pallet.podset.model import SetKey
 from pallet.podset.plugin import NAME, PodSetPlanner, PodSetPlannerArgs
 from pallet.scheduler.conditions import ConditionWriter
 
-DEFAULT_NAMESPACE = "planner-system"
+SLICES_SECONDS = 1.0
+"""How long the start waits to learn whether the own Service has endpoints, where that matters."""
 
 
 class PodSetParts:
@@ -60,14 +67,21 @@ class PodSetParts:
         self._args = args
         self._budget = budget
         self._informers = informers
-        tls = args.planner.tls
-        self._tls = TLSFiles(tls.ca_file, tls.cert_file, tls.key_file) if tls else None
+        self._tls = _tls_files(args)
         greedy = GreedyPlanner(budget)
+        services, pods = informers.informer(SERVICES), informers.informer(PODS)
+        namespace = own_namespace()
+        # Not one of the factory's, which are all needed to start: this one may be forbidden.
+        self._slices = SharedInformer(
+            client, ENDPOINT_SLICES, budget, Scope(namespace, own_service.SLICE_LABEL)
+        )
+        self._own_service = OwnService(services, pods, self._slices, namespace, own_pod())
+        self._resolver = Resolver(services.store, args.planner.resolver, args.planner.addresses)
         self._planners = DiscoveredPlanners(
-            informers.informer(SERVICES).store,
+            services.store,
             built_in=greedy,
             embedded=args.planner.embedded,
-            own_namespace=own_namespace(),
+            own_service=self._own_service,
             allowed_namespaces=frozenset(args.planner.namespaces),
             connect=self._connect,
             observe=metrics.planner_called,
@@ -106,19 +120,40 @@ class PodSetParts:
         """Hear of nodes; to be called after the cache listens, which is asked about them."""
         self._informers.informer(NODES).add_handler(self.controller.node_handler())
 
+    async def listen(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Serve plans where the configuration says so, or while the own Service sends its callers here.
+
+        That Service selects all replicas, so those that do not lead serve too. To be called when the
+        informers have synced. Raises ConfigError where the configured address cannot be listened on.
+        """
+        tasks.start_soon(self._slices.run)
+        with anyio.move_on_after(SLICES_SECONDS):
+            await self._own_service.known()
+        address = self._args.planner.address
+        if not address:
+            tasks.start_soon(self._server.serve_while_selected, self._own_service, self._tls)
+            return
+        try:
+            await tasks.start(self._server.serve, address, self._tls)
+        except OSError as error:
+            fail(self._args.path.field("planner").field("address"), str(error))
+
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Put back what stored plans say, and begin to look after the sets and to serve plans."""
+        """Put back what stored plans say, and begin to look after the sets."""
         await self.controller.restore()
         tasks.start_soon(self.controller.run)
-        if self._args.planner.address:
-            tasks.start_soon(self._server.serve, self._args.planner.address, self._tls)
 
     def _planner_for(self, namespace: str, pod_set: str) -> Planner | None:
         return self._planners if self._planners.planners(pod_set) else None
 
     def _connect(self, namespace: str, service: str) -> Planner:
         return RemotePlanner(
-            namespace, service, self._budget, call_timeout=self._args.call_timeout, tls=self._tls
+            namespace,
+            service,
+            self._budget,
+            self._resolver,
+            call_timeout=self._args.call_timeout,
+            tls=self._tls,
         )
 
     def _members(self, namespace: str, pod_set: str) -> Sequence[Pod]:
@@ -126,7 +161,12 @@ class PodSetParts:
         return [member.pod for member in found.members.values()] if found else []
 
 
-def own_namespace() -> str:
-    """The namespace that this process runs in; outside of a cluster the one it is installed to."""
-    file = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-    return file.read_text().strip() if file.exists() else DEFAULT_NAMESPACE
+def _tls_files(args: PodSetPlannerArgs) -> TLSFiles | None:
+    """The configured TLS files. Raises ConfigError for those that cannot be used."""
+    if args.planner.tls is None:
+        return None
+    tls = args.planner.tls
+    files = TLSFiles(tls.ca_file, tls.cert_file, tls.key_file)
+    path = args.path.field("planner").field("tls")
+    refuse(path.field(field).mistake(problem) for field, problem in files.problems())
+    return files

@@ -20,13 +20,11 @@ from pallet.informers.store import Store
 from pallet.logs import get_logger
 from pallet.planner.check import best
 from pallet.planner.interface import Plan, Planner, PlannerError, Problem
+from pallet.planner.own_service import OwnService
 
 log = get_logger(__name__)
 
 ENABLED = "enabled"
-OWN_SERVICE = "podset-planner"
-"""The name of the Service in front of the built-in planner, in the scheduler's own namespace."""
-
 _INDEX = "planner"
 
 
@@ -55,8 +53,8 @@ def planner_label(pod_set: str) -> str:
 class DiscoveredPlanners:
     """A planner that asks all planners of the set at once and takes the best plan.
 
-    The built-in planner answers for the Service in front of it, without a call. Where there is no Service for
-    a set, it plans too if `embedded` says so.
+    The built-in planner answers for the Service in front of it (see `own_service`), without a call. Where
+    there is no Service for a set, it plans too if `embedded` says so.
     """
 
     name = "discovered"
@@ -67,7 +65,7 @@ class DiscoveredPlanners:
         *,
         built_in: Planner,
         embedded: bool,
-        own_namespace: str,
+        own_service: OwnService,
         allowed_namespaces: Set[str],
         connect: Connect,
         observe: Observe,
@@ -75,7 +73,7 @@ class DiscoveredPlanners:
         self._services = services
         self._built_in = built_in
         self._embedded = embedded
-        self._own_service = f"{own_namespace}/{OWN_SERVICE}"
+        self._own_service = own_service
         self._allowed = allowed_namespaces
         self._connect = connect
         self._observe = observe
@@ -128,10 +126,10 @@ class DiscoveredPlanners:
         return allowed
 
     def _may_plan(self, service: Service) -> bool:
-        return service.metadata.namespace in self._allowed or key_of(service) == self._own_service
+        return service.metadata.namespace in self._allowed or self._own_service.is_ourselves(service)
 
     def _planner(self, service: Service) -> Planner:
-        if key_of(service) == self._own_service:
+        if self._own_service.is_ourselves(service):
             return self._built_in
         return self._connect(service.metadata.namespace, service.metadata.name)
 

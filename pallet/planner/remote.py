@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import count
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import anyio
 import grpc
@@ -16,7 +16,8 @@ from pallet.planner.answers import Answers
 from pallet.planner.check import check
 from pallet.planner.interface import Plan, PlannerError, Problem
 from pallet.planner.placement import eligible_names, eligible_rows, place
-from pallet.planner.protocol import MAX_ANSWER, MAX_REQUEST, METHOD, PLANNER_PORT, SERVICE, TLSFiles
+from pallet.planner.protocol import MAX_ANSWER, MAX_REQUEST, METHOD, SERVICE, TLSFiles
+from pallet.planner.resolver import Resolve
 from pallet.planner.wire.planner_pb2 import SchedulePlanRequest, SchedulePlanResponse
 
 CALL_TIMEOUT = 15.0
@@ -54,19 +55,6 @@ class Question(NamedTuple):
     pods: tuple[str, ...]
 
 
-class Resolver(Protocol):
-    """Says where to dial a planner."""
-
-    def __call__(self, namespace: str, service: str) -> str:
-        """The `host:port` of a Service."""
-        ...
-
-
-def service_address(namespace: str, service: str) -> str:
-    """The DNS name of a Service, relative to the cluster's domain, and the planners' port."""
-    return f"{service}.{namespace}.svc:{PLANNER_PORT}"
-
-
 class RemotePlanner:
     """The planner behind one Service. Each plan takes a connection of its own."""
 
@@ -75,13 +63,14 @@ class RemotePlanner:
         namespace: str,
         service: str,
         budget: LoopBudget,
+        resolve: Resolve,
         *,
         call_timeout: float = CALL_TIMEOUT,
         tls: TLSFiles | None = None,
-        resolve: Resolver = service_address,
     ) -> None:
         self.name = f"{namespace}/{service}"
-        self._address = resolve(namespace, service)
+        self._key = (namespace, service)
+        self._resolve = resolve
         self._budget = budget
         self._call_timeout = call_timeout
         self._tls = tls
@@ -110,6 +99,7 @@ class RemotePlanner:
     async def _ask(self, problem: Problem, questions: Sequence[Question], answers: Answers) -> None:
         """Make the calls, as far as the planner is there and the time allows."""
         deadline = anyio.current_time() + self._call_timeout
+        address = self._resolve(*self._key)
         numbers = count()
 
         async def ask(question: Question) -> None:
@@ -123,16 +113,16 @@ class RemotePlanner:
             try:
                 answer = await self._call(channel, request, deadline - anyio.current_time())
             except grpc.aio.AioRpcError as error:
-                answers.fail(pod, self._cause(error), gone=error.code() in _GONE)
+                answers.fail(pod, self._cause(error, address), gone=error.code() in _GONE)
             except DecodeError as error:
-                answers.fail(pod, f"{self._address} sent no plan: {error}", gone=True)
+                answers.fail(pod, f"{address} sent no plan: {error}", gone=True)
             else:
                 answers.take(number, question.pods, answer.assignments, answer.refused)
 
         later = ((rows, pod) for rows, pods in questions for pod in pods[1:])
         one_by_one = (Question(rows, (pod,)) for rows, pod in later if pod not in answers)
         try:
-            async with await self._channel() as channel:
+            async with await self._channel(address) as channel:
                 await _for_each(questions, ask, until=lambda: bool(answers.gone))
                 await _for_each(one_by_one, ask, until=lambda: bool(answers.gone))
         except OSError as error:
@@ -149,18 +139,16 @@ class RemotePlanner:
         answer: bytes = await call(request, timeout=max(seconds, 0.0))
         return SchedulePlanResponse.FromString(answer)
 
-    async def _channel(self) -> grpc.aio.Channel:
+    async def _channel(self, address: str) -> grpc.aio.Channel:
         if self._tls is None:
-            return grpc.aio.insecure_channel(self._address, _OPTIONS)
+            return grpc.aio.insecure_channel(address, _OPTIONS)
         ca, certificate, key = await self._tls.read()
-        return grpc.aio.secure_channel(
-            self._address, grpc.ssl_channel_credentials(ca, key, certificate), _OPTIONS
-        )
+        return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(ca, key, certificate), _OPTIONS)
 
-    def _cause(self, error: grpc.aio.AioRpcError) -> str:
+    def _cause(self, error: grpc.aio.AioRpcError, address: str) -> str:
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return f"no answer from {self._address} within {self._call_timeout:g} s"
-        return f"{error.code().name} from {self._address}: {(error.details() or '')[:_MAX_DETAILS]}"
+            return f"no answer from {address} within {self._call_timeout:g} s"
+        return f"{error.code().name} from {address}: {(error.details() or '')[:_MAX_DETAILS]}"
 
 
 async def _for_each(

@@ -5,6 +5,8 @@ Beside the planner it serves reflection and the standard health service. What ca
 rests.
 """
 
+import errno
+import os
 from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn, Protocol
 
@@ -21,6 +23,7 @@ from pallet.logs import get_logger
 from pallet.planner.admission import OPTIONS, Admission, Context, Method, RestingLock, Turnstile, read
 from pallet.planner.health import Health
 from pallet.planner.interface import Plan, Planner, PlannerError
+from pallet.planner.own_service import OwnService
 from pallet.planner.problem import pose, waits
 from pallet.planner.protocol import METHOD, SERVICE, TLSFiles
 from pallet.planner.reflection import Reflection
@@ -93,6 +96,22 @@ class PlannerServer:
             with anyio.CancelScope(shield=True):
                 health.end()
                 await server.stop(GRACE)
+            log.info("Plans are served no longer", address=address)
+
+    async def serve_while_selected(self, own_service: OwnService, tls: TLSFiles | None) -> None:
+        """Serve at the usual address while the own Service sends its callers to our pod, until cancelled."""
+        while True:
+            await own_service.selection(of_us=True)
+            async with anyio.create_task_group() as tasks:
+                try:
+                    await tasks.start(self.serve, ADDRESS, tls)
+                except OSError as error:
+                    # Whoever makes a Service must not end the process with it.
+                    log.error(  # noqa: TRY400 - the traceback tells nothing more
+                        "Plans are not served; configure another address as planner.address", error=error
+                    )
+                await own_service.selection(of_us=False)
+                tasks.cancel_scope.cancel()
 
     async def _build_schedule_plan(self, context: Context) -> None:
         """Plan a set. The answer also names the nodes of pods that are placed already."""
@@ -164,8 +183,20 @@ async def _listen(server: grpc.aio.Server, address: str, tls: TLSFiles | None) -
         ca, certificate, key = await tls.read()
         credentials = grpc.ssl_server_credentials([(key, certificate)], ca, require_client_auth=True)
     try:
+        await _try(address)
         if credentials is None:
             return server.add_insecure_port(address)
         return server.add_secure_port(address, credentials)
-    except RuntimeError as error:
+    except (OSError, RuntimeError) as error:
         raise OSError(f"the planner cannot listen on {address}: {error}") from error
+
+
+async def _try(address: str) -> None:
+    """Raise OSError where an address is taken or forbidden: gRPC does not say why it cannot listen on one."""
+    host, _, port = address.rpartition(":")
+    try:
+        async with await anyio.create_tcp_listener(local_host=host.strip("[]"), local_port=int(port)):
+            pass
+    except OSError as error:
+        if error.errno in {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL}:
+            raise OSError(os.strerror(error.errno)) from error

@@ -35,9 +35,9 @@ def args_of(profiles: Iterable[Profile]) -> PodSetPlannerArgs | None:
     for profile in filter(is_enabled, profiles):
         raw, path = profile.args_of(NAME)
         args = decode_args(PodSetPlannerArgs, raw, path)
-        if found is not None and args != found:
+        found = found or args
+        if msgspec.structs.replace(args, path=found.path) != found:
             fail(path, f"the arguments of {NAME} must be the same in all profiles that enable it")
-        found = args
     return found
 
 

@@ -1,13 +1,17 @@
 """PodSetPlanner: keeps the pods of a set back until they may go, and sends each to its planned node."""
 
+import re
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
+
+import msgspec
 
 from pallet.api.pod import Pod
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import NodeInfo, Snapshot
 from pallet.config.decode import Seconds
+from pallet.config.errors import FieldPath
 from pallet.config.schema import Section
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource
 from pallet.framework.handle import Handle
@@ -21,6 +25,9 @@ from pallet.podset.gate import Gate
 NAME = "PodSetPlanner"
 
 _NODE = f"{NAME}/node"
+
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/]+):[1-9][0-9]{0,4}")
+"""A host, in brackets where it is an IPv6 address, and a port."""
 
 
 class PlannerTLS(Section, frozen=True):
@@ -39,9 +46,23 @@ class PlannerArgs(Section, frozen=True):
     scheduled one by one."""
     namespaces: tuple[str, ...] = ("planner-system",)
     """Where planner Services may be: whoever can create one there controls placement."""
+    resolver: Literal["Service", "ClusterIP"] = "Service"
+    """Where a planner Service is dialled: at its DNS name, or at its cluster IP."""
+    addresses: dict[str, str] = msgspec.field(default_factory=dict)
+    """Where planners are dialled instead: `host:port` by `namespace/name` of the Service."""
     tls: PlannerTLS | None = None
-    address: str = "[::]:7777"
-    """Where the built-in planner is served over gRPC; empty for nowhere."""
+    address: str = ""
+    """Where the built-in planner is served over gRPC. If empty, it is served on port 7777 while the Service
+    `podset-planner` selects our pod."""
+
+    def __post_init__(self) -> None:
+        """Check the addresses. Raises ValueError."""
+        places = {f"addresses[{name}]": address for name, address in self.addresses.items()}
+        if self.address:
+            places["address"] = self.address
+        for place, address in places.items():
+            if not _ADDRESS.fullmatch(address):
+                raise ValueError(f'{place} must be "host:port", such as "0.0.0.0:7777", got "{address}"')
 
 
 class PodSetPlannerArgs(Section, frozen=True):
@@ -55,6 +76,8 @@ class PodSetPlannerArgs(Section, frozen=True):
     reservation_timeout: Seconds = Seconds(60)
     """How long room stays reserved for a set of which no pod is bound; then the set is re-planned."""
     planner: PlannerArgs = PlannerArgs()
+    path: FieldPath = FieldPath()
+    """Where in the configuration these arguments stand."""
 
 
 class Gatekeeper(Protocol):

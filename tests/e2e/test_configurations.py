@@ -18,8 +18,6 @@ def test_the_configuration_of_the_original_starts_and_gates(
 ) -> None:
     workload.pool.add(1)
     config: dict[str, Any] = yaml.safe_load(ORIGINAL)
-    # Not in the original; without it the planner would take a port of this machine.
-    config["profiles"][0]["pluginConfig"][0]["args"]["planner"] = {"address": ""}
     with running(workload.control_plane, config, kubeconfig=service_account):
         workload.add_trigger("web", "Planning")
         workload.add_pods("a b", "web")

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from pallet.config.load import load
+from pallet.podset.enabling import args_of
 from tests.manifests.documents import ROOT, Document, find, rendered
 from tools.controlplane.controlplane import ControlPlane
 
@@ -109,10 +110,13 @@ def test_everything_that_has_a_namespace_is_in_planner_system() -> None:
     }
 
 
-def test_the_demo_differs_in_the_replicas_only() -> None:
+def test_the_demo_differs_in_the_replicas_and_in_what_the_service_selects() -> None:
     demo = copy.deepcopy(rendered("demo"))
     assert find(demo, "Deployment", NAME)["spec"]["replicas"] == 0
     find(demo, "Deployment", NAME)["spec"]["replicas"] = deployment()["spec"]["replicas"]
+    service = find(rendered("default"), "Service", "podset-planner")
+    assert "selector" not in find(demo, "Service", "podset-planner")["spec"]
+    find(demo, "Service", "podset-planner")["spec"]["selector"] = service["spec"]["selector"]
     assert demo == rendered("default")
 
 
@@ -162,3 +166,14 @@ def test_the_api_server_gives_its_requests_their_own_flow(
             answer.read()
             if answer.headers["X-Kubernetes-Pf-Flowschema-Uid"] == uid:
                 break
+
+
+def test_other_planners_have_a_namespace_of_their_own(tmp_path: Path) -> None:
+    """planner-system stays restricted, which many a planner's Deployment is not."""
+    documents = rendered("default")
+    level = "pod-security.kubernetes.io/enforce"
+    assert find(documents, "Namespace", "planner-system")["metadata"]["labels"][level] == "restricted"
+    assert find(documents, "Namespace", "podset-planners")["metadata"]["labels"][level] == "baseline"
+    args = args_of(load(written_config(tmp_path)).profiles)
+    assert args is not None
+    assert args.planner.namespaces == ("planner-system", "podset-planners")

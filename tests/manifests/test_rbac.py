@@ -11,6 +11,7 @@ SCHEDULER_RIGHTS = {
     ("", "nodes"): {"list", "watch"},
     ("", "namespaces"): {"list", "watch"},
     ("", "services"): {"list", "watch"},
+    ("discovery.k8s.io", "endpointslices"): {"list", "watch"},
     ("", "pods"): {"get", "list", "watch", "delete"},
     ("", "replicationcontrollers"): {"list", "watch"},
     ("apps", "replicasets"): {"list", "watch"},

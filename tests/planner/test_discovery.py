@@ -1,14 +1,16 @@
 from collections.abc import Mapping, Sequence
 
 import pytest
+from msgspec.structs import replace
 
-from pallet.api.core import Service
+from pallet.api.core import Service, ServiceSpec
 from pallet.api.labels import Labels
 from pallet.api.meta import ObjectMeta
 from pallet.api.requests import CPU
 from pallet.informers.store import Store
 from pallet.planner.discovery import DiscoveredPlanners, planner_label
 from pallet.planner.interface import Plan, Planner, PlannerError
+from tests.planner.cluster import Cluster
 from tests.planner.scene import FixedPlanner, node, pod, problem
 
 DEFAULT = {"planner.ciena.io/default": "enabled"}
@@ -37,7 +39,7 @@ class Scene:
             self.store,
             built_in=BUILT_IN,
             embedded=embedded,
-            own_namespace="planner-system",
+            own_service=Cluster({"app": "scheduler"}).own_service,
             allowed_namespaces={"planner-system", "ops"},
             connect=self._connect,
             observe=lambda planner, result, _seconds: self.calls.append((planner, result)),
@@ -83,6 +85,14 @@ def test_the_planners_of_a_set(
     services: Mapping[str, Mapping[str, str]], pod_set: str, names: Sequence[str]
 ) -> None:
     assert Scene(services).names(pod_set) == names
+
+
+def test_the_own_service_in_front_of_another_planner_is_called_like_any_other() -> None:
+    """Its planner need not be ready: a planner that fails is told, and not replaced."""
+    scene = Scene({})
+    own = service("planner-system/podset-planner", DEFAULT)
+    scene.store.put(replace(own, spec=ServiceSpec(selector=Labels({"app": "podset-planner"}))))
+    assert scene.names("web") == ["planner-system/podset-planner"]
 
 
 def test_without_the_embedded_planner_a_set_without_service_has_none() -> None:

@@ -7,7 +7,7 @@ import pytest
 from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import PlannerError
 from pallet.planner.protocol import MAX_ANSWER
-from pallet.planner.remote import RemotePlanner, service_address
+from pallet.planner.remote import RemotePlanner
 from pallet.planner.wire.planner_pb2 import SchedulePlanRequest, SchedulePlanResponse
 from tests.planner.scene import Respond, node, planner_behind_socket, pod, problem
 
@@ -30,9 +30,7 @@ class Planner:
 
 
 def dialling(address: str, call_timeout: float = 15.0) -> RemotePlanner:
-    return RemotePlanner(
-        "ops", "planner", LoopBudget(), call_timeout=call_timeout, resolve=lambda _ns, _svc: address
-    )
+    return RemotePlanner("ops", "planner", LoopBudget(), lambda _ns, _svc: address, call_timeout=call_timeout)
 
 
 def asked(planner: "Planner | OneByOne") -> dict[str, list[str]]:
@@ -228,8 +226,3 @@ async def test_a_cancelled_plan_ends_the_call() -> None:
         tasks.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
             await ended.wait()
-
-
-def test_services_are_dialled_by_name_whatever_the_cluster_s_domain() -> None:
-    """Fault 11."""
-    assert service_address("ops", "planner") == "planner.ops.svc:7309"

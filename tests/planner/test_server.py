@@ -1,3 +1,5 @@
+import logging
+import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,14 @@ from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner
 from pallet.loop_budget import LoopBudget
+from pallet.planner import server
 from pallet.planner.greedy import GreedyPlanner
 from pallet.planner.interface import Plan, Planner, PlannerError
 from pallet.planner.protocol import SERVICE, TLSFiles
 from pallet.planner.remote import RemotePlanner
 from pallet.planner.server import PlannerServer
 from pallet.planner.wire.planner_pb2 import SchedulePlanResponse
+from tests.planner import cluster
 from tests.planner.scene import PROFILES, FixedPlanner, ask, cache_of, node, pod, problem, served
 from tools.controlplane.certificates import Authority, Pair
 
@@ -28,6 +32,13 @@ pytestmark = pytest.mark.anyio
 
 PODS = [pod(f"p{i}", "3") for i in range(4)]
 NODES = [node("n1"), node("n2"), node("n3")]
+
+
+async def said(caplog: pytest.LogCaptureFixture, words: str) -> None:
+    """Wait for a line of the log."""
+    with anyio.fail_after(10):
+        while words not in caplog.text:  # noqa: ASYNC110 - a log has no event
+            await anyio.sleep(0.001)
 
 
 async def healthy(address: str, service: str) -> bool:
@@ -158,11 +169,12 @@ async def test_calls_in_progress_are_answered_at_the_end() -> None:
     assert len(answers[0].assignments) == 3
 
 
-async def test_a_taken_port_is_an_error_that_names_it() -> None:
+async def test_a_taken_port_is_one_error_that_names_it(capfd: pytest.CaptureFixture[str]) -> None:
     async with served(cache_of(NODES), PODS) as address:
-        server = PlannerServer(GreedyPlanner(LoopBudget()), Cache(), PROFILES, lambda _namespace, _set: ())
-        with pytest.raises(OSError, match=f"the planner cannot listen on {address}"):
-            await server.serve(address)
+        second = PlannerServer(GreedyPlanner(LoopBudget()), Cache(), PROFILES, lambda _namespace, _set: ())
+        with pytest.raises(OSError, match=f"the planner cannot listen on {address}: Address already in use$"):
+            await second.serve(address)
+    assert not capfd.readouterr().err
 
 
 async def test_reflection_tells_the_services_and_the_messages() -> None:
@@ -205,9 +217,7 @@ async def test_both_sides_of_mutual_tls_know_each_other(tmp_path: Path) -> None:
     async with served(cache_of(NODES), PODS, tls=server) as address:
 
         def remote(tls: TLSFiles | None) -> RemotePlanner:
-            return RemotePlanner(
-                "ops", "planner", LoopBudget(), tls=tls, resolve=lambda _namespace, _service: address
-            )
+            return RemotePlanner("ops", "planner", LoopBudget(), lambda _ns, _svc: address, tls=tls)
 
         plan = await remote(client).plan(problem(NODES, PODS))
         assert len(plan.assignments) == 3
@@ -218,5 +228,34 @@ async def test_both_sides_of_mutual_tls_know_each_other(tmp_path: Path) -> None:
 
 async def test_a_missing_tls_file_is_named() -> None:
     missing = TLSFiles("/nowhere/ca.pem", "/nowhere/tls.crt", "/nowhere/tls.key")
+    remote = RemotePlanner("ops", "p", LoopBudget(), lambda _ns, _svc: "", tls=missing)
     with pytest.raises(PlannerError, match=r"^planner ops/p: cannot read the TLS files: .*/nowhere/ca\.pem"):
-        await RemotePlanner("ops", "p", LoopBudget(), tls=missing).plan(problem(NODES, PODS))
+        await remote.plan(problem(NODES, PODS))
+
+
+async def test_it_serves_while_the_own_service_selects_this_pod(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As with the original's manifests, which configure no address."""
+    caplog.set_level(logging.INFO, "pallet")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(server, "ADDRESS", f"127.0.0.1:{port}")
+        known = cluster.Cluster({"app": "scheduler"})
+        fixed = FixedPlanner("p", Plan("p", {"p0": "n1"}))
+        planner = PlannerServer(fixed, cache_of(NODES), PROFILES, lambda _namespace, _set: PODS)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(planner.serve_while_selected, known.own_service, None)
+            await anyio.wait_all_tasks_blocked()
+            known.put_service({"app": "scheduler"})
+            await said(caplog, "Plans are not served")
+            assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in caplog.text
+            known.put_service({"app": "other"})
+            taken.close()
+            await anyio.wait_all_tasks_blocked()
+            known.put_service({"app": "scheduler"})
+            await said(caplog, "Serving plans")
+            assert (await ask(f"127.0.0.1:{port}")).assignments == {"p0": "n1"}
+            known.put_service({"app": "other"})
+            await said(caplog, "Plans are served no longer")
+            tasks.cancel_scope.cancel()
