@@ -8,7 +8,7 @@ For one thread, the event loop's.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from itertools import chain
 from sys import getsizeof
@@ -170,10 +170,24 @@ class BoundedCache(Generic[K, V]):
 
     def age(self) -> None:
         """Give back what was not used since it last aged, by time or for want of room."""
+        gone = self._older.values
         self._older = self._recent.empty()
+        if gone:
+            self._let_go(gone)
+
+    def items(self) -> Iterator[tuple[K, V]]:
+        """All keys with their values, which do not count as used for that."""
+        return chain(self._recent.values.items(), self._older.values.items())
+
+    def values(self) -> Iterator[V]:
+        """All values."""
+        return chain(self._recent.values.values(), self._older.values.values())
 
     def _first(self) -> dict[K, V]:
         return {}
+
+    def _let_go(self, gone: Mapping[K, V]) -> None:
+        """Do what is to be done about entries that were not used."""
 
     def _recall(self, key: K, default: Any) -> Any:
         """The value of a key that is not in the recent generation; from the older one it comes back."""

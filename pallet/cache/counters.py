@@ -1,9 +1,12 @@
 """Counters behind pod affinity and spreading: answers over all nodes without walking pods."""
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 
 from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.pod import Pod
+from pallet.bounded_cache import MIB, BoundedCache, footprint
 from pallet.cache.pod_info import PodSelector
 from pallet.cache.tally import Counts, Tally
 
@@ -11,7 +14,9 @@ GroupKey = tuple[str, Labels, bool]
 Selectors = tuple[PodSelector, ...]
 """Pods that all of these select."""
 
-_MAX_SELECTORS = 1024
+_TALLIES_BYTES = 64 * MIB
+_LOGS_BYTES = 2048
+"""Of the objects and the logs of a tally."""
 
 
 class PodGroup:
@@ -24,20 +29,48 @@ class PodGroup:
         self.counted_by: list[Tally] = []
 
 
+class _Tallies(BoundedCache[Selectors, Tally]):
+    """The tallies of selectors that were asked about lately; groups count by no other ones."""
+
+    def __init__(self, groups: dict[GroupKey, PodGroup]) -> None:
+        super().__init__("selector_counts", _TALLIES_BYTES, _size)
+        self.left: dict[Selectors, list[tuple[GroupKey, PodGroup]]] = {}
+        """The groups that were there when counting began, and are still to be looked at."""
+        self._groups = groups
+
+    def forget(self, forgotten: Iterable[Selectors]) -> None:
+        """Count some selectors no more."""
+        found = {selectors: self.pop(selectors) for selectors in forgotten}
+        self._let_go({selectors: tally for selectors, tally in found.items() if tally is not None})
+
+    def _let_go(self, gone: Mapping[Selectors, Tally]) -> None:
+        if not gone:
+            return
+        for selectors in gone:
+            self.left.pop(selectors, None)
+        tallies = set(gone.values())
+        for group in self._groups.values():
+            if not tallies.isdisjoint(group.counted_by):
+                group.counted_by = [tally for tally in group.counted_by if tally not in tallies]
+
+
+def _size(selectors: Selectors, tally: Tally) -> int:
+    """With the sums by topology domain, which are not more than the rows, and the logs."""
+    return footprint(selectors, _TALLIES_BYTES) + 2 * tally.by_row.nbytes + _LOGS_BYTES
+
+
 class PodCounters:
     """How many placed pods some selectors all match, on each row.
 
     Selectors are counted over the distinct groups when they are first asked for, and kept up to date from
-    then on. The least recently used are forgotten. Where there are many groups, `count_some` does it bit by
-    bit before that: pods may come and go meanwhile.
+    then on. Those that were not asked about for some time are forgotten. Where there are many groups,
+    `count_some` does it bit by bit before that: pods may come and go meanwhile.
     """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._groups: dict[GroupKey, PodGroup] = {}
-        self._tallies: dict[Selectors, Tally] = {}
-        self._left: dict[Selectors, list[tuple[GroupKey, PodGroup]]] = {}
-        """The groups that were there when counting began, and are still to be looked at."""
+        self._tallies = _Tallies(self._groups)
         self._namespaces: dict[str, Labels] = {}
 
     def add(self, pod: Pod, row: int) -> None:
@@ -71,26 +104,26 @@ class PodCounters:
 
     def tally(self, selectors: Selectors) -> Tally:
         """The counter of matching pods, which is kept up to date; not to be changed by the caller."""
-        tally = self._tallies.pop(selectors, None)
+        tally = self._tallies.get(selectors)
         if tally is None:
             tally = self._start(selectors)
-        self._tallies[selectors] = tally  # now the most recently used
-        if selectors in self._left:
-            self._count(selectors, len(self._left[selectors]))
+        if selectors in self._tallies.left:
+            self._count(selectors, tally, len(self._tallies.left[selectors]))
         return tally
 
     def uncounted(self, selectors: Selectors) -> int:
         """How many groups have to be looked at before the selectors are counted."""
         if selectors in self._tallies:
-            return len(self._left.get(selectors, ()))
+            return len(self._tallies.left.get(selectors, ()))
         return len(self._groups)
 
     def count_some(self, selectors: Selectors, most: int) -> bool:
         """Count the selectors over some groups more. True when they are counted."""
-        if selectors not in self._tallies:
-            self._tallies[selectors] = self._start(selectors)
-        self._count(selectors, most)
-        return selectors not in self._left
+        tally = self._tallies.get(selectors)
+        if tally is None:
+            tally = self._start(selectors)
+        self._count(selectors, tally, most)
+        return selectors not in self._tallies.left
 
     def selects(self, selectors: Selectors, pod: Pod) -> bool:
         """Whether all selectors match a pod, placed or not."""
@@ -104,10 +137,10 @@ class PodCounters:
             self._namespaces[name] = labels
         else:
             del self._namespaces[name]
-        self._forget(
+        self._tallies.forget(
             [
                 selectors
-                for selectors in self._tallies
+                for selectors, _ in self._tallies.items()
                 if any(selector.namespace_labels is not None for selector in selectors)
             ]
         )
@@ -128,34 +161,23 @@ class PodCounters:
         return twin
 
     def _start(self, selectors: Selectors) -> Tally:
-        if len(self._tallies) >= _MAX_SELECTORS:
-            self._forget([next(iter(self._tallies))])
-        self._left[selectors] = list(self._groups.items())
-        return Tally(np.zeros(self._capacity, np.int64))
+        tally = self._tallies[selectors] = Tally(np.zeros(self._capacity, np.int64))
+        self._tallies.left[selectors] = list(self._groups.items())
+        return tally
 
-    def _count(self, selectors: Selectors, most: int) -> None:
+    def _count(self, selectors: Selectors, tally: Tally, most: int) -> None:
         """Look at some groups more. Those that came since counting began are counted already.
 
         The tally has no readers yet, so that its changes need not be logged.
         """
-        tally, left = self._tallies[selectors], self._left.get(selectors, [])
+        left = self._tallies.left.get(selectors, [])
         for key, group in left[-most:]:
             if group.rows and self._selects(selectors, key):
                 group.counted_by.append(tally)
                 tally.by_row[list(group.rows)] += list(group.rows.values())
         del left[-most:]
         if not left:
-            self._left.pop(selectors, None)
-
-    def _forget(self, forgotten: list[Selectors]) -> None:
-        if not forgotten:
-            return
-        tallies = {self._tallies.pop(selectors) for selectors in forgotten}
-        for selectors in forgotten:
-            self._left.pop(selectors, None)
-        for group in self._groups.values():
-            if not tallies.isdisjoint(group.counted_by):
-                group.counted_by = [tally for tally in group.counted_by if tally not in tallies]
+            self._tallies.left.pop(selectors, None)
 
     def _selects(self, selectors: Selectors, key: GroupKey) -> bool:
         namespace, labels, terminating = key

@@ -10,16 +10,19 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from pallet.api.pod import Pod
-from pallet.bounded_cache import MIB
+from pallet.bounded_cache import MIB, BoundedCache, footprint
 from pallet.cache.counters import GroupKey, PodCounters, group_key
 from pallet.cache.pod_info import AffinityTerm, PodTerms
 from pallet.cache.tally import Tally
 
-_MAX_NEWCOMERS = 1024
-"""Sorts of newcomers whose terms are remembered."""
+_NEWCOMERS_BYTES = 16 * MIB
+"""Of the sorts of newcomers whose terms are remembered, for each sort of terms."""
 
-_SUM_BYTES = 32 * MIB
-"""What the sums may take that are kept up to date."""
+_SUMS_BYTES = 32 * MIB
+"""Of the sums that are kept up to date, for each sort of terms."""
+
+_TERM_BYTES = 100
+"""What a term takes in the sets and mappings of a sum."""
 
 _LOG_SLACK = 1024
 
@@ -54,6 +57,11 @@ class HeldSum:
     def keys(self) -> Iterable[str]:
         """The topology keys of the terms."""
         return self._of_key
+
+    @property
+    def bytes(self) -> int:
+        """What it takes when all its tallies are asked for, each with its sums by domain."""
+        return _TERM_BYTES * len(self.terms) + 16 * self._capacity * len(self._of_key)
 
     def tally(self, topology_key: str) -> Tally:
         """The weights of the terms with a topology key; not to be changed by the caller."""
@@ -93,6 +101,23 @@ class _Newcomers:
         self.stamp = -1
 
 
+class _Sums(BoundedCache[Terms, HeldSum]):
+    """The sums that were asked about lately; terms that come or go are added to no other ones."""
+
+    def __init__(self, summed: dict[AffinityTerm, list[HeldSum]]) -> None:
+        super().__init__("held_term_sums", _SUMS_BYTES, lambda _, each: each.bytes)
+        self._summed = summed
+
+    def _let_go(self, gone: Mapping[Terms, HeldSum]) -> None:
+        for terms, forgotten in gone.items():
+            forgotten.kept = False
+            for term in terms:
+                sums = self._summed[term]
+                sums.remove(forgotten)
+                if not sums:
+                    del self._summed[term]
+
+
 class HeldTerms:
     """Terms of one sort that placed pods hold, and how heavily on each row."""
 
@@ -103,9 +128,11 @@ class HeldTerms:
         """The terms that came, by the namespaces that they are about."""
         self._stamp = 0
         """Grows whenever a term comes or goes."""
-        self._newcomers: dict[GroupKey, _Newcomers] = {}
-        self._sums: dict[Terms, HeldSum] = {}
+        self._newcomers: BoundedCache[GroupKey, _Newcomers] = BoundedCache(
+            "newcomers", _NEWCOMERS_BYTES, _newcomers_bytes
+        )
         self._summed: dict[AffinityTerm, list[HeldSum]] = {}
+        self._sums = _Sums(self._summed)
 
     def bump(self, term: AffinityTerm, row: int, by: int) -> None:
         """Add to, or take from, a term's weight on a row."""
@@ -131,8 +158,7 @@ class HeldTerms:
             return None
         newcomers = self._newcomers.get(group_key(pod))
         if newcomers is None or newcomers.stamp != self._stamp:
-            self.match(pod, counters)
-            newcomers = self._newcomers[group_key(pod)]
+            newcomers = self._match(pod, counters, None)
         met = newcomers.met
         if met is None or met.kept:
             return met
@@ -142,16 +168,15 @@ class HeldTerms:
 
     def match(self, pod: Pod, counters: PodCounters, most: int | None = None) -> bool:
         """Find out which of the terms that came since select a pod; stop after `most`. True when done."""
-        if not self._rows:
-            return True
+        return not self._rows or self._match(pod, counters, most).stamp == self._stamp
+
+    def _match(self, pod: Pod, counters: PodCounters, most: int | None) -> _Newcomers:
         key = group_key(pod)
         newcomers = self._newcomers.get(key)
         if newcomers is None:
-            if len(self._newcomers) >= _MAX_NEWCOMERS:
-                self._newcomers.clear()
-            newcomers = self._newcomers[key] = _Newcomers()
+            newcomers = _Newcomers()
         elif newcomers.stamp == self._stamp:
-            return True
+            return newcomers
         terms, done = {term for term in newcomers.terms if term in self._rows}, True
         for namespace in (key[0], _EVERYWHERE):
             log, start = self._logs.get(namespace, []), newcomers.looked_at.get(namespace, 0)
@@ -167,7 +192,8 @@ class HeldTerms:
             if newcomers.terms and newcomers.met is None:
                 newcomers.met = self._sum(newcomers.terms)
                 newcomers.terms = newcomers.met.terms  # kept once for all
-        return done
+        self._newcomers[key] = newcomers  # with what it takes now
+        return newcomers
 
     def unmatched(self, pod: Pod) -> int:
         """How many terms came since this was last asked about a pod like this one."""
@@ -210,25 +236,14 @@ class HeldTerms:
                 return
 
     def _sum(self, terms: Terms) -> HeldSum:
-        """The sum of some terms, the most recently used from now on."""
-        found = self._sums.pop(terms, None)
+        """The sum of some terms."""
+        found = self._sums.get(terms)
         if found is None:
-            while len(self._sums) >= max(1, _SUM_BYTES // (8 * self._capacity or 1)):
-                self._forget(next(iter(self._sums)))
-            found = HeldSum(terms, self._rows, self._capacity)
-            for term in terms:
+            found = self._sums[terms] = HeldSum(terms, self._rows, self._capacity)
+            found.kept = terms in self._sums
+            for term in terms if found.kept else ():
                 self._summed.setdefault(term, []).append(found)
-        self._sums[terms] = found
         return found
-
-    def _forget(self, terms: Terms) -> None:
-        forgotten = self._sums.pop(terms)
-        forgotten.kept = False
-        for term in terms:
-            sums = self._summed[term]
-            sums.remove(forgotten)
-            if not sums:
-                del self._summed[term]
 
 
 class TermHolders:
@@ -279,6 +294,10 @@ class TermHolders:
             self.required.bump(term, row, sign)
         for term, weight in terms.preferred:
             self.preferred.bump(term, row, sign * weight)
+
+
+def _newcomers_bytes(key: GroupKey, newcomers: _Newcomers) -> int:
+    return footprint(key, _NEWCOMERS_BYTES) + _TERM_BYTES * len(newcomers.terms)
 
 
 def _namespaces(term: AffinityTerm) -> Iterable[str]:

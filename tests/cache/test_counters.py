@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.selectors import LabelSelector
 from pallet.cache import counters as module
@@ -16,20 +18,34 @@ def selecting(app: str) -> Selectors:
     return (PodSelector(LabelSelector(Labels({"app": app})), ("default",)),)
 
 
-def test_selectors_long_unused_are_forgotten_and_counted_anew() -> None:
+def test_selectors_long_unused_are_forgotten_and_counted_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_TALLIES_BYTES", 100_000)
     counters = PodCounters(ROWS)
     counters.add(make_pod("p", labels={"app": "kept"}), 1)
     kept = counters.count(selecting("kept"))
-    for number in range(module._MAX_SELECTORS - 1):
+    for number in range(100):
         counters.count(selecting(f"app-{number}"))
-    assert counters.count(selecting("kept")) is kept
-    counters.count(selecting("one more"))
-    assert counters.count(selecting("kept")) is kept
-    for number in range(module._MAX_SELECTORS):
+        assert counters.count(selecting("kept")) is kept
+        assert counters._tallies.bytes <= 100_000
+    assert 2 < len(counters._tallies) < 50
+    for number in range(100):
         counters.count(selecting(f"other-{number}"))
     counters.add(make_pod("q", labels={"app": "kept"}), 2)
     assert counters.count(selecting("kept")).tolist() == [0, 1, 1]
     assert kept.tolist() == [0, 1, 0]
+
+
+def test_selectors_that_nobody_asks_about_are_counted_no_more() -> None:
+    counters = PodCounters(ROWS)
+    counters.add(make_pod("p", labels={"app": "web"}), 1)
+    counters.count(selecting("web"))
+    [group] = counters._groups.values()
+    assert group.counted_by
+    counters._tallies.age()
+    assert group.counted_by
+    counters._tallies.age()
+    assert not group.counted_by
+    assert counters.count(selecting("web")).tolist() == [0, 1, 0]
 
 
 def test_a_terminating_pod_still_counts() -> None:

@@ -162,7 +162,7 @@ def test_terms_that_went_again_leave_nothing_behind(counters: CountingCounters) 
 
 
 def test_sums_are_bounded_in_bytes(counters: CountingCounters, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SUM_BYTES", 10 * 8 * ROWS)
+    monkeypatch.setattr(module, "_SUMS_BYTES", 10_000)
     holders = TermHolders(ROWS)
     apps = [f"app-{number}" for number in range(50)]
     for app in apps:
@@ -171,8 +171,9 @@ def test_sums_are_bounded_in_bytes(counters: CountingCounters, monkeypatch: pyte
     first = holders.anti.meet(pods[0], counters)
     for pod in pods:
         holders.anti.meet(pod, counters)
-    assert len(holders.anti._sums) == 10
-    assert len(holders.anti._summed) == 10
+    assert 5 < len(holders.anti._sums) < 30
+    assert holders.anti._sums.bytes <= 10_000
+    assert len(holders.anti._summed) == len(holders.anti._sums)
     assert first is not None
     assert not first.kept
     holders.add(terms(apps[0]), 2)
@@ -201,11 +202,15 @@ def test_weights_that_cancel_out_leave_no_term(counters: CountingCounters) -> No
     assert rows_of(holders.preferred.meet(WEB, counters), ZONE) == [0, -5, 0]
 
 
-def test_many_sorts_of_newcomers_are_matched_within_bounds(counters: CountingCounters) -> None:
+def test_many_sorts_of_newcomers_are_matched_within_bounds(
+    counters: CountingCounters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_NEWCOMERS_BYTES", 20_000)
     held = HeldTerms(ROWS)
     (term,) = terms("web").required_anti
     held.bump(term, 0, 1)
-    for number in range(module._MAX_NEWCOMERS + 2):
+    for number in range(100):
         assert held.meet(make_pod("p", labels={"n": str(number)}), counters) is None
-    assert len(held._newcomers) <= module._MAX_NEWCOMERS
+        assert held._newcomers.bytes <= 20_000
+    assert 5 < len(held._newcomers) < 100
     assert rows_of(held.meet(WEB, counters)) == [1, 0, 0]
