@@ -14,6 +14,7 @@ from tools.parity.subjects import (
     images,
     ports,
     priority,
+    quantities,
     resizing,
     resources,
     selection,
@@ -23,7 +24,7 @@ from tools.parity.subjects import (
 )
 
 _MODULES = (
-    *(taints, selection, ports, resources, resizing, images),
+    *(taints, selection, ports, resources, quantities, resizing, images),
     *(affinity, spreading, volumes, priority, features, arguments, changes),
 )
 
