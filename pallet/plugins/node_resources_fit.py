@@ -77,8 +77,9 @@ class NodeResourcesFit:
     args_type = NodeResourcesFitArgs
 
     def __init__(self, args: NodeResourcesFitArgs, handle: Handle) -> None:
-        """Take what to ignore and how to score."""
+        """Take what to ignore, how to score, and the cache that knows what nodes offer."""
         self._args = args
+        self._cache = handle.cache
         self._strategy = Strategy(args.scoring_strategy)
         self._last = _Wanted(Requests(), frozenset(), (), 0, 0)
 
@@ -146,7 +147,7 @@ class NodeResourcesFit:
         itself = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.UPDATE_POD_SCALE_DOWN)
         nodes = ClusterEvent(EventResource.NODE, Action.ADD | Action.UPDATE_NODE_ALLOCATABLE)
         return [
-            EventInterest(pods, _frees_what_is_needed),
+            EventInterest(pods, self._frees_what_is_needed),
             EventInterest(itself, _is_itself),
             EventInterest(nodes, self._offers_enough),
         ]
@@ -218,6 +219,22 @@ class NodeResourcesFit:
         )
         return Hint.QUEUE if fits and (old is None or _grew(requests, old, new)) else Hint.SKIP
 
+    def _frees_what_is_needed(self, pod: Pod, old: Pod, new: Pod | None) -> Hint:
+        """A deleted pod frees at least its place; one that shrinks must give back what this pod asks for.
+
+        Neither helps a pod that asks for more than is counted, or for what no node offers.
+        """
+        wanted, offered = requests_of(pod), self._cache.snapshot.table.resources.offered
+        if wanted.beyond or any(
+            resource not in offered and not self._ignores(resource) for resource, _ in wanted.amounts
+        ):
+            return Hint.SKIP
+        if new is None:
+            return Hint.QUEUE
+        after = dict(requests_of(new).amounts)
+        freed = (resource for resource, amount in requests_of(old).amounts if after.get(resource, 0) < amount)
+        return Hint.QUEUE if any(map(wanted.of, freed)) else Hint.SKIP
+
 
 def _offered(node: Node, resource: str) -> int:
     quantity = node.status.allocatable.get(resource)
@@ -227,15 +244,6 @@ def _offered(node: Node, resource: str) -> int:
 def _grew(requests: Requests, old: Node, new: Node) -> bool:
     resources = (PODS, *(resource for resource, _ in requests.amounts))
     return any(_offered(new, resource) > _offered(old, resource) for resource in resources)
-
-
-def _frees_what_is_needed(pod: Pod, old: Pod, new: Pod | None) -> Hint:
-    """A deleted pod frees at least its place; one that shrinks must give back what this pod asks for."""
-    if new is None:
-        return Hint.QUEUE
-    after, wanted = dict(requests_of(new).amounts), requests_of(pod)
-    freed = (resource for resource, amount in requests_of(old).amounts if after.get(resource, 0) < amount)
-    return Hint.QUEUE if any(map(wanted.of, freed)) else Hint.SKIP
 
 
 def _beyond_all(requests: Requests) -> Status:

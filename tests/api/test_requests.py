@@ -8,7 +8,7 @@ import pytest
 from pallet.api.labels import Labels
 from pallet.api.meta import ObjectMeta
 from pallet.api.pod import Container, Pod, PodSpec, ResourceRequirements
-from pallet.api.requests import SCORED_CPU, SCORED_MEMORY, amount, requests_of
+from pallet.api.requests import LARGEST_AMOUNT, SCORED_CPU, SCORED_MEMORY, amount, requests_of
 
 Quantities = Mapping[str, str]
 GI = 1024**3
@@ -191,3 +191,32 @@ def test_pods_of_one_template_share_the_answer() -> None:
         pod_of({"cpu": "1"}, init=[container({"cpu": "2"})]),
     )
     assert requests_of(one) is requests_of(other)
+
+
+HUGE = {"cpu": "8E", "memory": "8E", "example.com/gpu": "8E"}
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        pod_of(HUGE),
+        pod_of(HUGE, HUGE, HUGE),
+        pod_of({}, init=[container(HUGE)]),
+        pod_of({}, init=[container(HUGE, sidecar=True), container(HUGE)]),
+        pod_of({}, overhead=HUGE),
+        pod_of({"example.com/gpu": "8E"}, pod_level={"cpu": "8E", "memory": "8E"}, overhead=HUGE),
+    ],
+)
+def test_no_more_than_the_largest_amount_is_counted_and_what_is_beyond_is_known(pod: Pod) -> None:
+    requests = requests_of(pod)
+    assert requests.beyond == ("cpu", "example.com/gpu", "memory")
+    assert dict(requests.amounts) == dict.fromkeys(requests.beyond, LARGEST_AMOUNT)
+    assert requests.scored_cpu == requests.scored_memory == LARGEST_AMOUNT
+    assert max(requests.ranked_cpu, requests.ranked_memory) <= LARGEST_AMOUNT
+
+
+def test_the_amount_of_one_resource() -> None:
+    requests = requests_of(pod_of({"cpu": "1", "memory": "3", "a.example/x": "2"}))
+    names = ("a.example/x", "a.example/y", "cpu", "memory", "pods", "")
+    assert [requests.of(name) for name in names] == [2, 0, 1000, 3, 0, 0]
+    assert requests.beyond == ()

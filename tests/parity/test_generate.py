@@ -48,3 +48,14 @@ def test_a_written_scenario_can_be_read(tmp_path: Path) -> None:
 def test_keys_are_those_of_kubernetes() -> None:
     assert key_of({"metadata": {"namespace": "a", "name": "b"}}) == "a/b"
     assert key_of({"metadata": {"name": "b"}}) == "b"
+
+
+def test_whole_pods_ask_for_no_less_than_their_containers() -> None:
+    """The API server would not take them, so that the comparison would end."""
+    for seed in range(30):
+        for pod in scenario(seed, 20, ["resources", "quantities"]).pods:
+            containers = [each["resources"]["requests"] for each in pod["spec"]["containers"]]
+            if "resources" in pod["spec"]:
+                assert not any(
+                    "P" in each.get("memory", "") or "T" in each.get("cpu", "") for each in containers
+                )

@@ -49,6 +49,13 @@ def test_the_order_of_placing() -> None:
     ]
 
 
+def test_the_order_of_placing_on_nodes_that_offer_more_together_than_a_word_holds() -> None:
+    nodes = [node(f"n{number}", "8E") for number in range(1100)]
+    posed = problem(nodes, [pod("small", "1"), pod("large", "2")])
+    order = placement.placing_order(posed.pods, posed.snapshot)
+    assert [info.pod.metadata.name for info in order] == ["large", "small"]
+
+
 @pytest.mark.parametrize(
     ("nodes", "pods", "placed", "expected"),
     [

@@ -89,3 +89,10 @@ def test_images_mounted_as_volumes_count_without_raising_the_limit(
 )
 def test_an_image_has_a_tag(image: str, name: str) -> None:
     assert tagged(image) == name
+
+
+def test_no_size_is_too_large_for_the_sum() -> None:
+    images = {f"gcr.io/{name}:latest": 2**63 - 1 for name in "ab"}
+    nodes = [make_node("huge", images=images), make_node("a")]
+    pod = make_pod("p", images=("gcr.io/a", "gcr.io/b"))
+    assert Asked(ImageLocality, nodes).scores(pod) == {"huge": 100, "a": 0}

@@ -151,6 +151,23 @@ def test_a_pod_that_shrinks_helps_by_what_is_wanted(old: Pod, new: Pod, hint: Hi
     assert Asked(NodeResourcesFit).hint(pod_update(old, new), asking(cpu="1"), old, new) is hint
 
 
+@pytest.mark.parametrize(
+    ("offers", "args", "wanted", "hint"),
+    [
+        ({}, {}, asking(gpu="1"), Hint.SKIP),
+        ({GPU: "1"}, {}, asking(gpu="1"), Hint.QUEUE),
+        ({}, {"ignoredResources": [GPU]}, asking(gpu="1"), Hint.QUEUE),
+        ({}, {}, asking(memory="8Ei"), Hint.SKIP),
+        ({}, {}, asking(memory="8Pi"), Hint.QUEUE),
+    ],
+)
+def test_a_pod_that_goes_does_not_help_one_that_asks_for_what_no_node_can_have(
+    offers: Mapping[str, str], args: Mapping[str, Any], wanted: Pod, hint: Hint
+) -> None:
+    asked = Asked(NodeResourcesFit, [make_node("a", offers=offers)], args=args)
+    assert asked.hint(ASSIGNED_POD_DELETE, wanted, make_pod("q", node="a"), None) is hint
+
+
 def test_the_pod_itself_shrinking_helps() -> None:
     old, new = make_pod("p", cpu="2"), make_pod("p", cpu="1")
     assert Asked(NodeResourcesFit).hint(pod_update(old, new), old, old, new) is Hint.QUEUE

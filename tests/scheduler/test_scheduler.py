@@ -78,6 +78,21 @@ async def test_a_pod_that_does_not_fit_is_told_why_and_waits(world: World) -> No
     await world.until(lambda: world.api.bound == ["a n2"])
 
 
+async def test_a_pod_that_asks_for_more_than_is_counted_is_refused_once(world: World) -> None:
+    """Not an error, which would be tried again and again; and nobody else's pods help it."""
+    world.add_pod("a", cpu="9E")
+    await world.until(lambda: bool(world.api.events and world.api.conditions))
+    why = "0/1 nodes are available: 1 node(s) cannot be asked for more than 9007199254740992m of cpu."
+    assert [(each["reason"], each["message"]) for each in world.api.conditions] == [("Unschedulable", why)]
+    gone = make_pod("gone", node="n1", version=2)
+    world.handlers.add_pod(gone)
+    world.handlers.delete_pod(gone)
+    await anyio.sleep(200)
+    attempts = world.metrics.schedule_attempts_total
+    assert attempts["unschedulable", SCHEDULER].value == 1
+    assert attempts["error", SCHEDULER].value == 0
+
+
 async def test_without_nodes_kube_schedulers_words_are_used_and_any_event_helps(world: World) -> None:
     node = world.cache.snapshot.table.nodes[0]
     assert node is not None

@@ -356,3 +356,44 @@ def test_where_preempting_helps_one_pod_is_not_where_it_helps_another() -> None:
     scene = Scene(nodes(1, 1), [pod("x", "a", 1), pod("y", "b", 3)])
     assert scene.decision(pod("p", priority=5, node_selector={"kubernetes.io/hostname": "b"})) == "b: y"
     assert scene.decision(pod("q", priority=5)) == "a: x"
+
+
+def huge(number: int, node: str, priority: int = 0) -> Pod:
+    """A pod that somebody has put on a node, and that asks for more than can be counted."""
+    return pod(f"huge-{number}", node, priority, cpu="8E")
+
+
+def test_pods_that_ask_for_more_than_is_counted_can_be_preempted() -> None:
+    scene = Scene(nodes(8), [huge(number, "a") for number in range(3)])
+    assert sorted_words(scene.decision(pod("p", priority=5, cpu="5"))) == "a: huge-0 huge-1 huge-2"
+
+
+@pytest.mark.parametrize("ports", [(), PORT])
+def test_nobody_is_preempted_on_a_node_that_is_full_beyond_counting(ports: list[ContainerPort]) -> None:
+    """Half of 2,048 pods with 2^53 each are 2^63: what is left without these must not look like room."""
+    holder = pod("holder", "a", cpu="0", ports=ports, priority=9)
+    there = [huge(number, "a", 0 if number % 2 else 9) for number in range(2048)]
+    scene = Scene(nodes(8, pods=9999), [holder, *there])
+    message = "0/1 nodes are available: 1 No preemption victims found for incoming pod."
+    assert scene.decision(pod("p", priority=5, cpu="5", ports=ports)) == message
+    for each in there[:2047]:
+        scene.cache.drop_pod(each)
+    scene.cache.drop_pod(holder)
+    assert scene.decision(pod("p", priority=5, cpu="5", ports=ports)) == "a: huge-2047"
+
+
+@pytest.mark.parametrize("others", [(), PORT], ids=["by sums", "one by one"])
+def test_of_many_resources_each_that_is_short_is_made_room_for(others: list[ContainerPort]) -> None:
+    many = {f"example.com/r{number:02}": "1" for number in range(40)}
+    holders = [
+        pod(f"x{number}", "a", requests={name: "1"}) for number, name in enumerate(many) if number % 10 == 9
+    ]
+    scene = Scene([make_node("a", offers=many)], [*holders, pod("y", "a", ports=others)])
+    decision = scene.decision(pod("p", priority=5, requests=many, ports=others))
+    assert sorted_words(decision) == "a: x19 x29 x39 x9" + (" y" if others else "")
+
+
+def test_many_huge_nominated_pods_do_not_add_up_to_room() -> None:
+    there = [pod(f"n{number}", priority=9, cpu="8E") for number in range(2100)]
+    scene = Scene(nodes(8, 8, pods=9999), nominated={"a": there})
+    assert scene.choose(pod("p", priority=5, cpu="5"))[1].node == "b"

@@ -29,15 +29,19 @@ def _dress(draft: Draft, pod: Manifest) -> None:
         extended |= {f"parity.example.com/none-{draft.rng.randint(0, 99)}": "1" for _ in range(3)}
     resources["limits"] = resources.get("limits", {}) | extended
     requests.update(extended)
+    if "resources" not in pod["spec"]:  # which must be no less than what the containers ask for
+        _enlarge(draft, pod, requests)
+    if is_bound(pod) and draft.chance(0.1):
+        pod["spec"]["nodeName"] = draft.pick(NOWHERE)
+
+
+def _enlarge(draft: Draft, pod: Manifest, requests: Manifest) -> None:
     if draft.chance(0.06):
         requests["memory"] = draft.pick(("2Pi", "7Pi"))
     if draft.chance(0.03):
         requests["cpu"] = "8T"
-    if is_bound(pod):
-        if draft.chance(0.02):
-            requests["memory"] = "1Ei"  # more than pallet counts; kube-scheduler wraps beyond eight of them
-        if draft.chance(0.1):
-            pod["spec"]["nodeName"] = draft.pick(NOWHERE)
+    if is_bound(pod) and draft.chance(0.02):
+        requests["memory"] = "1Ei"  # more than pallet counts; kube-scheduler wraps beyond eight of them
 
 
 SUBJECT = Subject("quantities", _prepare, _dress)
