@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.bench import churn, decide, drain, machine, memory, switch
+from tools.bench import churn, decide, drain, machine, memory, switch, withstand
 from tools.bench.contenders import CONTENDERS
 from tools.bench.observer import ObserverError
+from tools.bench.siege import ATTACKS
 from tools.bench.workloads import WORKLOADS
 from tools.controlplane import ApiError
 from tools.controlplane.binaries import MissingBinaryError
@@ -50,6 +51,7 @@ def _parts(arguments: argparse.Namespace) -> list[Callable[[argparse.Namespace],
         "decide": decide.run,
         "memory": memory.run,
         "churn": churn.run,
+        "withstand": withstand.run,
     }
     asked = [part for name, part in only.items() if getattr(arguments, name)]
     return asked or [drain.run, switch.run]
@@ -63,6 +65,15 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument("--decide", action="store_true", help="only the decision alone, in this process")
     part.add_argument("--memory", action="store_true", help="only memory and start, with many bound pods")
     part.add_argument("--churn", action="store_true", help="only memory while pods and sets come and go")
+    part.add_argument("--withstand", action="store_true", help="only ordinary pods beside attacks")
+    parser.add_argument(
+        "--attacks",
+        nargs="+",
+        choices=ATTACKS,
+        metavar="NAME",
+        help=f"of {' '.join(ATTACKS)}",
+    )
+    parser.add_argument("--checkout", type=Path, help="the folder of another version, to be attacked")
     parser.add_argument("--minutes", type=float, help="how long the churn takes (default 60)")
     parser.add_argument(
         "--workloads", nargs="+", choices=WORKLOADS, metavar="NAME", help=f"of {' '.join(WORKLOADS)}"

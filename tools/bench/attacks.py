@@ -3,21 +3,25 @@
 `LONG` has a pod for each field that can be long, given how many entries it is to have.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
+from pallet.api.plan_name import plan_name
 from tools.bench.manifests import HOSTNAME, IMAGE, REQUESTS, Manifest, pod
+from tools.bench.stage import POD_SET_LABEL
 
+NAMESPACE: Final = "attack"
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
 def invented_resources(name: str, count: int, **spec: Any) -> Manifest:
     """A pod that asks for resources that no node offers."""
-    return pod(
-        name, requests={**REQUESTS, **{f"made-up.example.com/{name}-{i}": "1" for i in range(count)}}, **spec
-    )
+    made_up = {f"made-up.example.com/{name}-{number}": "1" for number in range(count)}
+    made = pod(name, requests={**REQUESTS, **made_up}, **spec)
+    made["spec"]["containers"][0]["resources"]["limits"] = made_up  # of these there must be a limit
+    return made
 
 
 def _term(number: int) -> dict[str, Any]:
@@ -217,3 +221,49 @@ LONG: Final[Mapping[str, Callable[[str, int], Manifest]]] = MappingProxyType(
         "monitors": _monitors,
     }
 )
+
+
+def sidecars_with_resources(name: str, count: int, **spec: Any) -> Manifest:
+    """A pod with so many sidecars, each of which asks for something else."""
+    made = pod(name, **spec)
+    made["spec"]["initContainers"] = [
+        {
+            "name": f"c{number}",
+            "image": IMAGE,
+            "restartPolicy": "Always",
+            "resources": {"requests": {"cpu": "1m", "memory": f"{number + 1}"}},
+        }
+        for number in range(count)
+    ]
+    return made
+
+
+def huge_numbers(name: str, **spec: Any) -> Manifest:
+    """A pod whose containers ask for nearly as much as a number can say, each."""
+    made = pod(name, **spec)
+    requests = {"cpu": "9223372036854775", "memory": "9223372036854775807"}
+    made["spec"]["containers"] = [
+        {"name": f"c{number}", "image": IMAGE, "resources": {"requests": requests}} for number in range(2)
+    ]
+    return made
+
+
+def greedy_set(pod_set: str, nodes: Sequence[str]) -> tuple[list[Manifest], Manifest]:
+    """Gated pods that ask for far more than a node has, and a plan for them, written by hand."""
+    pods = [
+        pod(
+            f"{pod_set}-{number}",
+            requests={"cpu": "10000"},
+            labels={POD_SET_LABEL: pod_set},
+            schedulingGates=[{"name": "example.com/never"}],
+        )
+        for number in range(len(nodes))
+    ]
+    places = [{"pod": f"{pod_set}-{number}", "node": node} for number, node in enumerate(nodes)]
+    plan = {
+        "apiVersion": "planner.ciena.io/v1alpha1",
+        "kind": "SchedulePlan",
+        "metadata": {"name": plan_name(NAMESPACE, pod_set), "labels": {POD_SET_LABEL: pod_set}},
+        "spec": {"plan": places},
+    }
+    return pods, plan

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     with ControlPlane(kwok=False) as control_plane:
         stage.add_nodes(control_plane, (arguments.nodes or [NODES])[0])
         stage.furnish(control_plane, USER)
-        token = _token(control_plane)
+        token = reader_token(control_plane)
         port = free_port()
         configuration = control_plane.directory / "pallet.yaml"
         configuration.write_text(json.dumps({**CONFIGURATION, **WITH_SETS}))
@@ -149,7 +149,7 @@ class Sampler:
         started = time.monotonic()
         while not self._done.wait(SAMPLE_SECONDS):
             try:
-                held, limits = cache_bytes(_metrics(self._port, self._token))
+                held, limits = cache_bytes(metrics_of(self._port, self._token))
                 resident = resident_bytes(self._process.pid) / MIB
             except (OSError, http.client.HTTPException) as error:
                 self.faults.append(f"after {time.monotonic() - started:.0f} s: {error}")
@@ -226,7 +226,7 @@ def _line(sample: Sample) -> str:
     return f"{sample.seconds:5.0f} s, {sample.pods:,} pods: {sample.resident_mib:.1f} MiB; {words}"
 
 
-def _token(control_plane: ControlPlane) -> str:
+def reader_token(control_plane: ControlPlane) -> str:
     """A token of somebody who may read metrics."""
     client = control_plane.client
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": READER}
@@ -244,7 +244,8 @@ def _token(control_plane: ControlPlane) -> str:
     return token
 
 
-def _metrics(port: int, token: str) -> str:
+def metrics_of(port: int, token: str) -> str:
+    """What a process on a loopback port says of itself. Raises OSError or http.client.HTTPException."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # its certificate is its own

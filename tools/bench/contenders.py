@@ -44,12 +44,20 @@ class Contender:
 
 
 def start_pallet(
-    control_plane: ControlPlane, kubeconfig: Path, configuration: Path, name: str = "pallet", port: int = 0
+    control_plane: ControlPlane,
+    kubeconfig: Path,
+    configuration: Path,
+    name: str = "pallet",
+    port: int = 0,
+    checkout: Path = ROOT,
 ) -> Process:
-    """Start pallet; its log is `<name>.log` in the control plane's folder. Port 0 serves nothing."""
+    """Start pallet; its log is `<name>.log` in the control plane's folder. Port 0 serves nothing.
+
+    `checkout` is the folder with the code to run.
+    """
     serving = f"--secure-port={port}", "--bind-address=127.0.0.1"
     arguments = [f"--config={configuration}", f"--kubeconfig={kubeconfig}", *serving]
-    return _python(control_plane, name, "pallet", *arguments)
+    return _python(control_plane, name, "pallet", *arguments, checkout=checkout)
 
 
 def start_provisioner(control_plane: ControlPlane, kubeconfig: Path, namespace: str) -> Process:
@@ -83,13 +91,15 @@ def _pallet(control_plane: ControlPlane, kubeconfig: Path, turn: Turn) -> Proces
     return start_pallet(control_plane, kubeconfig, configuration, f"pallet-{turn.namespace}")
 
 
-def _python(control_plane: ControlPlane, name: str, module: str, *arguments: str) -> Process:
+def _python(
+    control_plane: ControlPlane, name: str, module: str, *arguments: str, checkout: Path = ROOT
+) -> Process:
     """Run a module; it ends with the control plane, or earlier."""
     return Process(
         [sys.executable, "-m", module, *arguments],
         control_plane.directory / f"{name}.log",
         group=control_plane.pids["etcd"],
-        environment={**os.environ, "PYTHONPATH": str(ROOT)},
+        environment={**os.environ, "PYTHONPATH": str(checkout)},
     )
 
 

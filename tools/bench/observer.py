@@ -105,11 +105,11 @@ def _observe(kubeconfig: Path, namespace: str, pods: int, pipe: "Connection[Any,
     events: list[Event] = []
     collection = f"/api/v1/namespaces/{namespace}"
     try:
-        server, context = _access(kubeconfig)
+        server, context = access(kubeconfig)
         watches = [
             # A pod enters this selection when it gets its node.
-            _Watch(server, context, f"{collection}/pods", "spec.nodeName!=", _to_bindings(bindings)),
-            _Watch(server, context, f"{collection}/events", "", pod_events(events)),
+            Watch(server, context, f"{collection}/pods", "spec.nodeName!=", node_bindings(bindings)),
+            Watch(server, context, f"{collection}/events", "", pod_events(events)),
         ]
     except (ObserverError, OSError, http.client.HTTPException) as error:
         pipe.send(f"the observer cannot watch: {error!r}")
@@ -174,7 +174,7 @@ class Line(msgspec.Struct):
 LINE = msgspec.json.Decoder(Line)
 
 
-class _Watch(threading.Thread):
+class Watch(threading.Thread):
     """Reads a collection's changes, from now on, line by line.
 
     The API server ends the watch of a reader that is slow for a moment; it is then opened again where it was.
@@ -237,7 +237,7 @@ class _Watch(threading.Thread):
         return response
 
 
-def _to_bindings(bindings: list[Binding]) -> Callable[[float, Line], None]:
+def node_bindings(bindings: list[Binding]) -> Callable[[float, Line], None]:
     """Take note of each pod's node, and of each change of it, which must never be."""
     nodes: dict[str, str] = {}
 
@@ -260,7 +260,7 @@ def pod_events(events: list[Event]) -> Callable[[float, Line], None]:
     return take
 
 
-def _access(kubeconfig: Path) -> tuple[str, ssl.SSLContext]:
+def access(kubeconfig: Path) -> tuple[str, ssl.SSLContext]:
     """The server's URL, and the TLS context with the client's certificate."""
     document = yaml.safe_load(kubeconfig.read_text())
     cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
