@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,23 @@ class Points:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         control.unlink(missing_ok=True)
         self._socket.bind(str(control))
-        threading.Thread(target=self._listen, name="fault points", daemon=True).start()
+        self._thread = threading.Thread(target=self._listen, name="fault points", daemon=True)
+        self._thread.start()
 
     def _listen(self) -> None:
-        while True:
-            order = msgspec.json.decode(self._socket.recv(4096), type=Order)
-            self._orders = [] if order.do == "disarm" else [*self._orders, order]
+        with suppress(OSError):  # it is closed
+            while packet := self._socket.recv(4096):
+                self.order(msgspec.json.decode(packet, type=Order))
+
+    def order(self, order: Order) -> None:
+        """Take an order."""
+        self._orders = [] if order.do == "disarm" else [*self._orders, order]
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._socket.close()
 
     def reach(self, point: str) -> None:
         """Do what is ordered for a point."""
@@ -110,12 +122,12 @@ def _awaiting(method: Method, name: str, points: Points) -> Method:
 
 def _writing(request: Method, points: Points) -> Method:
     @functools.wraps(request)
-    async def wrapped(self: Client, method: str, path: str, **kwargs: Any) -> Any:
+    async def wrapped(self: Client, method: str, path: str, *args: Any, **kwargs: Any) -> Any:
         what = written(method, path)
         if what is None:
-            return await request(self, method, path, **kwargs)
+            return await request(self, method, path, *args, **kwargs)
         points.reach(f"before {what}")
-        result = await request(self, method, path, **kwargs)
+        result = await request(self, method, path, *args, **kwargs)
         points.reach(f"after {what}")
         return result
 

@@ -312,7 +312,7 @@ async def run(timeline: Timeline, directory: Path) -> Outcome:
 
 
 async def _leader(this: Run) -> None:
-    with anyio.fail_after(LEAD_SECONDS):
+    with anyio.fail_after(LEAD_SECONDS, reason=f"no replica leads after {LEAD_SECONDS:g} s; see their logs"):
         while not any(each.line.renewed_at for each in this.pair.replicas):  # noqa: ASYNC110 - of processes
             await anyio.sleep(0.1)
 
