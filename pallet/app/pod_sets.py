@@ -13,7 +13,7 @@ from pallet.api.pod import PODS, Pod
 from pallet.api.podset import SCHEDULE_PLANS, SCHEDULE_TRIGGERS
 from pallet.cache.cache import Cache
 from pallet.client.client import Client
-from pallet.config.errors import fail, refuse
+from pallet.config.errors import fail
 from pallet.framework.handle import Recorder
 from pallet.framework.instruments import Instruments
 from pallet.framework.profile import Profile
@@ -67,7 +67,8 @@ class PodSetParts:
         self._args = args
         self._budget = budget
         self._informers = informers
-        self._tls = _tls_files(args)
+        tls = args.planner.tls
+        self._tls = TLSFiles(tls.ca_file, tls.cert_file, tls.key_file) if tls else None
         greedy = GreedyPlanner(budget)
         services, pods = informers.informer(SERVICES), informers.informer(PODS)
         namespace = own_namespace()
@@ -159,14 +160,3 @@ class PodSetParts:
     def _members(self, namespace: str, pod_set: str) -> Sequence[Pod]:
         found = self.controller.sets.get(SetKey(namespace, pod_set))
         return [member.pod for member in found.members.values()] if found else []
-
-
-def _tls_files(args: PodSetPlannerArgs) -> TLSFiles | None:
-    """The configured TLS files. Raises ConfigError for those that cannot be used."""
-    if args.planner.tls is None:
-        return None
-    tls = args.planner.tls
-    files = TLSFiles(tls.ca_file, tls.cert_file, tls.key_file)
-    path = args.path.field("planner").field("tls")
-    refuse(path.field(field).mistake(problem) for field, problem in files.problems())
-    return files

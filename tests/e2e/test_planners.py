@@ -160,7 +160,7 @@ def test_endpoints_that_others_wrote_make_the_own_service_somebody_else_s(
         pytest.param({"address": "127.0.0.1"}, ': address must be "host:port"', id="no port"),
         pytest.param(
             {"tls": {field: f"/nowhere/{field}" for field in ("caFile", "certFile", "keyFile")}},
-            ".tls.caFile: cannot read /nowhere/caFile: No such file or directory",
+            ".tls.caFile: /nowhere/caFile cannot be read: no such file or directory",
             id="no TLS files",
         ),
     ],
