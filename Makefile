@@ -145,6 +145,10 @@ uninstall: ## remove them, and with them all triggers and plans
 deploy: build/deploy/kustomization.yaml ## everything in config/, with the image of DOCKER_REGISTRY and DOCKER_TAG
 	$(KUBECTL) apply -k build/deploy
 
+.PHONY: migrate
+migrate: ## remove what ciena/pallet leaves behind; then `make install deploy` takes its place
+	$(KUBECTL) delete --ignore-not-found -f config/migrate/ciena-pallet.yaml
+
 .PHONY: undeploy
 undeploy: ## remove it again; namespace and custom resource definitions stay
 	$(KUBECTL) delete --ignore-not-found=$(ignore-not-found) -k config/scheduler
