@@ -187,7 +187,7 @@ class BoundedCache(Generic[K, V]):
         return {}
 
     def _let_go(self, gone: Mapping[K, V]) -> None:
-        """Do what is to be done about entries that were not used."""
+        """Do what is to be done about entries that are not kept, or no more."""
 
     def _recall(self, key: K, default: Any) -> Any:
         """The value of a key that is not in the recent generation; from the older one it comes back."""
@@ -199,6 +199,7 @@ class BoundedCache(Generic[K, V]):
 
     def _put(self, key: K, value: V, size: int) -> None:
         if size > self.limit // LARGEST_PART:
+            self._let_go({key: value})
             return
         if self._recent.bytes + size > self.limit // 2:
             self.age()

@@ -1,5 +1,8 @@
 """A cache holds what was used last, within its bytes."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import msgspec
 import numpy as np
 import pytest
@@ -91,6 +94,27 @@ def test_an_entry_of_a_large_part_of_the_limit_is_not_kept() -> None:
     cache["large"] = b"x" * (80_000 // LARGEST_PART)
     assert cache.get("large") is None
     assert cache.get("small") is not None
+
+
+def test_what_is_not_kept_any_more_is_told() -> None:
+    class Telling(BoundedCache[int, str]):
+        told: ClassVar[list[int]] = []
+
+        def _let_go(self, gone: Mapping[int, str]) -> None:
+            self.told.extend(gone)
+
+    sizes = {1: 100, 2: 100, 3: LIMIT}
+    cache = Telling("test", LIMIT, lambda key, value: sizes[key])
+    cache[1], cache[2], cache[3] = "one", "two", "too large"
+    assert cache.told == [3]
+    cache.age()
+    assert cache.get(2) == "two"
+    cache.age()
+    assert cache.told == [3, 1]
+    sizes[2] = LIMIT
+    assert cache.get(2) == "two"  # it has grown: this was the last time
+    assert cache.told == [3, 1, 2]
+    assert (cache.get(2), cache.bytes) == (None, 0)
 
 
 def test_a_function_is_asked_once() -> None:

@@ -112,10 +112,11 @@ class _Sums(BoundedCache[Terms, HeldSum]):
         for terms, forgotten in gone.items():
             forgotten.kept = False
             for term in terms:
-                sums = self._summed[term]
-                sums.remove(forgotten)
+                sums = self._summed.get(term, [])
+                if forgotten in sums:
+                    sums.remove(forgotten)
                 if not sums:
-                    del self._summed[term]
+                    self._summed.pop(term, None)
 
 
 class HeldTerms:
@@ -240,7 +241,6 @@ class HeldTerms:
         found = self._sums.get(terms)
         if found is None:
             found = self._sums[terms] = HeldSum(terms, self._rows, self._capacity)
-            found.kept = terms in self._sums
             for term in terms if found.kept else ():
                 self._summed.setdefault(term, []).append(found)
         return found
