@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pallet.api.node import NODES
 from pallet.api.pod import PODS, Pod
 from pallet.api.whole import WHOLE_NODES
+from pallet.app.rights import Right, needed
 from pallet.cache.cache import Cache, Hold
 from pallet.client.client import Client
 from pallet.config.settings import Settings
@@ -179,6 +180,12 @@ class Graph:
 
     def _released(self, pod: Pod) -> None:
         self.queue.move(ASSIGNED_POD_DELETE, pod, None)
+
+    def needed_rights(self, settings: Settings) -> frozenset[Right]:
+        """What this process must be allowed to do."""
+        plugins = {name for profile in self.profiles.values() for name in profile.plugins}
+        election = settings.configuration.leader_election
+        return needed(plugins, self.informers.resources, election, serving=bool(settings.secure_port))
 
     def sizes(self) -> dict[str, int]:
         """How many nodes and pods there are, for the log."""

@@ -17,6 +17,7 @@ import anyio.to_thread
 from pallet.app.files import file_mistakes
 from pallet.app.garbage import collect_in_steps
 from pallet.app.graph import Graph
+from pallet.app.rights_check import RightsCheck
 from pallet.client.client import Client
 from pallet.client.errors import ConfigError as ConnectionConfigError
 from pallet.config.errors import ConfigError, refuse
@@ -44,6 +45,9 @@ SYNC_SECONDS = 60.0
 
 GRACE_SECONDS = 5.0
 """How long bindings under way may take at the end."""
+
+REVIEW_QPS, REVIEW_BURST = 20.0, 20
+"""How fast it is asked which rights are missing: some sixty questions, which nothing waits for."""
 
 LEASE_QPS, LEASE_BURST = 5.0, 10
 
@@ -89,6 +93,7 @@ async def _live(settings: Settings) -> None:
     refuse(await anyio.to_thread.run_sync(lambda: list(file_mistakes(settings.configuration))))
     async with (
         _clients(settings) as (client, events, leases),
+        client.with_limiter(REVIEW_QPS, REVIEW_BURST) as reviews,
         extenders_of(settings.configuration.extenders) as extenders,
     ):
         graph = Graph(settings, client, events, extenders)
@@ -99,8 +104,11 @@ async def _live(settings: Settings) -> None:
             elector = LeaderElector(lock, election, new_identity())
             client.fence = events.fence = remaining = elector.fence.remaining
             graph.metrics.leader[election.resource_name].follow(lambda: float(remaining() > 0))
+        controller = settings.configuration.profiles[0].scheduler_name
+        rights = RightsCheck(reviews, graph.needed_rights(settings), graph.recorder, controller)
         try:
-            async with _serving(settings, graph, elector, client), anyio.create_task_group() as tasks:
+            async with _serving(settings, graph, elector, rights, client), anyio.create_task_group() as tasks:
+                tasks.start_soon(rights.run)
                 await _start(graph, elector, _kube_scheduler(settings, leases), tasks)
         finally:
             if elector is not None:
@@ -212,7 +220,7 @@ async def _clients(settings: Settings) -> AsyncIterator[tuple[Client, Client, Cl
 
 @asynccontextmanager
 async def _serving(
-    settings: Settings, graph: Graph, elector: LeaderElector | None, client: Client
+    settings: Settings, graph: Graph, elector: LeaderElector | None, rights: RightsCheck, client: Client
 ) -> AsyncIterator[None]:
     """Serve health and metrics while the block runs, unless the port is 0."""
     if not settings.secure_port:
@@ -222,6 +230,7 @@ async def _serving(
     ready = {
         "informer-sync": graph.informers.unsynced,
         **({"leaderElection": elector.ready} if elector else {}),
+        **({"pod-set-rights": rights.ready} if graph.pod_sets else {}),
     }
     endpoints = Endpoints(live, ready, graph.instruments, graph.pods, settings.configuration)
     files = settings.tls_cert_file, settings.tls_private_key_file

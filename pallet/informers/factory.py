@@ -52,6 +52,11 @@ class InformerFactory:
                 self._started.add(key)
                 tasks.start_soon(informer.run, name=f"informer {informer.resource}")
 
+    @property
+    def resources(self) -> frozenset[Resource[Any]]:
+        """The collections that are watched, or will be."""
+        return frozenset(informer.resource for informer in self._informers.values())
+
     def unsynced(self) -> str | None:
         """Name the collections still without a first list, with their last errors; None when all have one."""
         late = [informer for informer in self._informers.values() if not informer.synced.is_set()]

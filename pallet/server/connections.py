@@ -185,6 +185,8 @@ class Connections:
                 await self._converse(connection, reader, writer)
         except (OSError, TimeoutError):
             pass  # the client has gone, speaks no TLS, or does not read
+        except Exception:
+            log.exception("A request could not be answered")
         finally:
             self._open.pop(connection, None)
             if writer is None:

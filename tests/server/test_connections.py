@@ -83,7 +83,11 @@ class Server:
     held: asyncio.Event | None = None
     """What every request waits for, if there is something."""
 
+    fails: bool = False
+
     async def answer(self, request: Request) -> Response:
+        if self.fails:
+            raise ZeroDivisionError
         self.asked.append(request)
         if self.held:
             await self.held.wait()
@@ -358,6 +362,14 @@ def client_is_closed(client: socket.socket) -> bool:
         return False
     except ConnectionError:
         return True
+
+
+async def test_an_answer_that_fails_ends_its_connection_and_nothing_else(server: Server) -> None:
+    server.fails = True
+    with pytest.raises((ConnectionError, ssl.SSLError, asyncio.IncompleteReadError)):
+        await server.status()
+    server.fails = False
+    assert await server.status() == HTTPStatus.OK
 
 
 async def test_plain_http_gets_no_answer_and_does_no_harm(server: Server) -> None:
