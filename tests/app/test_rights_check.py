@@ -1,7 +1,7 @@
 """What is told of missing rights, and when, in virtual time before a scripted API server."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -27,6 +27,12 @@ STATUS = Right("", "", "", "pods/status", "patch")
 @pytest.fixture
 def anyio_backend() -> object:
     return VIRTUAL_TIME
+
+
+async def until(condition: Callable[[], bool], period: float) -> None:
+    """Look every period until something holds."""
+    while not condition():  # noqa: ASYNC110 - it is a request that is waited for
+        await anyio.sleep(period)
 
 
 @dataclass
@@ -64,8 +70,7 @@ class World:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(check.run)
                 await api.wait_for("/selfsubjectaccessreviews", len(needed))
-                while self.denied and not self.events:
-                    await anyio.sleep(0.01)
+                await until(lambda: not self.denied or bool(self.events), 0.01)
                 yield check
                 tasks.cancel_scope.cancel()
 
@@ -97,8 +102,7 @@ async def test_what_sets_cannot_do_without_keeps_it_from_being_ready_until_grant
             "{apiGroups: [planner.ciena.io], resources: [scheduleplans], verbs: [create]}"
         )
         world.denied.clear()
-        while check.ready() is not None:
-            await anyio.sleep(AGAIN_SECONDS)
+        await until(lambda: check.ready() is None, AGAIN_SECONDS)
 
 
 async def test_what_they_can_do_without_does_not() -> None:
@@ -119,8 +123,7 @@ async def test_a_right_that_is_taken_away_later_is_told() -> None:
     async with world.checked(CREATE) as check:
         assert not world.events
         world.denied.add(CREATE)
-        while not world.events:
-            await anyio.sleep(RARELY_SECONDS)
+        await until(lambda: bool(world.events), RARELY_SECONDS)
         assert check.ready() is not None
 
 
