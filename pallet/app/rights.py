@@ -61,6 +61,8 @@ OF_PLUGINS: Final = {
     "DefaultPreemption": _everywhere(("", "pods", "delete")),
     "VolumeBinding": _everywhere(("", "persistentvolumes", "patch"), ("", "persistentvolumeclaims", "patch")),
     "PodSetPlanner": _everywhere(
+        ("discovery.k8s.io", "endpointslices", "list"),
+        ("discovery.k8s.io", "endpointslices", "watch"),
         (PLANNER_GROUP, "scheduletriggers", "get"),
         (PLANNER_GROUP, "scheduletriggers", "patch"),
         (PLANNER_GROUP, "scheduletriggers/status", "patch"),
