@@ -1,11 +1,18 @@
 """Finds out at the start which rights this process lacks, and tells all of them at once."""
 
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import anyio
 
+from pallet.api.codec import decoder, encode
 from pallet.api.core import ObjectReference
-from pallet.api.reviews import SELF_SUBJECT_ACCESS_REVIEWS, SELF_SUBJECT_REVIEWS
+from pallet.api.resource import Resource
+from pallet.api.reviews import (
+    SELF_SUBJECT_ACCESS_REVIEWS,
+    SELF_SUBJECT_REVIEWS,
+    SelfSubjectAccessReview,
+    SelfSubjectReview,
+)
 from pallet.app.rights import ESSENTIAL_TO_SETS, Right, rules
 from pallet.client import AnswerLost, ApiError, Client, Unreachable
 from pallet.framework.handle import Recorder
@@ -20,8 +27,7 @@ RARELY_SECONDS: Final = 300.0
 
 SERVICE_ACCOUNT: Final = "system:serviceaccount:"
 
-ACCESS_REVIEW: Final = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
-SUBJECT_REVIEW: Final = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+R = TypeVar("R", SelfSubjectAccessReview, SelfSubjectReview)
 
 
 class RightsCheck:
@@ -74,12 +80,20 @@ class RightsCheck:
 
     async def _allowed(self, right: Right) -> bool:
         """Ask for one right."""
-        asked = {**ACCESS_REVIEW, "spec": {"resourceAttributes": right.attributes()}}
-        return (await self._client.create(SELF_SUBJECT_ACCESS_REVIEWS, asked)).status.allowed
+        asked = {"spec": {"resourceAttributes": right.attributes()}}
+        return (await self._review(SELF_SUBJECT_ACCESS_REVIEWS, asked)).status.allowed
+
+    async def _review(self, resource: Resource[R], asked: dict[str, Any]) -> R:
+        """Have the API server answer; it stores nothing, so that the answer is no object with a name."""
+        kind = {"apiVersion": resource.api_version, "kind": resource.kind.__name__}
+        read, body = decoder(resource.kind), encode({**kind, **asked})
+        return await self._client.request(
+            "POST", resource.path(), read, body=body, safe=True, verb="create", subject=str(resource)
+        )
 
     async def _tell(self, missing: list[Right]) -> None:
         """Write a line in the log, and an event on whoever is to be granted the rights."""
-        user = (await self._client.create(SELF_SUBJECT_REVIEWS, SUBJECT_REVIEW)).status.user_info.username
+        user = (await self._review(SELF_SUBJECT_REVIEWS, {})).status.user_info.username
         grant, sets = "; ".join(rules(missing)), "stand still" if self._stops_sets else "are scheduled"
         log.warning("Rights are missing", user=user, grant=grant, sets=sets)
         note = f"grant {grant}"
