@@ -11,7 +11,7 @@ from pallet.bounded_cache import BoundedCache
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
 from tools.bench import waves
-from tools.bench.churn import Sample, cache_bytes, growth, judge, table, warm_seconds
+from tools.bench.churn import Sample, cache_bytes, document, growth, judge, table, warm_seconds
 
 WARM = 600.0
 
@@ -70,6 +70,13 @@ def test_the_table_tells_the_growth_and_the_most_of_each_cache() -> None:
     text = table(samples(100.0, 104.0, caches={"small": 10240}), WARM)
     assert "104.0 (+4.0 %)" in text
     assert "small" in text
+
+
+def test_the_file_holds_what_was_read() -> None:
+    found = document(samples(100.0, 104.0, caches={"small": 9}), WARM)
+    assert (found["before_mib"], found["after_mib"]) == (100.0, 104.0)
+    assert [each["resident_mib"] for each in found["samples"]] == [100.0, 104.0]
+    assert found["caches"] == {"small": {"most_bytes": 9, "limit_bytes": 10}}
 
 
 def test_a_short_run_is_warm_after_half_of_it() -> None:

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     faults = [*churn.faults, *samples.faults, *judge(samples.taken, warm_seconds(minutes))]
     print(table(samples.taken, warm_seconds(minutes)))
     print("\n".join(faults))
-    return {"churn": [asdict(each) for each in samples.taken], "waves": churn.waves}, faults
+    return {"churn": document(samples.taken, warm_seconds(minutes))}, faults
 
 
 class Churn:
@@ -203,12 +203,36 @@ def table(samples: Sequence[Sample], warm: float) -> str:
         ],
         ["pods that came", f"{samples[-1].pods:,}" if samples else "0"],
     ]
-    names = sorted({name for each in samples for name in each.caches})
     caches = [["cache", "most, KiB", "bound then, KiB"]]
-    for name in names:
-        most = max(samples, key=lambda each: each.caches.get(name, 0))
-        caches.append([name, f"{most.caches[name] / 1024:,.0f}", f"{most.limits[name] / 1024:,.0f}"])
+    for name, (held, limit) in _most(samples).items():
+        caches.append([name, f"{held / 1024:,.0f}", f"{limit / 1024:,.0f}"])
     return f"{markdown(lines)}\n{markdown(caches)}"
+
+
+def document(samples: Sequence[Sample], warm: float) -> dict[str, Any]:
+    """What the JSON file gets: what was held at each moment, and by each cache when it held most."""
+    before, after = growth(samples, warm)
+    return {
+        "warm_seconds": warm,
+        "before_mib": before,
+        "after_mib": after,
+        "samples": [
+            {"seconds": each.seconds, "pods": each.pods, "resident_mib": each.resident_mib}
+            for each in samples
+        ],
+        "caches": {
+            name: {"most_bytes": held, "limit_bytes": limit} for name, (held, limit) in _most(samples).items()
+        },
+    }
+
+
+def _most(samples: Sequence[Sample]) -> dict[str, tuple[int, int]]:
+    """By cache the most that it held, and what it might hold then."""
+    most: dict[str, tuple[int, int]] = {}
+    for each in samples:
+        for name, held in each.caches.items():
+            most[name] = max(most.get(name, (-1, 0)), (held, each.limits.get(name, 0)))
+    return dict(sorted(most.items()))
 
 
 def cache_bytes(text: str) -> tuple[dict[str, int], dict[str, int]]:
