@@ -7,8 +7,15 @@ or SIGINT: start nothing new, let bindings under way end, give the lease up.
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
+from math import inf
 
 import anyio
 import anyio.abc
@@ -26,6 +33,7 @@ from pallet.config.settings import Settings
 from pallet.extenders.extender import extenders_of
 from pallet.informers.factory import NotSyncedError
 from pallet.leaderelection import (
+    ElectionThread,
     LeaderElector,
     LeadershipLostError,
     LeaseLock,
@@ -37,6 +45,7 @@ from pallet.logs import get_logger, logging_to
 from pallet.server.certificate import server_context
 from pallet.server.loop_watch import watch_loop
 from pallet.server.server import Endpoints, ListenError, listen, serve
+from pallet.server.watchdog import LoopWatchdog
 
 log = get_logger(__name__)
 
@@ -94,26 +103,63 @@ async def _live(settings: Settings) -> None:
     async with (
         _clients(settings) as (client, events, leases),
         client.with_limiter(REVIEW_QPS, REVIEW_BURST) as reviews,
+        _campaign(settings) as election,
         extenders_of(settings.configuration.extenders) as extenders,
     ):
         graph = Graph(settings, client, events, extenders)
-        election = settings.configuration.leader_election
-        elector = None
-        if election.leader_elect:
-            lock = LeaseLock(leases, election.resource_namespace, election.resource_name)
-            elector = LeaderElector(lock, election, new_identity())
-            client.fence = events.fence = remaining = elector.fence.remaining
-            graph.metrics.leader[election.resource_name].follow(lambda: float(remaining() > 0))
+        if election is not None:
+            client.fence = events.fence = remaining = election.elector.fence.remaining
+            lease = settings.configuration.leader_election.resource_name
+            graph.metrics.leader[lease].follow(lambda: float(remaining() > 0))
         controller = settings.configuration.profiles[0].scheduler_name
         rights = RightsCheck(reviews, graph.needed_rights(settings), graph.recorder, controller)
-        try:
-            async with _serving(settings, graph, elector, rights, client), anyio.create_task_group() as tasks:
-                tasks.start_soon(rights.run)
-                await _start(graph, elector, _kube_scheduler(settings, leases), tasks)
-        finally:
-            if elector is not None:
-                with anyio.CancelScope(shield=True):
-                    await elector.release()
+        async with (
+            _serving(settings, graph, election, rights, client),
+            anyio.create_task_group() as services,
+        ):
+            try:
+                with _watchdog(settings, election) as watchdog:
+                    async with anyio.create_task_group() as tasks:
+                        tasks.start_soon(watch_loop, graph.metrics.loop_held_seconds, watchdog.beat)
+                        tasks.start_soon(rights.run)
+                        await _start(graph, election, _kube_scheduler(settings, leases), tasks, services)
+            finally:  # when all that writes has ended; what serves takes longer, and needs no lease
+                if election is not None:
+                    with anyio.CancelScope(shield=True):
+                        await election.release()
+            services.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _campaign(settings: Settings) -> AsyncIterator[ElectionThread | None]:
+    """The candidate of this process; None without leader election."""
+    election = settings.configuration.leader_election
+    if not election.leader_elect:
+        yield None
+        return
+
+    @asynccontextmanager
+    async def elector() -> AsyncIterator[LeaderElector]:
+        async with _connect(settings, LEASE_QPS, LEASE_BURST) as client:
+            lock = LeaseLock(client, election.resource_namespace, election.resource_name)
+            yield LeaderElector(lock, election, new_identity())
+
+    async with ElectionThread.start(elector) as thread:
+        yield thread
+
+
+@contextmanager
+def _watchdog(settings: Settings, election: ElectionThread | None) -> Iterator[LoopWatchdog]:
+    """Watch the loop. One that does not run any more may not lead for ever; alone, it is only reported."""
+    watchdog = LoopWatchdog(
+        dead_after=settings.configuration.leader_election.renew_deadline if election is not None else inf,
+        at_death=election.abdicate if election is not None else lambda: None,
+    )
+    watchdog.start()
+    try:
+        yield watchdog
+    finally:
+        watchdog.stop()
 
 
 def _kube_scheduler(settings: Settings, leases: Client) -> LeaseObserver | None:
@@ -138,15 +184,18 @@ def _kube_scheduler(settings: Settings, leases: Client) -> LeaseObserver | None:
 
 async def _start(
     graph: Graph,
-    elector: LeaderElector | None,
+    election: ElectionThread | None,
     kube_scheduler: LeaseObserver | None,
     tasks: anyio.abc.TaskGroup,
+    services: anyio.abc.TaskGroup,
 ) -> None:
-    """Start everything in its order; the task group then lives until the process ends."""
+    """Start everything in its order; the task groups then live until the process ends.
+
+    `services` are what serves others: they write nothing, and end last.
+    """
     ended = anyio.Event()
     tasks.start_soon(_end_on_signal, graph, ended, tasks.cancel_scope)
     tasks.start_soon(_dump_on_signal, graph)
-    tasks.start_soon(watch_loop, graph.metrics.loop_held_seconds)
     tasks.start_soon(graph.counting_gate.run)
     tasks.start_soon(collect_in_steps)
     if kube_scheduler is not None:
@@ -155,12 +204,12 @@ async def _start(
     await graph.informers.wait_for_sync(SYNC_SECONDS)
     log.info("Synced with the API server", **graph.sizes())
     if graph.pod_sets:
-        await graph.pod_sets.listen(tasks)
+        await graph.pod_sets.listen(services)
     if kube_scheduler is not None:
         await kube_scheduler.wait_until_free()
-    if elector is not None:
-        await elector.acquire()
-        tasks.start_soon(elector.hold)
+    if election is not None:
+        await election.acquire()
+        tasks.start_soon(election.hold)
     tasks.start_soon(graph.recorder.run)
     tasks.start_soon(graph.conditions.run)
     tasks.start_soon(graph.tasks.run)
@@ -200,19 +249,16 @@ async def _end_on_signal(graph: Graph, ended: anyio.Event, scope: anyio.CancelSc
             return
 
 
+def _connect(settings: Settings, qps: float, burst: int) -> AbstractAsyncContextManager[Client]:
+    return Client.connect(settings.kubeconfig or None, settings.master or None, qps=qps, burst=burst)
+
+
 @asynccontextmanager
 async def _clients(settings: Settings) -> AsyncIterator[tuple[Client, Client, Client]]:
-    """Ways to the API server for work, for events, and for the lease: none waits for another."""
+    """Ways to the API server for work, for events, and for leases of others: none waits for another."""
     connection = settings.configuration.client_connection
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(
-            Client.connect(
-                settings.kubeconfig or None,
-                settings.master or None,
-                qps=connection.qps,
-                burst=connection.burst,
-            )
-        )
+        client = await stack.enter_async_context(_connect(settings, connection.qps, connection.burst))
         events = await stack.enter_async_context(client.with_limiter(connection.qps, connection.burst))
         leases = await stack.enter_async_context(client.with_limiter(LEASE_QPS, LEASE_BURST))
         yield client, events, leases
@@ -220,16 +266,20 @@ async def _clients(settings: Settings) -> AsyncIterator[tuple[Client, Client, Cl
 
 @asynccontextmanager
 async def _serving(
-    settings: Settings, graph: Graph, elector: LeaderElector | None, rights: RightsCheck, client: Client
+    settings: Settings,
+    graph: Graph,
+    election: ElectionThread | None,
+    rights: RightsCheck,
+    client: Client,
 ) -> AsyncIterator[None]:
     """Serve health and metrics while the block runs, unless the port is 0."""
     if not settings.secure_port:
         yield
         return
-    live = {"leaderElection": elector.live} if elector else {}
+    live = {"leaderElection": election.elector.live} if election else {}
     ready = {
         "informer-sync": graph.informers.unsynced,
-        **({"leaderElection": elector.ready} if elector else {}),
+        **({"leaderElection": election.elector.ready} if election else {}),
         **({"pod-set-rights": rights.ready} if graph.pod_sets else {}),
     }
     endpoints = Endpoints(live, ready, graph.instruments, graph.pods, settings.configuration)

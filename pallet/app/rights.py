@@ -98,7 +98,9 @@ def to_read(resources: Iterable[Resource[Any]]) -> frozenset[Right]:
 def to_lead(election: LeaderElection) -> frozenset[Right]:
     """The rights to take part in an election. A creation cannot be restricted to a name."""
     namespace, name = election.resource_namespace, election.resource_name
-    named = {Right(namespace, name, "coordination.k8s.io", "leases", verb) for verb in ("get", "update")}
+    named = {
+        Right(namespace, name, "coordination.k8s.io", "leases", verb) for verb in ("get", "update", "watch")
+    }
     return frozenset({*named, Right(namespace, "", "coordination.k8s.io", "leases", "create")})
 
 

@@ -11,8 +11,10 @@ from pallet.leaderelection.elector import LeaderElector, LeadershipLostError, ne
 from pallet.leaderelection.fence import Fence
 from pallet.leaderelection.lock import LeaseLock
 from pallet.leaderelection.observer import LeaseObserver, LeaseRenewedError
+from pallet.leaderelection.thread import ElectionThread
 
 __all__ = [
+    "ElectionThread",
     "Fence",
     "LeaderElector",
     "LeadershipLostError",

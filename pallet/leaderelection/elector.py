@@ -21,6 +21,9 @@ log = get_logger(__name__)
 JITTER: Final = 0.2
 """By how much of itself a pause is lengthened at random, so that candidates do not run into each other."""
 
+SPREAD_SECONDS: Final = 0.1
+"""Within which time after its end candidates try to take a lease: of those that collide, one wins."""
+
 OVERDUE_SECONDS: Final = 20.0
 """How long after the end of its lease a process may still run before `live` objects, as in kube-scheduler."""
 
@@ -61,6 +64,8 @@ class LeaderElector:
         self._seen: Observation | None = None
         self._current = False  # whether `_seen` is what we wrote last, and so needs no reading
         self._renewed_at: float | None = None
+        self._claiming = False  # whether the lease may be ours
+        self._changed = anyio.Event()
         self._failure = "the lease has not been read yet"
 
     @property
@@ -82,9 +87,27 @@ class LeaderElector:
     async def acquire(self) -> None:
         """Return when this process leads; until then, try again and again."""
         log.info("Waiting to become the leader", lease=self._lock, identity=self.identity)
-        while not await self._attempt(self._settings.renew_deadline / 2):  # noqa: ASYNC110 - others write it
-            await anyio.sleep(self._pause())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._listen)
+            while not await self._attempt(self._settings.renew_deadline / 2):
+                with anyio.move_on_after(self._pause()):
+                    await self._changed.wait()
+                self._changed = anyio.Event()
+            tasks.cancel_scope.cancel()
         log.info("Became the leader", lease=self._lock, identity=self.identity)
+
+    async def _listen(self) -> NoReturn:
+        """Have the lease looked at as soon as it changes: a lease that is given up is taken at once.
+
+        Where it cannot be watched, it is only looked at now and then.
+        """
+        while True:
+            try:
+                async for _ in self._lock.changes():
+                    self._changed.set()
+            except (ApiError, Unreachable) as error:
+                log.v(2, "Cannot watch the lease", lease=self._lock, error=error)
+            await anyio.sleep(self._settings.retry_period)
 
     async def hold(self) -> NoReturn:
         """Renew the lease while the process lives. Raise LeadershipLostError when that fails for too long."""
@@ -104,9 +127,9 @@ class LeaderElector:
         Nothing may be written under it any more: end `hold`, and all requests that are under way, before.
         """
         self.fence.close()
-        if self._renewed_at is None or self.leader != self.identity:
+        if not self._claiming:
             return
-        self._renewed_at = None
+        self._renewed_at, self._claiming, self._current = None, False, False
         try:
             with anyio.fail_after(self._settings.renew_deadline / 2):
                 lease = (await self._look()).lease
@@ -159,6 +182,7 @@ class LeaderElector:
     async def _claim(self, seen: Observation) -> None:
         """Write the lease as ours."""
         sent_at = self._clock()
+        self._claiming = True
         spec = claimed(seen.lease, self.identity, self._settings.lease_duration, datetime.now(UTC))
         self._seen = Observation(await self._lock.write(seen.lease, spec), self._clock())
         self._current = True
@@ -183,7 +207,8 @@ class LeaderElector:
 
     def _pause(self) -> float:
         """Seconds until the next attempt: the retry period, or less when the lease runs out before."""
-        period: float = self._settings.retry_period
-        if self._seen and (left := self._seen.runs_out - self._clock()) > 0:
-            period = min(period, left)
-        return period * (1.0 + JITTER * self._random.random())
+        spread = self._random.random()
+        left = self._seen.runs_out - self._clock() if self._seen else 0.0
+        if 0 < left <= self._settings.retry_period:
+            return left + SPREAD_SECONDS * spread
+        return self._settings.retry_period * (1.0 + JITTER * spread)

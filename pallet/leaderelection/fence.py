@@ -15,13 +15,14 @@ class Fence:
     """Says for how long this process may write. Closed until the lease is won.
 
     It depends on the clock alone, so it also closes when the event loop, or the whole process, was stopped
-    for a while, before anything else runs.
+    for a while, before anything else runs. Any thread may ask it.
     """
 
     def __init__(self, clock: Callable[[], float] = steady_now) -> None:
         self._clock = clock
-        self._deadline = -inf
-        self._end = -inf
+        # Deadline and end in one, since the thread that renews replaces them while others ask.
+        self._bounds = (-inf, -inf)
+        self._closed = False
 
     @classmethod
     def open(cls) -> "Fence":
@@ -32,17 +33,18 @@ class Fence:
 
     def extend(self, deadline: float, end: float) -> None:
         """Let writes start before `deadline` and last until `end`, both in seconds of the clock."""
-        self._deadline, self._end = deadline, end
+        self._bounds = (deadline, end)
 
     def close(self) -> None:
-        """Let nothing through any more."""
-        self.extend(-inf, -inf)
+        """Let nothing through any more, for good: a renewal that was under way opens it no more."""
+        self._closed = True
 
     def until_deadline(self) -> float:
         """Seconds during which writes may still start; not positive when none may."""
-        return self._deadline - self._clock()
+        return -inf if self._closed else self._bounds[0] - self._clock()
 
     def remaining(self) -> float:
         """Seconds that a write starting now may take at most; 0 when none may start."""
+        deadline, end = self._bounds
         now = self._clock()
-        return self._end - now if now < self._deadline else 0.0
+        return end - now if now < deadline and not self._closed else 0.0

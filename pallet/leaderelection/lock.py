@@ -1,12 +1,19 @@
 """The lease in the API."""
 
-from typing import Protocol
+from collections.abc import AsyncIterator
+from typing import Final, Protocol
 
 from pallet.api.codec import encode
 from pallet.api.core import LEASES, Lease, LeaseSpec
 from pallet.api.meta import ObjectMeta
 from pallet.client import ApiError, Client
 from pallet.client.answers import object_of
+
+WATCH_SECONDS: Final = 300
+"""How long one watch lasts."""
+
+ANSWER_SECONDS: Final = 30
+"""How much later than that a watch that has not ended counts as dead."""
 
 
 class Lock(Protocol):
@@ -21,6 +28,10 @@ class Lock(Protocol):
 
         Raise ApiError where it has changed since, or for another refusal; Unreachable; or AnswerLost.
         """
+        ...
+
+    def changes(self) -> AsyncIterator[None]:
+        """Give a sign whenever it may have changed, until the watch ends. Raise ApiError or Unreachable."""
         ...
 
 
@@ -65,3 +76,17 @@ class LeaseLock:
             verb="update" if old else "create",
             subject=f"{LEASES} {self}",
         )
+
+    async def changes(self) -> AsyncIterator[None]:
+        """Watch it, as `Lock.changes` says. What is read is only a sign that there is something new."""
+        query: dict[str, str | int] = {
+            "watch": "true",
+            "fieldSelector": f"metadata.name={self._name}",
+            "timeoutSeconds": WATCH_SECONDS,
+        }
+        path, silence = LEASES.path(self._namespace), WATCH_SECONDS + ANSWER_SECONDS
+        async with self._client.stream(
+            path, query=query, silence=silence, subject=f"{LEASES} {self}"
+        ) as read:
+            while await read():
+                yield

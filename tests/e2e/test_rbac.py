@@ -96,7 +96,10 @@ def test_the_roles_are_enough_and_all_of_them_is_used(audited: ControlPlane, aud
         for path in ("scheduletriggers/trigger$", "scheduleplans/"):  # which has them read again
             interception.on("PATCH", path, answer(409))
         config = configuration(leaderElection=election)
-        with running(audited, config, kubeconfig=None, master=interception.url) as process:
+        with (
+            running(audited, config, kubeconfig=None, master=interception.url) as process,
+            running(audited, config, kubeconfig=None, master=interception.url),  # it watches the lease
+        ):
             place_and_remove(workload)
             use_volumes(Storage(workload, "volumes"))
             workload.add_pods("urgent", cpu="4", priorityClassName="system-cluster-critical")

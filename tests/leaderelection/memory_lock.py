@@ -1,7 +1,7 @@
 """A lease in memory, behind a network that can be slow, broken or silent for one candidate."""
 
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -18,6 +18,7 @@ class Api:
     """The one lease of all candidates."""
 
     lease: Lease | None = None
+    changed: anyio.Event = field(default_factory=anyio.Event)
     _versions: "count[int]" = field(default_factory=lambda: count(1))
 
     def put(self, old: Lease | None, spec: LeaseSpec) -> Lease:
@@ -26,6 +27,8 @@ class Api:
         if version != (old.metadata.resource_version if old else ""):
             raise ApiError(Status(code=409, reason="Conflict", message="it changed"), "update", "lease")
         self.lease = Lease(ObjectMeta(resource_version=str(next(self._versions))), spec)
+        changed, self.changed = self.changed, anyio.Event()
+        changed.set()
         return self.lease
 
     def delete(self) -> None:
@@ -53,6 +56,8 @@ class MemoryLock:
     """Requests are refused."""
     silent: bool = False
     """Requests get lost on the way there, and no answer comes."""
+    watches: bool = False
+    """Changes are told; else the lease is only found changed when it is read."""
     loses_answers: bool = False
     """Requests arrive, their answers do not."""
 
@@ -72,6 +77,14 @@ class MemoryLock:
         lease = self.api.put(old, spec)
         await self._come_back()
         return lease
+
+    async def changes(self) -> AsyncIterator[None]:
+        """Watch it, where that is allowed."""
+        if not self.watches:
+            await anyio.sleep_forever()
+        while True:
+            await self.api.changed.wait()
+            yield
 
     async def _go(self) -> None:
         if self.refuses:

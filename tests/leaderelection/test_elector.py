@@ -154,6 +154,34 @@ async def test_a_released_lease_is_taken_at_the_next_look() -> None:
         tasks.cancel_scope.cancel()
 
 
+async def test_where_the_lease_can_be_watched_it_is_taken_as_soon_as_it_is_released() -> None:
+    async with anyio.create_task_group() as tasks:
+        election = Election(tasks)
+        one = await election.leader("one")
+        two = election.candidate("two")
+        two.lock.watches = True
+        await anyio.sleep(31.3)
+        one.stop()
+        await one.elector.release()
+        await two.led.wait()
+        assert two.led_at == anyio.current_time() == pytest.approx(31.3)
+        tasks.cancel_scope.cancel()
+
+
+async def test_where_the_lease_can_be_watched_it_is_taken_when_it_has_run_out() -> None:
+    async with anyio.create_task_group() as tasks:
+        election = Election(tasks)
+        one = await election.leader("one")
+        two = election.candidate("two")
+        two.lock.watches = True
+        await anyio.sleep(61.9)  # the last renewal is that of second 60
+        one.stop()
+        await two.led.wait()
+        assert two.led_at is not None
+        assert 60 + 15 <= two.led_at <= 60 + 15 + 0.1
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_candidate_that_never_led_releases_nothing() -> None:
     async with anyio.create_task_group() as tasks:
         election = Election(tasks)

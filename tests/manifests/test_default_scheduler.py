@@ -39,7 +39,7 @@ def test_only_that_lease_is_opened() -> None:
             "apiGroups": ["coordination.k8s.io"],
             "resources": ["leases"],
             "resourceNames": ["kube-scheduler"],
-            "verbs": ["get", "update"],
+            "verbs": ["get", "update", "watch"],
         },
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
     ]

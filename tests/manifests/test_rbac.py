@@ -62,7 +62,7 @@ def test_only_its_own_lease_is_open_to_the_scheduler() -> None:
     assert {rule["resources"][0] for rule in role["rules"]} == {"leases"}
     named = [rule for rule in role["rules"] if rule.get("resourceNames") == ["podset-planner-scheduler"]]
     unnamed = [rule for rule in role["rules"] if "resourceNames" not in rule]
-    assert [set(rule["verbs"]) for rule in named] == [{"get", "update"}]
+    assert [set(rule["verbs"]) for rule in named] == [{"get", "update", "watch"}]
     assert [set(rule["verbs"]) for rule in unnamed] == [{"create"}]
 
 
