@@ -12,10 +12,12 @@ import numpy.typing as npt
 
 from pallet.api.labels import NO_LABELS
 from pallet.api.node import Taint
+from pallet.api.selectors import label_integer
 
 Codes = npt.NDArray[np.intp]
 """As wide as an index, since that is what numpy counts and looks up by."""
 Mask = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int64]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 ABSENT = 0
@@ -27,7 +29,7 @@ class LabelColumn:
     nodes: how many rows have each code; `stamp` grows whenever any row's code changes.
     """
 
-    __slots__ = ("code_of", "codes", "nodes", "stamp", "values")
+    __slots__ = ("_integers", "code_of", "codes", "nodes", "stamp", "values")
 
     def __init__(self, capacity: int) -> None:
         self.codes: Codes = np.zeros(capacity, np.intp)
@@ -35,6 +37,16 @@ class LabelColumn:
         self.code_of: dict[str, int] = {}
         self.nodes: list[int] = [capacity]
         self.stamp = 0
+        self._integers: tuple[list[str], Integers, Mask] | None = None
+
+    def integers(self) -> tuple[Integers, Mask]:
+        """The values as Gt and Lt read them: by code, the integer, and whether the value is one."""
+        known = self._integers
+        if known is None or known[0] is not self.values or known[1].size != len(self.values):
+            read = [None, *map(label_integer, self.values[1:])]  # the first stands for no label
+            integers = np.array([each or 0 for each in read], np.int64)
+            known = self._integers = self.values, integers, np.array([each is not None for each in read])
+        return known[1], known[2]
 
     def put(self, row: int, value: str | None) -> None:
         """Set or, with None, clear the label of a row."""

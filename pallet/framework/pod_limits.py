@@ -20,6 +20,7 @@ from pallet.framework.status import SUCCESS, Status, unresolvable
 NAME: Final = "PodLimits"
 """Stands where the name of a plugin stands that refused a pod."""
 
+MAX_RESOURCES: Final = 500
 MAX_TERMS: Final = 100
 MAX_SELECTED: Final = 1000
 MAX_CONSTRAINTS: Final = 32
@@ -38,6 +39,7 @@ def check_limits(info: PodInfo) -> Status:
         spec.affinity is None
         and not spec.topology_spread_constraints
         and not spec.volumes
+        and len(info.requests.amounts) <= MAX_RESOURCES
         and len(spec.node_selector) <= MAX_NODE_EXPRESSIONS
         and len(spec.tolerations) <= MAX_TOLERATIONS
     ):
@@ -51,6 +53,7 @@ def check_limits(info: PodInfo) -> Status:
 def _lengths(info: PodInfo) -> Iterator[tuple[int, int, str]]:
     """How long each part is, how long it may be, and what it is."""
     spec, terms, volumes = info.pod.spec, info.terms, info.volumes
+    yield len(info.requests.amounts), MAX_RESOURCES, "resources in the requests of spec.containers"
     count = len(terms.required) + len(terms.required_anti) + len(terms.preferred)
     yield count, MAX_TERMS, f"terms in {_POD_AFFINITY}"
     yield terms.selected, MAX_SELECTED, f"labels, values and namespaces in the selectors of {_POD_AFFINITY}"

@@ -5,7 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from pallet.api.labels import Labels
-from pallet.api.selectors import NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, matches_name
+from pallet.api.selectors import (
+    NodeSelector,
+    NodeSelectorRequirement,
+    NodeSelectorTerm,
+    label_integer,
+    matches_name,
+)
 from pallet.cache.columns import ABSENT, Codes, LabelColumn, Mask
 from pallet.cache.node_table import NodeTable
 from pallet.framework.interface import RowChoice
@@ -55,12 +61,12 @@ def match_label(requirement: NodeSelectorRequirement, column: LabelColumn, rows:
             return np.not_equal(codes, ABSENT)
         case "DoesNotExist":
             return np.equal(codes, ABSENT)
-    values, positions = np.unique(codes, return_inverse=True)
-    meets = [
-        code != ABSENT and requirement.matches({requirement.key: column.values[code]})
-        for code in values.tolist()
-    ]
-    return np.array(meets, np.bool_)[positions]
+    bound = label_integer(requirement.values[0]) if len(requirement.values) == 1 else None
+    if bound is None or requirement.operator not in ("Gt", "Lt"):
+        return np.zeros(codes.shape, np.bool_)
+    integers, known = column.integers()
+    meets = known & (integers > bound if requirement.operator == "Gt" else integers < bound)
+    return meets.take(codes)
 
 
 def _is_in(codes: Codes, column: LabelColumn, values: Sequence[str]) -> Mask:

@@ -132,3 +132,19 @@ def test_columns_of_labels_and_taints_that_no_node_has_any_more_are_given_back()
 def test_a_resized_column_keeps_what_there_is_room_for_and_adds_zeros(capacity: int) -> None:
     column = np.ones(3, np.int64)
     assert resized(column, capacity).tolist() == [1, 1, 1, 0, 0][:capacity]
+
+
+def test_integers_follow_the_values() -> None:
+    column = LabelColumn(2)
+    column.put(0, "7")
+    integers, known = column.integers()
+    assert (integers.tolist(), known.tolist()) == ([0, 7], [False, True])
+    assert column.integers()[0] is integers
+    column.put(1, "many")
+    integers, known = column.integers()
+    assert (integers.tolist(), known.tolist()) == ([0, 7, 0], [False, True, False])
+    for number in range(200):  # values that are used no more are given up on the way
+        column.put(0, str(number))
+    integers, known = column.integers()
+    assert integers[column.codes[0]] == 199
+    assert known[column.codes].tolist() == [True, False]

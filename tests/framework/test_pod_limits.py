@@ -20,6 +20,7 @@ from tests.profiles import default_profile
 from tools.bench import attacks
 
 LIMITED = {
+    "resources": pod_limits.MAX_RESOURCES - 2,  # cpu and memory
     "affinity, required": pod_limits.MAX_TERMS,
     "affinity, preferred": pod_limits.MAX_TERMS,
     "anti-affinity, required": pod_limits.MAX_TERMS,
