@@ -21,7 +21,7 @@ NAME: Final = "PodLimits"
 """Stands where the name of a plugin stands that refused a pod."""
 
 MAX_RESOURCES: Final = 500
-MAX_TERMS: Final = 100
+MAX_TERMS: Final = 50
 MAX_SELECTED: Final = 1000
 MAX_CONSTRAINTS: Final = 32
 MAX_NODE_EXPRESSIONS: Final = 500

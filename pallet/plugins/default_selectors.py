@@ -16,9 +16,12 @@ from pallet.api.selectors import LabelSelector
 from pallet.api.workloads import REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS, ReplicationController
 from pallet.bounded_cache import MIB, bounded_cache
 from pallet.cache.counters import Selectors
-from pallet.cache.pod_info import PodSelector
+from pallet.cache.pod_info import PodSelector, selector_size
 from pallet.informers.factory import InformerFactory
 from pallet.informers.informer import Handler
+
+_MAX_SELECTED = 1000
+"""Labels, expressions and values; the selector of a controller may have a hundred thousand."""
 
 _OWNERS: Mapping[tuple[str, str], Resource[Any]] = {
     ("v1", "ReplicationController"): REPLICATION_CONTROLLERS,
@@ -50,7 +53,11 @@ class DefaultSelectors:
             self._stores[kind] = informer.store
 
     def of(self, pod: Pod) -> Selectors:
-        """Selectors that must all match; none where neither a Service nor an owner speaks of the pod."""
+        """Selectors that must all match.
+
+        None where neither a Service nor an owner speaks of the pod, or where they hold so much that comparing
+        pods with them would take long.
+        """
         labels = self._by_services(pod.metadata)
         selector: LabelSelector | None = None
         owner = _controller(pod.metadata)
@@ -61,6 +68,8 @@ class DefaultSelectors:
             elif found is not None:
                 selector = found.spec.selector
         if not labels and selector is None:
+            return ()
+        if len(labels) + selector_size(selector) > _MAX_SELECTED:
             return ()
         return _together(pod.metadata.namespace, Labels(labels), selector)
 

@@ -83,7 +83,7 @@ def test_a_pod_beyond_the_limits_is_refused_before_anything_is_counted(
     assert choice.node is None
     assert choice.message == (
         "0/1 nodes are available: the pod has 3,000 terms in spec.affinity.podAffinity and "
-        "spec.affinity.podAntiAffinity, and no more than 100 are supported."
+        "spec.affinity.podAntiAffinity, and no more than 50 are supported."
     )
     assert [refused.status.plugin for refused in choice.refusals] == [pod_limits.NAME]
     assert not counted

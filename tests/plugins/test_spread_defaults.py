@@ -114,6 +114,16 @@ def test_who_belongs_to_a_pod(
     assert selectors(informers, pod(by, app="web", tier="a")) == expected
 
 
+def test_a_selector_that_takes_long_to_compare_is_left_out() -> None:
+    def known(values: int) -> list[str]:
+        many = LabelRequirement("app", "In", ("web", *(f"app-{number}" for number in range(values - 1))))
+        found = ReplicaSet(meta("web"), OwnerSpec(LabelSelector(match_expressions=(many,))))
+        return selectors(informers_of({REPLICA_SETS: [found]}), pod(owner("ReplicaSet")))
+
+    assert len(known(999)) == 1
+    assert known(1000) == []
+
+
 def test_changes_are_followed() -> None:
     informers = informers_of({})
     services, sets = informers.informer(SERVICES), informers.informer(REPLICA_SETS)

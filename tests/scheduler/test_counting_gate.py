@@ -162,7 +162,7 @@ async def test_decisions_get_three_slices_for_each_one_spent_on_counting(scene: 
 
 
 async def test_the_pod_that_needs_least_is_served_first(scene: Scene) -> None:
-    for name, terms in (("large", 60), ("small", 6), ("middle", 20)):
+    for name, terms in (("large", 45), ("small", 6), ("middle", 20)):
         assert not scene.ask(with_terms(name, terms))
     async with scene.running():
         await scene.until_let_in("large", "middle", "small")
@@ -170,7 +170,7 @@ async def test_the_pod_that_needs_least_is_served_first(scene: Scene) -> None:
 
 
 async def test_a_small_one_does_not_wait_for_a_large_one_under_way(scene: Scene) -> None:
-    scene.ask(with_terms("large", 60))
+    scene.ask(with_terms("large", 45))
     async with scene.running():
         while not scene.compared:
             await anyio.lowlevel.checkpoint()
@@ -180,7 +180,7 @@ async def test_a_small_one_does_not_wait_for_a_large_one_under_way(scene: Scene)
 
 
 async def test_a_pod_that_is_gone_is_not_counted_for(scene: Scene) -> None:
-    scene.ask(with_terms("gone", 60))
+    scene.ask(with_terms("gone", 45))
     scene.gated.clear()
     scene.ask(with_terms("stays", 6))
     async with scene.running():
@@ -203,9 +203,9 @@ async def test_terms_that_placed_pods_hold_are_compared_in_slices_too(scene: Sce
 
 
 def test_what_takes_long_is_told_once_by_the_one_who_leads(scene: Scene) -> None:
-    pod = with_terms("many", 100)
+    pod = with_terms("many", 50)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(counting_gate, "LONG", 50_000)
+        patch.setattr(counting_gate, "LONG", 20_000)
         scene.leads = False
         scene.ask(pod)
         assert not scene.notes
@@ -214,7 +214,7 @@ def test_what_takes_long_is_told_once_by_the_one_who_leads(scene: Scene) -> None
         scene.ask(pod)
         scene.ask(pod)
     assert len(scene.notes) == 1
-    assert "100,000 comparisons" in scene.notes[0]
+    assert "50,000 comparisons" in scene.notes[0]
 
 
 def test_a_pod_beyond_the_limits_is_let_in_to_be_refused(scene: Scene) -> None:
