@@ -104,7 +104,7 @@ class PodSetParts:
             budget=budget,
             reservation_timeout=timedelta(seconds=args.reservation_timeout),
         )
-        self._server = PlannerServer(greedy, cache, profiles, self._members)
+        self._server = PlannerServer(greedy, cache, profiles, self._members, budget)
 
     @property
     def plugins(self) -> Mapping[str, PluginFactory]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from random import Random
 
 import numpy as np
@@ -36,7 +37,7 @@ async def place(
     have to be near to one of them, until a whole round brings nothing new.
     """
     trial, placed = _Trial(problem), Placed()
-    waiting, progress = placing_order(pods, problem.snapshot, problem.eligible), True
+    waiting, progress = await placing_order(pods, problem.snapshot, budget, problem.eligible), True
     while waiting and progress:
         left = []
         for info in waiting:
@@ -80,7 +81,9 @@ def eligible_names(snapshot: Snapshot, rows: bytes) -> list[str]:
     return sorted(snapshot.table.name(row) for row in mask.nonzero()[0].tolist())
 
 
-def placing_order(pods: Iterable[PodInfo], snapshot: Snapshot, limited: Container[str] = ()) -> list[PodInfo]:
+async def placing_order(
+    pods: Iterable[PodInfo], snapshot: Snapshot, budget: LoopBudget, limited: Container[str] = ()
+) -> list[PodInfo]:
     """The order in which to place pods.
 
     Higher priorities first. Within one, pods that need no other pod near to them, so that those that do can
@@ -97,7 +100,12 @@ def placing_order(pods: Iterable[PodInfo], snapshot: Snapshot, limited: Containe
         name = info.pod.metadata.name
         return -info.pod.spec.priority, _dependence(info, snapshot), name not in limited, -share, name
 
-    return sorted(pods, key=key)
+    keyed = []
+    for info in pods:
+        if budget.exhausted:
+            await budget.pause()
+        keyed.append((key(info), info))
+    return [info for _, info in sorted(keyed, key=itemgetter(0))]
 
 
 def _dependence(info: PodInfo, snapshot: Snapshot) -> int:

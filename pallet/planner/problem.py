@@ -8,6 +8,7 @@ from pallet.api.pod import Pod
 from pallet.cache.cache import Cache, Hold
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.profile import Profile
+from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import Problem
 
 NO_LIMITS: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
@@ -18,7 +19,7 @@ def pose(
     profiles: Mapping[str, Profile],
     namespace: str,
     pod_set: str,
-    members: Iterable[Pod],
+    members: Iterable[PodInfo],
     *,
     eligible: Mapping[str, frozenset[str]] = NO_LIMITS,
     seed: int = 0,
@@ -30,20 +31,27 @@ def pose(
     finished, are being deleted, or are no business of any profile.
     """
     snapshot = cache.snapshot.copy()
-    pods = []
-    for pod in members:
-        if not waits(pod, cache, profiles):
-            continue
-        held = cache.placement(pod.metadata.uid)
+    pods = [info for info in members if waits(info.pod, cache, profiles)]
+    for info in pods:
+        held = cache.placement(info.uid)
         if held is not None and (row := snapshot.table.row_of.get(held.node)) is not None:
             snapshot.remove(held.info, row)
-        pods.append(PodInfo(pod))
     own = {info.uid for info in pods}
     for reservation in cache.yielding(min((info.pod.spec.priority for info in pods), default=0)):
         row = snapshot.table.row_of.get(reservation.node)
         if row is not None and reservation.info.uid not in own:
             snapshot.remove(reservation.info, row)
     return Problem(namespace, pod_set, tuple(pods), snapshot, profiles, eligible, seed)
+
+
+async def pod_infos(pods: Iterable[Pod], budget: LoopBudget) -> list[PodInfo]:
+    """What is derived from pods, for `pose`: of a problem's making, the part that takes long."""
+    infos = []
+    for pod in pods:
+        if budget.exhausted:
+            await budget.pause()
+        infos.append(PodInfo(pod))
+    return infos
 
 
 def waits(pod: Pod, cache: Cache, profiles: Mapping[str, Profile]) -> bool:

@@ -20,11 +20,12 @@ from pallet.api.pod import Pod
 from pallet.cache.cache import Cache, Hold
 from pallet.framework.profile import Profile
 from pallet.logs import get_logger
+from pallet.loop_budget import LoopBudget
 from pallet.planner.admission import OPTIONS, Admission, Context, Method, RestingLock, Turnstile, read
 from pallet.planner.health import Health
 from pallet.planner.interface import Plan, Planner, PlannerError
 from pallet.planner.own_service import OwnService
-from pallet.planner.problem import pose, waits
+from pallet.planner.problem import pod_infos, pose, waits
 from pallet.planner.protocol import METHOD, SERVICE, TLSFiles
 from pallet.planner.reflection import Reflection
 from pallet.planner.wire.planner_pb2 import SchedulePlanRequest, SchedulePlanResponse
@@ -53,12 +54,18 @@ class PlannerServer:
     """Answers calls with plans made by a planner from the live model."""
 
     def __init__(
-        self, planner: Planner, cache: Cache, profiles: Mapping[str, Profile], members: Members
+        self,
+        planner: Planner,
+        cache: Cache,
+        profiles: Mapping[str, Profile],
+        members: Members,
+        budget: LoopBudget,
     ) -> None:
         self._planner = planner
         self._cache = cache
         self._profiles = profiles
         self._members = members
+        self._budget = budget
         self._planning = RestingLock()
         self._calls = 0
 
@@ -129,28 +136,29 @@ class PlannerServer:
         await context.write(answer.SerializeToString())
 
     async def _answer(self, request: SchedulePlanRequest) -> SchedulePlanResponse:
-        """The plan for a request; at once where no pod of the set needs a place."""
-        plan = Plan(self._planner.name)
-        if self._waiting(request):
-            # Long work has half of the loop at most. With as much rest after it, planning has a quarter.
-            async with self._planning.hold():
-                plan = await self._plan(request)
-        members = self._members(request.namespace, request.podSet)
-        placed = {pod.metadata.name: node for pod in members if (node := self._node_of(pod))}
+        """The plan for a request, at once where the set has no pods."""
+        if not self._members(request.namespace, request.podSet):
+            return SchedulePlanResponse()
+        async with self._planning.hold():
+            members = self._members(request.namespace, request.podSet)
+            waiting, placed = [], {}
+            for pod in members:
+                if self._budget.exhausted:
+                    await self._budget.pause()
+                if node := self._node_of(pod):
+                    placed[pod.metadata.name] = node
+                elif waits(pod, self._cache, self._profiles):
+                    waiting.append(pod)
+            plan = await self._plan(request, waiting) if waiting else Plan(self._planner.name)
         return SchedulePlanResponse(assignments={**plan.assignments, **placed}, refused=plan.refused)
 
-    async def _plan(self, request: SchedulePlanRequest) -> Plan:
+    async def _plan(self, request: SchedulePlanRequest, waiting: Sequence[Pod]) -> Plan:
         eligible = {}
         if request.eligibleNodes:
             eligible[request.scheduledPod] = frozenset(request.eligibleNodes)
-        waiting = self._waiting(request)
         key = (request.namespace, request.podSet)
-        return await self._planner.plan(pose(self._cache, self._profiles, *key, waiting, eligible=eligible))
-
-    def _waiting(self, request: SchedulePlanRequest) -> list[Pod]:
-        """The pods of the set that need a place."""
-        members = self._members(request.namespace, request.podSet)
-        return [pod for pod in members if waits(pod, self._cache, self._profiles)]
+        infos = await pod_infos(waiting, self._budget)
+        return await self._planner.plan(pose(self._cache, self._profiles, *key, infos, eligible=eligible))
 
     def _node_of(self, pod: Pod) -> str | None:
         """The node that a pod is bound to, or is about to be."""

@@ -12,7 +12,7 @@ from pallet.framework.profile import Profile
 from pallet.logs import get_logger
 from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import Plan, Planner, PlannerError, Problem
-from pallet.planner.problem import pose
+from pallet.planner.problem import pod_infos, pose
 from pallet.podset.decisions import places
 from pallet.podset.events import tell
 from pallet.podset.metrics import PodSetMetrics
@@ -79,7 +79,7 @@ class Planning:
         if anew:
             self._begin_anew(pod_set, uids)
         try:
-            plan = await planner.plan(self._problem(pod_set, uids))
+            plan = await planner.plan(await self._problem(pod_set, uids))
             if self._budget.exhausted:
                 await self._budget.pause()
         except PlannerError as error:
@@ -105,9 +105,9 @@ class Planning:
         self._metrics.replans_total[lost.cause].inc()
         tell(self._recorder, pod_set, "Replanned", f"{lost.reason}; {len(uids)} pods are re-planned")
 
-    def _problem(self, pod_set: PodSet, uids: Iterable[str]) -> Problem:
-        pods = [pod_set.members[uid].pod for uid in uids]
-        return pose(self._cache, self._profiles, *pod_set.key, pods, seed=self._rng.getrandbits(32))
+    async def _problem(self, pod_set: PodSet, uids: Iterable[str]) -> Problem:
+        infos = await pod_infos([pod_set.members[uid].pod for uid in uids], self._budget)
+        return pose(self._cache, self._profiles, *pod_set.key, infos, seed=self._rng.getrandbits(32))
 
     def _take(self, pod_set: PodSet, uids: frozenset[str], plan: Plan) -> None:
         """Give the members their places, as far as they still wait for one."""

@@ -22,6 +22,7 @@ from pallet.api.pod import (
 )
 from pallet.api.selectors import LabelSelector
 from pallet.cache.cache import Cache
+from pallet.cache.pod_info import PodInfo
 from pallet.config.load import default_configuration
 from pallet.framework.handle import Handle
 from pallet.framework.profile import Profile, build_profile
@@ -130,7 +131,8 @@ def problem(
     `only` has the only nodes for some of the pods.
     """
     eligible = {name: frozenset(names) for name, names in (only or {}).items()}
-    return pose(cache_of(nodes, placed), PROFILES, "shop", "web", pods, eligible=eligible, seed=seed)
+    infos = map(PodInfo, pods)
+    return pose(cache_of(nodes, placed), PROFILES, "shop", "web", infos, eligible=eligible, seed=seed)
 
 
 class FixedPlanner:
@@ -176,7 +178,8 @@ async def served(
     def members(namespace: str, pod_set: str) -> Sequence[Pod]:
         return pods if (namespace, pod_set) == ("shop", "web") else ()
 
-    server = PlannerServer(planner or GreedyPlanner(LoopBudget()), cache, PROFILES, members)
+    budget = LoopBudget()
+    server = PlannerServer(planner or GreedyPlanner(budget), cache, PROFILES, members, budget)
     async with anyio.create_task_group() as tasks:
         port = await tasks.start(server.serve, "127.0.0.1:0", tls)
         yield f"127.0.0.1:{port}"

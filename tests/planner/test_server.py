@@ -171,7 +171,9 @@ async def test_calls_in_progress_are_answered_at_the_end() -> None:
 
 async def test_a_taken_port_is_one_error_that_names_it(capfd: pytest.CaptureFixture[str]) -> None:
     async with served(cache_of(NODES), PODS) as address:
-        second = PlannerServer(GreedyPlanner(LoopBudget()), Cache(), PROFILES, lambda _namespace, _set: ())
+        second = PlannerServer(
+            GreedyPlanner(LoopBudget()), Cache(), PROFILES, lambda _namespace, _set: (), LoopBudget()
+        )
         with pytest.raises(OSError, match=f"the planner cannot listen on {address}: Address already in use$"):
             await second.serve(address)
     assert not capfd.readouterr().err
@@ -243,7 +245,7 @@ async def test_it_serves_while_the_own_service_selects_this_pod(
         monkeypatch.setattr(server, "ADDRESS", f"127.0.0.1:{port}")
         known = cluster.Cluster({"app": "scheduler"})
         fixed = FixedPlanner("p", Plan("p", {"p0": "n1"}))
-        planner = PlannerServer(fixed, cache_of(NODES), PROFILES, lambda _namespace, _set: PODS)
+        planner = PlannerServer(fixed, cache_of(NODES), PROFILES, lambda _namespace, _set: PODS, LoopBudget())
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(planner.serve_while_selected, known.own_service, None)
             await anyio.wait_all_tasks_blocked()

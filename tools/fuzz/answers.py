@@ -5,6 +5,7 @@ from functools import cache
 from random import Random
 from typing import Final
 
+from pallet.cache.pod_info import PodInfo
 from pallet.config.load import default_configuration
 from pallet.framework.profile import build_profile
 from pallet.framework.registry import Registry
@@ -48,7 +49,7 @@ def _problem() -> Problem:
     for name in ("n", "m"):
         handle.cache.put_node(make_node(name, cpu="1"))
     profile = build_profile(default_configuration().profiles[0], DEFAULTS, Registry(BUILT_IN), handle)
-    pods = [make_pod(name) for name in _PODS]
+    pods = [PodInfo(make_pod(name)) for name in _PODS]
     return pose(handle.cache, {profile.scheduler_name: profile}, "default", "set", pods)
 
 
