@@ -15,6 +15,7 @@ from pallet.api.pod import (
     WeightedPodAffinityTerm,
 )
 from pallet.api.podset import (
+    PLANNED_BY,
     POD_SET_LABEL,
     QUIET_TIME_LABEL,
     Assignment,
@@ -25,6 +26,7 @@ from pallet.api.podset import (
     TriggerMeta,
 )
 from pallet.api.selectors import LabelSelector
+from pallet.podset.authorship import signature
 from pallet.testing import builders
 from pallet.testing.builders import EPOCH, HOSTNAME, at, make_node
 
@@ -134,8 +136,10 @@ def make_plan(
     namespace: str = "default",
     uid: str = "uid-plan",
     version: int = 1,
+    by_hand: bool = False,
 ) -> SchedulePlan:
-    """A stored plan, of node by pod name."""
+    """A stored plan, of node by pod name: one that the scheduler wrote, unless it is `by_hand`."""
+    entries = tuple(Assignment(pod, node) for pod, node in nodes.items())
     return SchedulePlan(
         ObjectMeta(
             name=plan_name(namespace, pod_set),
@@ -143,6 +147,7 @@ def make_plan(
             uid=uid,
             resource_version=str(version),
             labels=Labels({POD_SET_LABEL: pod_set}),
+            annotations=Labels({} if by_hand else {PLANNED_BY: signature("scripted", entries)}),
         ),
-        SchedulePlanSpec(tuple(Assignment(pod, node) for pod, node in nodes.items())),
+        SchedulePlanSpec(entries),
     )

@@ -19,6 +19,8 @@ PLANNING_GENERATION = f"{GROUP}/planning-generation"
 """Annotation of a trigger: the generation that PLANNING_SINCE speaks of; of another one it says nothing."""
 LAST_JOINED = f"{GROUP}/last-joined"
 """Annotation of a trigger: when the last pod joined its set, in the API server's time."""
+PLANNED_BY = f"{GROUP}/planned-by"
+"""Annotation of a plan that the scheduler wrote: the planner, and a hash of the entries."""
 
 PLANNING = "Planning"
 SCHEDULE = "Schedule"

@@ -31,12 +31,13 @@ from pallet.podset.decisions import (
     Release,
     Step,
     TakeBack,
+    TellUnused,
     Wait,
     decide,
     is_behind,
     switch_time,
 )
-from pallet.podset.events import tell
+from pallet.podset.events import tell, tell_unused
 from pallet.podset.explain import Conditions, Explainer
 from pallet.podset.gate import Gate
 from pallet.podset.metrics import PodSetMetrics
@@ -319,6 +320,8 @@ class PodSetController:
                 self._planning.postpone(pod_set)
                 words = self._reservations.expire(pod_set, self._reservation_timeout)
                 tell(self._recorder, pod_set, "ReservationExpired", words)
+            case TellUnused():
+                tell_unused(self._recorder, pod_set)
             case MakePlan(uids, anew):
                 async with self._planners:
                     await self._planning.plan(pod_set, uids, anew=anew)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pallet.api.podset import Assignment, SchedulePlan, ScheduleTrigger, ScheduleTriggerStatus
+from pallet.podset.authorship import planner_of, signature
 from pallet.podset.model import Member, PodSet
 from pallet.podset.quiet import Quiet, is_saved, quiet_of
 from pallet.podset.status import conflict_status, is_news, status_of
@@ -52,9 +53,10 @@ class Expire:
 
 @dataclass(frozen=True, slots=True)
 class StorePlan:
-    """Write the plan."""
+    """Write the plan. `signed` with the planner's name and a hash; empty where it is to stay a manual one."""
 
     entries: tuple[Assignment, ...]
+    signed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,11 @@ class DropPlan:
     """Delete the plan: it would be empty."""
 
     plan: SchedulePlan
+
+
+@dataclass(frozen=True, slots=True)
+class TellUnused:
+    """Tell which entries of a plan written by hand are not used, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +102,8 @@ class Wait:
     until: datetime
 
 
-Step = TakeBack | Release | Switch | Expire | StorePlan | DropPlan | MakePlan | SaveTimes | WriteStatus | Wait
+Write = Switch | StorePlan | DropPlan | SaveTimes | WriteStatus
+Step = TakeBack | Release | Expire | TellUnused | MakePlan | Wait | Write
 
 
 def decide(
@@ -108,6 +116,7 @@ def decide(
         *_switch(pod_set, waiting, quiet, now),
         *_release(pod_set, waiting),
         *_expire(pod_set, now, reservation_timeout),
+        *((TellUnused(),) if pod_set.unused else ()),
         *_keep_plan(pod_set, now),
         *_make_plan(pod_set, waiting, now),
         *_save_times(pod_set, quiet, now),
@@ -118,10 +127,15 @@ def decide(
 def places(pod_set: PodSet) -> dict[str, str]:
     """What the set's plan has to say, nodes by pod name: the bindings, and what is still to be bound.
 
-    Bound members are listed where there is anything to keep a plan for. A set that no planner looks after, or
+    What somebody wrote by hand stays until the trigger says Schedule, but for pods that have left. Then bound
+    members are listed where there is anything to keep a plan for. A set that no planner looks after, or
     that was never let go, gets none for what others have bound.
     """
     members = pod_set.members.values()
+    if pod_set.manual and not (members or pod_set.had_pods):
+        return dict(pod_set.stored)  # written before the first pod is there
+    if pod_set.manual and members and not pod_set.let_go:
+        return {pod: node for pod, node in pod_set.stored.items() if pod not in pod_set.left}
     kept = pod_set.plan is not None or any(member.planned for member in members)
     if not kept and (pod_set.ordinary or not pod_set.let_go):
         return {}
@@ -188,11 +202,22 @@ def _keep_plan(pod_set: PodSet, now: datetime) -> Iterator[Step]:
     elif wanted != pod_set.stored:
         shrinks = wanted.items() <= pod_set.stored.items()
         soon = pod_set.plan_written + COALESCE
-        yield Wait(soon) if shrinks and now < soon else StorePlan(_entries(pod_set, wanted))
+        if shrinks and now < soon:
+            yield Wait(soon)
+            return
+        entries = _entries(pod_set, wanted)
+        yield StorePlan(entries, "" if shrinks and pod_set.manual else _signed(pod_set, entries))
+
+
+def _signed(pod_set: PodSet, entries: tuple[Assignment, ...]) -> str:
+    planner = pod_set.planner or (planner_of(pod_set.plan) if pod_set.plan is not None else "")
+    return signature(planner or "none", entries)
 
 
 def _entries(pod_set: PodSet, wanted: Mapping[str, str]) -> tuple[Assignment, ...]:
-    """The plan as it is stored: in the order of binding."""
+    """The plan as it is stored: in the order of binding, or as somebody wrote it."""
+    if pod_set.manual and not pod_set.let_go:
+        return tuple([Assignment(name, node) for name, node in wanted.items()])
     ranked = sorted((member.rank, member.name) for member in pod_set.members.values())
     return tuple([Assignment(name, wanted[name]) for _, name in ranked if name in wanted])
 

@@ -3,6 +3,7 @@
 from typing import Final, Literal
 
 from pallet.api.core import ObjectReference
+from pallet.api.plan_name import plan_name
 from pallet.api.podset import SCHEDULE_TRIGGERS, ScheduleTrigger
 from pallet.framework.handle import Recorder
 from pallet.logs import get_logger
@@ -12,9 +13,14 @@ log = get_logger(__name__)
 
 _CONTROLLER: Final = "planner.ciena.io/podset"
 
-Reason = Literal["Switched", "Planned", "Replanned", "PlannerFailed", "ReservationExpired"]
+Reason = Literal[
+    "Switched", "Planned", "Replanned", "PlannerFailed", "ReservationExpired", "PlanEntriesNotUsed"
+]
 
-_WARNINGS: Final = frozenset({"PlannerFailed", "ReservationExpired"})
+_SHOWN: Final = 5
+"""So many entries that are not used are named in one event."""
+
+_WARNINGS: Final = frozenset({"PlannerFailed", "ReservationExpired", "PlanEntriesNotUsed"})
 
 
 def tell(recorder: Recorder, pod_set: PodSet, reason: Reason, note: str) -> None:
@@ -30,6 +36,16 @@ def tell(recorder: Recorder, pod_set: PodSet, reason: Reason, note: str) -> None
             action="Switch" if reason == "Switched" else "Plan",
             note=note,
         )
+
+
+def tell_unused(recorder: Recorder, pod_set: PodSet) -> None:
+    """Tell which entries of a plan written by hand are not used, once."""
+    reasons = [f"pod {pod}: {why}" for pod, why in pod_set.unused.items()]
+    more = f"; and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
+    name, shown = plan_name(*pod_set.key), "; ".join(reasons[:_SHOWN])
+    note = f"{len(reasons)} entries of SchedulePlan {name}, written by hand, are not used: {shown}{more}"
+    tell(recorder, pod_set, "PlanEntriesNotUsed", note)
+    pod_set.unused.clear()
 
 
 def _reference(trigger: ScheduleTrigger) -> ObjectReference:

@@ -89,6 +89,11 @@ class PodSet:
     triggers: by name; the first one counts
     members: by UID
     plan, stored: the SchedulePlan as last seen, and its nodes by pod name
+    manual: whether somebody wrote the stored plan by hand
+    planner: who made the places that were planned last
+    left: names of members that left while the plan was manual
+    had_pods: whether any pod has been a member since the plan was first seen
+    unused: by pod name, why an entry of a manual plan is not used, until that is told
     writing: the entries of a plan on its way to the API
     dropped_plan: the UID of the last plan that was seen to go
     in_flight: the nodes by UID of members whose binding has begun
@@ -114,6 +119,11 @@ class PodSet:
     members: dict[str, Member] = field(default_factory=dict)
     plan: SchedulePlan | None = None
     stored: Mapping[str, str] = field(default_factory=dict)
+    manual: bool = False
+    planner: str = ""
+    left: set[str] = field(default_factory=set)
+    had_pods: bool = False
+    unused: dict[str, str] = field(default_factory=dict)
     writing: Mapping[str, str] | None = None
     dropped_plan: str = ""
     in_flight: dict[str, str] = field(default_factory=dict)

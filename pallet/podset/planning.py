@@ -125,6 +125,7 @@ class Planning:
             refused |= dict.fromkeys(assignments, reason)
             assignments = {}
         take_plan(pod_set, assignments, refused)
+        pod_set.planner = plan.planner
         pod_set.room.firm = pod_set.started()
         now = self._now()
         if refused:

@@ -8,7 +8,8 @@ Every method that takes something in says which sets to look at again, and how s
 - A pod whose label changes leaves one set and joins another, at the moment this is seen.
 - A plan is known by its name; one of another name is not ours, whatever its label says.
 - Older states than the one known are passed over: our own writes are often answered before they are watched.
-- What somebody else changes in a stored plan holds for pods that are not bound, for a plan is obeyed.
+- What somebody else changes in a stored plan holds for pods that are not bound, for a plan is obeyed: at once
+  if the trigger says Schedule, else when it switches to it.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -21,6 +22,7 @@ from pallet.api.plan_name import plan_name
 from pallet.api.pod import Pod
 from pallet.api.podset import POD_SET_LABEL, SCHEDULE, SchedulePlan, ScheduleTrigger
 from pallet.informers.versions import is_older
+from pallet.podset.authorship import is_manual
 from pallet.podset.gate import OPEN, Gate, gate_of
 from pallet.podset.model import Lost, Member, PodSet, Seen, SetKey
 from pallet.podset.quiet import joined_at
@@ -75,6 +77,10 @@ class PodSets:
                 pod_set.last_joined = max(pod_set.last_joined or joined, joined)
                 pod_set.members[uid] = Member(pod)
                 self._set_of_pod[uid] = key
+                pod_set.had_pods = True
+                pod_set.left.discard(pod.metadata.name)
+                if pod_set.manual and pod_set.let_go and pod.metadata.name in pod_set.stored:
+                    _obey(pod_set, {pod.metadata.name: pod_set.stored[pod.metadata.name]})
                 touched[key] = pod_set.let_go
         return touched
 
@@ -97,6 +103,8 @@ class PodSets:
             return {}
         pod_set = self._sets[key]
         del pod_set.members[pod.metadata.uid]
+        if pod_set.manual and pod.metadata.name in pod_set.stored:
+            pod_set.left.add(pod.metadata.name)
         pod_set.lost.pop(pod.metadata.uid, None)
         pod_set.leaving.pop(pod.metadata.uid, None)
         pod_set.open.discard(pod.metadata.uid)
@@ -117,7 +125,9 @@ class PodSets:
             if _is_stale(trigger, known):
                 return touched
             self._set_of_trigger[where] = key
+            waited = not pod_set.let_go
             pod_set.triggers[meta.name] = trigger
+            _obey_at_switch(pod_set, waited=waited)
             _see(pod_set, known, trigger, now)
             touched[key] = True
         return touched
@@ -128,7 +138,9 @@ class PodSets:
         if key is None:
             return {}
         pod_set = self._sets[key]
+        waited = not pod_set.let_go
         gone = pod_set.triggers.pop(trigger.metadata.name)
+        _obey_at_switch(pod_set, waited=waited)
         pod_set.seen.pop(gone.metadata.name, None)
         pod_set.statuses.pop(gone.metadata.uid, None)
         return {key: True}
@@ -144,9 +156,17 @@ class PodSets:
         pod_set = self._at(key)
         if plan.metadata.uid == pod_set.dropped_plan or _is_stale(plan, pod_set.plan):
             return {}
+        if pod_set.plan is None or pod_set.plan.metadata.uid != plan.metadata.uid:
+            pod_set.had_pods = bool(pod_set.members)
+            pod_set.left.clear()
         stored = {assignment.pod: assignment.node for assignment in plan.spec.plan}
+        pod_set.manual = is_manual(plan)
         if stored != pod_set.writing:
-            _obey(pod_set, {pod: node for pod, node in stored.items() if pod_set.stored.get(pod) != node})
+            changed = {pod: node for pod, node in stored.items() if pod_set.stored.get(pod) != node}
+            pod_set.left -= changed.keys()
+            if pod_set.let_go:
+                _obey(pod_set, changed)
+        pod_set.left &= stored.keys()
         pod_set.plan, pod_set.stored = plan, stored
         return {key: True}
 
@@ -157,7 +177,7 @@ class PodSets:
         if pod_set is None or pod_set.plan is None or pod_set.plan.metadata.uid != plan.metadata.uid:
             return {}
         pod_set.dropped_plan = plan.metadata.uid
-        pod_set.plan, pod_set.stored = None, {}
+        pod_set.plan, pod_set.stored, pod_set.manual = None, {}, False
         return {key: True}
 
     def restore(self) -> None:
@@ -165,7 +185,9 @@ class PodSets:
         for pod_set in self._sets.values():
             for uid, member in pod_set.members.items():
                 pod_set.members[uid] = Member(member.pod)
-            _obey(pod_set, pod_set.stored)
+            if pod_set.let_go:
+                _obey(pod_set, pod_set.stored)
+                pod_set.unused.clear()
 
     def note_change(self) -> Touched:
         """Take note of something in the cluster that may help pods which found no place."""
@@ -222,13 +244,26 @@ def take_back(pod_set: PodSet, uids: Iterable[str], *, free: bool = False) -> No
     pod_set.room.firm = pod_set.started()
 
 
+def _obey_at_switch(pod_set: PodSet, *, waited: bool) -> None:
+    """Obey a plan written by hand when the trigger switches to Schedule."""
+    if waited and pod_set.let_go and pod_set.manual:
+        _obey(pod_set, pod_set.stored)
+
+
 def _obey(pod_set: PodSet, nodes: Mapping[str, str]) -> None:
     """Plan the waiting members as told, by pod name."""
-    named = {member.name: member for member in pod_set.members.values() if not pod_set.node(member)}
+    members = {member.name: member for member in pod_set.members.values()}
+    named = {name: member for name, member in members.items() if not pod_set.node(member)}
     for rank, member in pod_set.next_ranks(named[name] for name in nodes if name in named):
         pod_set.members[member.uid] = Member(member.pod, nodes[member.name], rank)
         pod_set.lost.pop(member.uid, None)
         pod_set.leaving.pop(member.uid, None)
+    if pod_set.manual:
+        for name, node in nodes.items():
+            if name not in members:
+                pod_set.unused[name] = "the set has no such pod, or only one with scheduling gates of its own"
+            elif pod_set.node(members[name]) not in ("", node):
+                pod_set.unused[name] = f'the pod is bound to node "{pod_set.node(members[name])}"'
 
 
 def _renew(pod_set: PodSet, pod: Pod, now: datetime) -> bool:

@@ -82,6 +82,10 @@ def _conditions(pod_set: PodSet, waiting: list[Member], quiet: Quiet | None) -> 
 def _planned(pod_set: PodSet, waiting: list[Member]) -> Condition:
     """Whether every pod has a place in the stored plan, and if not, why."""
     refused = [member for member in waiting if member.refused and not member.planned]
+    name = plan_name(*pod_set.key)
+    if pod_set.manual and not pod_set.let_go:
+        words = f"SchedulePlan {name}, written by hand, is obeyed when the trigger says Schedule"
+        return Condition("Planned", "True", "Manual", words)
     if not pod_set.let_go:
         return Condition(
             "Planned", "False", "AwaitingTrigger", "the plan is made when the trigger says Schedule"
@@ -101,7 +105,7 @@ def _planned(pod_set: PodSet, waiting: list[Member]) -> Condition:
             return Condition(
                 "Planned", "False", "NoPlanner", "no planner looks after the set: no plan is made"
             )
-        return Condition("Planned", "True", "Stored", f"SchedulePlan {plan_name(*pod_set.key)}")
+        return Condition("Planned", "True", "Manual" if pod_set.manual else "Stored", f"SchedulePlan {name}")
     return Condition("Planned", "False", "BeingPlanned", "the planner is at work")
 
 

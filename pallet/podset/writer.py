@@ -12,7 +12,7 @@ from pallet.client import AnswerLost, ApiError, Backoff, Unreachable
 from pallet.framework.handle import Recorder
 from pallet.logs import get_logger
 from pallet.podset import writes
-from pallet.podset.decisions import DropPlan, SaveTimes, Step, StorePlan, Switch, WriteStatus
+from pallet.podset.decisions import DropPlan, SaveTimes, Step, StorePlan, Switch, Write, WriteStatus
 from pallet.podset.events import tell
 from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.model import PodSet, SetKey
@@ -24,8 +24,6 @@ log = get_logger(__name__)
 _FIRST_DELAY: Final = 0.05
 _LONGEST_DELAY: Final = 30.0
 """Seconds until a failed write is tried again; the client itself has tried for some ten seconds before."""
-
-Write = Switch | StorePlan | DropPlan | SaveTimes | WriteStatus
 
 
 @dataclass(slots=True)
@@ -97,7 +95,8 @@ class Writer:
         grows = not nodes.keys() <= pod_set.stored.keys()
         pod_set.writing, pod_set.plan_written = nodes, self._now()
         try:
-            self._sets.put_plan(await writes.store_plan(self._api, pod_set.key, pod_set.plan, step.entries))
+            stored = await writes.store_plan(self._api, pod_set.key, pod_set.plan, step.entries, step.signed)
+            self._sets.put_plan(stored)
         finally:
             pod_set.writing = None
         if grows:

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from pallet.api.meta import Object
 from pallet.api.plan_name import plan_name
 from pallet.api.podset import (
+    PLANNED_BY,
     POD_SET_LABEL,
     SCHEDULE,
     SCHEDULE_PLANS,
@@ -101,11 +102,11 @@ async def write_status(api: Api, trigger: ScheduleTrigger, status: ScheduleTrigg
 
 
 async def store_plan(
-    api: Api, key: SetKey, plan: SchedulePlan | None, entries: tuple[Assignment, ...]
+    api: Api, key: SetKey, plan: SchedulePlan | None, entries: tuple[Assignment, ...], signed: str
 ) -> SchedulePlan:
-    """Create a set's plan, or give an existing one these entries."""
+    """Create a set's plan, or give an existing one these entries; `signed` says who made it, if we did."""
     body: dict[str, Any] = {
-        "metadata": {"labels": {POD_SET_LABEL: key.name}},
+        "metadata": {"labels": {POD_SET_LABEL: key.name}, "annotations": {PLANNED_BY: signed or None}},
         "spec": {"plan": [{"pod": each.pod, "node": each.node} for each in entries]},
     }
     name = plan_name(*key)

@@ -1,13 +1,15 @@
 """The fault-injecting proxy in a thread of its own, so that tests need no event loop."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiohttp import web
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from tests.faults.proxy import Fault, FaultProxy
+from tests.faults.proxy import Exchange, Fault, FaultProxy, answer, pass_on
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,18 @@ class Interception:
     def on(self, method: str, path: str, fault: Fault, *, times: float = 1) -> None:
         """Let the next requests of a method, with a path that matches, meet a fault; older rules win."""
         self._call(lambda: self.proxy.on(method, path, fault, times=times))
+
+    @contextmanager
+    def refusing_to_bind(self, pod: str) -> Iterator[None]:
+        """Have the API server refuse to bind a pod while the block runs: it is planned, and waits."""
+        over: list[bool] = []
+
+        async def refuse(exchange: Exchange) -> web.StreamResponse:
+            return await (pass_on if over else answer(403))(exchange)
+
+        self.on("POST", f"/pods/{pod}/binding$", refuse, times=math.inf)
+        yield
+        over.append(True)
 
     def cut_watches(self, path: str = "") -> None:
         """Break open watches."""

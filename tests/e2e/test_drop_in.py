@@ -19,7 +19,6 @@ fault shown in
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import anyio.to_thread
 import pytest
@@ -33,9 +32,6 @@ from tests.running import Pallet, configuration, running
 from tools.controlplane import ControlPlane
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("pallet")]
-
-HOLD: dict[str, Any] = {"schedulingGates": [{"name": "example.com/hold"}]}
-"""For a pod that is planned with its set, and bound only when the test lifts the gate."""
 
 
 @pytest.fixture(scope="module")
@@ -62,28 +58,27 @@ def test_1_a_gated_pod_stays_pending_with_exactly_one_feasible_node(workload: Wo
 def test_2_the_stored_plan_is_obeyed_even_when_it_names_a_worse_node(workload: Workload) -> None:
     better, worse = workload.pool.add(2)
     workload.add_pods("load", nodeName=worse, cpu="4")
-    workload.add_trigger("web", "Schedule")
-    workload.add_pods("a", "web", **HOLD)
-    eventually("the plan", lambda: workload.plan("web") == {"a": better})
+    workload.add_trigger("web", "Planning")
+    workload.add_pods("a", "web")
+    workload.await_reason("a", "AwaitingTrigger")
     workload.write_plan("web", {"a": worse})
     workload.let_a_plain_pod_pass("plain")
-    workload.lift_gates("a")
+    assert workload.plan("web") == {"a": worse}
+    workload.switch("Schedule")
     assert workload.await_plan_as_bound("web", "a") == {"a": worse}
     assert workload.bindings()["plain"] == better
 
 
 def test_2_only_a_plan_that_does_not_fit_any_more_is_replaced(workload: Workload) -> None:
     left, right = workload.pool.add(2, capacity={"cpu": "2"})
-    workload.add_trigger("web", "Schedule")
-    workload.add_pods("a b", "web", cpu="1500m", **HOLD)
-    eventually("the plan", lambda: workload.plan("web").keys() == {"a", "b"})
+    workload.add_trigger("web", "Planning")
+    workload.add_pods("a b", "web", cpu="1500m")
+    workload.await_reason("a b", "AwaitingTrigger")
     workload.write_plan("web", {"a": left, "b": left})
-    workload.lift_gates("a")
-    workload.await_bound("a")
-    workload.lift_gates("b")
-    assert set(workload.await_plan_as_bound("web", "a b").values()) == {left, right}
+    workload.switch("Schedule")
+    assert workload.await_plan_as_bound("web", "a b") == {"a": left, "b": right}
     assert "Insufficient cpu" in eventually(
-        "an event", lambda: workload.events("trigger").get("Replanned", "")
+        "an event", lambda: workload.events("trigger").get("PlanEntriesNotUsed", "")
     )
 
 
@@ -207,17 +202,17 @@ def test_5_a_restart_neither_shortens_nor_restarts_a_countdown(workload: Workloa
 
 
 def test_6_a_cordoned_node_has_the_pods_replanned_that_are_not_bound_and_no_others(
-    workload: Workload,
+    workload: Workload, interception: Interception
 ) -> None:
     node, *_ = workload.pool.add(1, prefix="first")
     workload.add_trigger("web", "Schedule")
     workload.add_pods("a b", "web")
     workload.await_plan_as_bound("web", "a b")
-    workload.add_pods("late", "web", **HOLD)
-    eventually("the plan", lambda: workload.plan("web").get("late") == node)
-    [other] = workload.pool.add(1, prefix="second")
-    workload.cordon(node)
-    workload.lift_gates("late")
+    with interception.refusing_to_bind("late"):
+        workload.add_pods("late", "web")
+        eventually("the plan", lambda: workload.plan("web").get("late") == node)
+        [other] = workload.pool.add(1, prefix="second")
+        workload.cordon(node)
     bindings = workload.await_plan_as_bound("web", "a b late")
     assert bindings == {"a": node, "b": node, "late": other}
     workload.let_a_plain_pod_pass("plain")
@@ -255,13 +250,12 @@ def test_7_deletions_missed_while_it_was_down_leave_the_plan(workload: Workload,
 def test_8_among_more_than_a_hundred_nodes_the_planned_one_is_always_found(workload: Workload) -> None:
     nodes = workload.pool.add(120)
     pods = [f"pod-{number}" for number in range(8)]
-    workload.add_trigger("web", "Schedule")
-    workload.add_pods(pods, "web", **HOLD)
-    eventually("the plan", lambda: workload.plan("web").keys() == set(pods))
     wanted = dict(zip(pods, nodes[5::15], strict=True))
     workload.write_plan("web", wanted)
-    for pod in pods:
-        workload.lift_gates(pod)
+    workload.add_trigger("web", "Planning")
+    workload.add_pods(pods, "web")
+    workload.await_status(gated=8)
+    workload.switch("Schedule")
     assert workload.await_plan_as_bound("web", " ".join(pods)) == wanted
 
 

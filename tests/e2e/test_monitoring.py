@@ -13,6 +13,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.e2e.interception import Interception
 from tests.e2e.workload import Document, Workload, eventually
 from tests.manifests.documents import ROOT
 from tests.manifests.monitoring import MONITORING, OTHERS, load, metric_names, queries, read_metrics
@@ -22,8 +23,6 @@ from tools.controlplane import ControlPlane
 from tools.controlplane.processes import Process, free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("prometheus_programs")]
-
-HOLD: dict[str, Any] = {"schedulingGates": [{"name": "example.com/later"}]}
 
 
 class Prometheus:
@@ -61,10 +60,10 @@ class Prometheus:
 
 
 @pytest.fixture(scope="module")
-def pallet(control_plane: ControlPlane, service_account: Path) -> Iterator[Pallet]:
-    """One that leads, as its Lease says."""
+def pallet(control_plane: ControlPlane, interception: Interception) -> Iterator[Pallet]:
+    """One that leads, as its Lease says, behind a proxy."""
     config = configuration(leaderElection={"leaderElect": True})
-    with running(control_plane, config, kubeconfig=service_account) as process:
+    with running(control_plane, config, kubeconfig=None, master=interception.url) as process:
         yield process
 
 
@@ -156,16 +155,16 @@ def await_target(server: Prometheus) -> Document:
     return labels
 
 
-def replan(workload: Workload, node: str) -> None:
-    """Have a set switched by its quiet time, planned, bound, and a pod of it planned anew."""
+def replan(workload: Workload, interception: Interception, node: str) -> None:
+    """Have a set switched by its quiet time, planned, bound, and a pod of it re-planned."""
     workload.add_trigger("web", "Planning", quiet_time="100ms")
     workload.add_pods("a b", "web")
     workload.await_plan_as_bound("web", "a b")
-    workload.add_pods("late", "web", **HOLD)
-    eventually("the plan", lambda: workload.plan("web").get("late") == node)
-    workload.pool.add(1, prefix="second")
-    workload.cordon(node)
-    workload.lift_gates("late")
+    with interception.refusing_to_bind("late"):
+        workload.add_pods("late", "web")
+        eventually("the plan", lambda: workload.plan("web").get("late") == node)
+        workload.pool.add(1, prefix="second")
+        workload.cordon(node)
     workload.await_plan_as_bound("web", "a b late")
 
 
@@ -193,7 +192,12 @@ def test_beside_the_cluster_the_target_is_up(
 
 
 def test_the_dashboard_has_data_and_the_end_of_the_process_raises_an_alert(
-    control_plane: ControlPlane, pallet: Pallet, workload: Workload, token: Path, tmp_path: Path
+    control_plane: ControlPlane,
+    pallet: Pallet,
+    interception: Interception,
+    workload: Workload,
+    token: Path,
+    tmp_path: Path,
 ) -> None:
     [node] = workload.pool.add(1, prefix="first")
     workload.let_a_plain_pod_pass("plain")  # a rate needs a series that was there before
@@ -201,7 +205,7 @@ def test_the_dashboard_has_data_and_the_end_of_the_process_raises_an_alert(
         labels = await_target(server)
         assert labels["job"] == SCHEDULER
         assert (labels["namespace"], labels["pod"]) == ("planner-system", f"{SCHEDULER}-0")
-        replan(workload, node)
+        replan(workload, interception, node)
         for query in queries():
             if not metric_names(query) & OTHERS:
                 eventually(f"data for {query}", partial(server.has_data, query))

@@ -208,10 +208,6 @@ class Workload:
         """Let a node take no more pods."""
         self.request("PATCH", f"/api/v1/nodes/{node}", {"spec": {"unschedulable": True}})
 
-    def lift_gates(self, pod: str) -> None:
-        """Remove a pod's scheduling gates."""
-        self.request("PATCH", f"{self.pods_path}/{pod}", {"spec": {"schedulingGates": []}})
-
     def let_a_plain_pod_pass(self, name: str) -> None:
         """Have a pod without a set created and bound: whatever came before it has had its chance too."""
         self.add_pods(name)

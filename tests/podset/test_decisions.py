@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from pallet.api.podset import Assignment
+from pallet.podset.authorship import signature
 from pallet.podset.decisions import (
     SWEEP,
     DropPlan,
@@ -12,7 +13,6 @@ from pallet.podset.decisions import (
     Step,
     StorePlan,
     Switch,
-    TakeBack,
     Wait,
     WriteStatus,
     decide,
@@ -102,14 +102,14 @@ def saved(quiet: str, since: float, joined: float) -> dict[str, str]:
                 plan=make_plan({"web-0": "n1", "web-1": "n1"}),
             ),
             0,
-            [TakeBack],
-            id="switched back: what is not bound loses its place",
+            [StorePlan],
+            id="started under Planning: what is not bound leaves our plan",
         ),
         pytest.param(
             set_of(make_pod("web-0"), plan=make_plan({"web-0": "n1"})),
             0,
-            [TakeBack],
-            id="the trigger is gone: likewise",
+            [DropPlan],
+            id="started without the trigger: likewise",
         ),
     ],
 )
@@ -176,7 +176,8 @@ def test_what_is_taken_back_leaves_the_plan_which_goes_with_its_last_entry() -> 
     plan = make_plan({"web-0": "n1", "web-1": "n1"})
     pod_set = set_of(make_pod("web-0"), make_pod("web-1", node="n1"), trigger=make_trigger(), plan=plan)
     take_back(pod_set, ["uid-web-0"])
-    assert steps(pod_set, 0) == [StorePlan((Assignment("web-1", "n1"),))]
+    left = (Assignment("web-1", "n1"),)
+    assert steps(pod_set, 0) == [StorePlan(left, signature("scripted", left))]
     none_bound = set_of(make_pod("web-0"), trigger=make_trigger(), plan=make_plan({"web-0": "n1"}))
     take_back(none_bound, ["uid-web-0"])
     assert kinds(none_bound, 0) == [DropPlan]
@@ -185,9 +186,8 @@ def test_what_is_taken_back_leaves_the_plan_which_goes_with_its_last_entry() -> 
 def test_the_plan_lists_places_in_the_order_of_binding() -> None:
     pod_set = set_of(make_pod("web-0", node="n9"), make_pod("web-1"), make_pod("web-2"), trigger=GO)
     take_plan(pod_set, {"uid-web-2": "n1", "uid-web-1": "n2"}, {})
-    assert steps(pod_set, 0) == [
-        StorePlan((Assignment("web-0", "n9"), Assignment("web-2", "n1"), Assignment("web-1", "n2")))
-    ]
+    entries = (Assignment("web-0", "n9"), Assignment("web-2", "n1"), Assignment("web-1", "n2"))
+    assert steps(pod_set, 0) == [StorePlan(entries, signature("none", entries))]
 
 
 def test_entries_that_only_leave_the_plan_wait_for_more_of_them() -> None:

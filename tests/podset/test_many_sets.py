@@ -90,7 +90,7 @@ async def test_a_plan_that_somebody_else_stored_meanwhile_is_obeyed(
     async with world.running():
         switch_all(world)
         await settle(0.5)
-        world.api.put(SCHEDULE_PLANS, make_plan({f"web-{last}": "n1"}, pod_set=f"set-{last}"))
+        world.api.put(SCHEDULE_PLANS, make_plan({f"web-{last}": "n1"}, pod_set=f"set-{last}", by_hand=True))
         await settle(10)
         assert len(world.activated) == SETS
     assert [f"web-{last}"] not in planner.asked

@@ -59,7 +59,7 @@ async def test_a_plan_by_hand_for_pods_that_fit_nowhere_reserves_nothing(world: 
     for number in range(10):
         world.add(make_node(f"node-{number}"), make_pod(f"web-{number}", cpu="10000"))
         plan[f"web-{number}"] = f"node-{number}"
-    world.api.put(SCHEDULE_PLANS, make_plan(plan))
+    world.api.put(SCHEDULE_PLANS, make_plan(plan, by_hand=True))
     world.add(GO)
     async with world.running():
         await settle()
@@ -71,7 +71,7 @@ async def test_nothing_is_reserved_while_the_trigger_says_planning(world: World)
     async with world.running():
         await settle()
         before = world.cache.snapshot.table.load_changes.stamp
-        world.api.put(SCHEDULE_PLANS, make_plan({"web-0": "n1"}))
+        world.api.put(SCHEDULE_PLANS, make_plan({"web-0": "n1"}, by_hand=True))
         await settle()
         assert world.cache.snapshot.table.load_changes.stamp == before
 

@@ -219,6 +219,11 @@ class World:
             if not pod.spec.node_name and self.controller.verdict(pod).open:
                 self.bind(pod.metadata.name)
 
+    def bound_after_opening(self) -> dict[str, str]:
+        """Bind every pod whose gate is open, and give the node of every bound pod."""
+        self.bind_all()
+        return self.bindings()
+
     def bindings(self) -> dict[str, str]:
         """The node of every bound pod, by name."""
         pods = self.api.all(PODS)
