@@ -56,10 +56,11 @@ class FilterMemory:
         return Follower(self._memory.recall(signature))
 
     def codes(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> Codes:
-        """Fresh codes for some rows, from memory where there is one."""
-        if self.fleeting or rows.size < 2:
+        """Fresh codes for some rows, from memory where some kind of pod has a verdict kept there."""
+        few = self.fleeting or rows.size < 2
+        remembered = None if few else self._memory.find(self.signature(state, info, snapshot))
+        if remembered is None:
             return self.filter_rows(state, info, snapshot, rows)
-        remembered = self._memory.recall(self.signature(state, info, snapshot))
         remembered.refresh(state, info, snapshot)
         codes: Codes = remembered.values[rows]
         return codes
@@ -120,6 +121,10 @@ class _Memory:
     def __init__(self, question: Question) -> None:
         self._question = question
         self._remembered: WeakValueDictionary[Hashable, Remembered] = WeakValueDictionary()
+
+    def find(self, signature: Hashable) -> Remembered | None:
+        """The answer for a signature if it is kept, not necessarily fresh."""
+        return self._remembered.get(signature)
 
     def recall(self, signature: Hashable) -> Remembered:
         """The answer for a signature, not necessarily fresh."""

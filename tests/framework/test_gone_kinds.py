@@ -4,13 +4,16 @@ import gc
 from random import Random
 from weakref import ref
 
+import numpy as np
 import pytest
 
 from pallet.bounded_cache import cache_sizes, registered
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.snapshot import Snapshot
 from pallet.framework import evaluator as module
 from pallet.framework.evaluator import Evaluator
+from pallet.framework.interface import Codes, RowChoice
 from pallet.framework.state import CycleState
 from tests.builders import make_node, make_pod, pod_affinity, pod_term
 from tests.profiles import default_profile
@@ -75,3 +78,19 @@ def test_an_evaluator_goes_with_what_it_remembers(cache: Cache) -> None:
         assert cache_sizes().get("pod_kinds", (0, 0))[0] < before
     finally:
         gc.enable()
+
+
+def test_where_no_kind_has_a_verdict_only_the_rows_in_question_are_asked_about(
+    evaluator: Evaluator, cache: Cache
+) -> None:
+    memory = next(each for each in evaluator._filters if each.name == "NodeResourcesFit")
+    asked: list[list[int]] = []
+
+    def ask(state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
+        assert not isinstance(rows, slice)
+        asked.append(rows.tolist())
+        return np.zeros(rows.size, np.uint32)
+
+    memory.filter_rows = ask
+    memory.codes(CycleState(), PodInfo(make_pod("p")), cache.snapshot, np.array([0, 2]))
+    assert asked == [[0, 2]]
