@@ -7,6 +7,7 @@ rests.
 
 import errno
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn, Protocol
 
@@ -21,7 +22,16 @@ from pallet.cache.cache import Cache, Hold
 from pallet.framework.profile import Profile
 from pallet.logs import get_logger
 from pallet.loop_budget import LoopBudget
-from pallet.planner.admission import OPTIONS, Admission, Context, Method, RestingLock, Turnstile, read
+from pallet.planner.admission import (
+    OPTIONS,
+    Admission,
+    Context,
+    Method,
+    RestingLock,
+    Turnstile,
+    host_of,
+    read,
+)
 from pallet.planner.health import Health
 from pallet.planner.interface import Plan, Planner, PlannerError
 from pallet.planner.own_service import OwnService
@@ -38,8 +48,15 @@ ADDRESS = "[::]:7777"
 GRACE = 5.0
 """Seconds that calls in progress are given at the end."""
 
-MAX_WAITING: Final = 16
-"""Calls for plans at a time, with the one that is being made; one more is refused."""
+MAX_CALLS: Final = 16
+"""Calls for plans at a time, until their answers are sent; one more is refused."""
+
+MAX_CALLS_OF_HOST: Final = 8
+"""Those of one host: as many as our own client makes for a plan."""
+
+WRITE_SECONDS: Final = 5.0
+"""How long a caller that does not read its answer counts. gRPC keeps the rest, until the connection is too
+old."""
 
 
 class Members(Protocol):
@@ -67,7 +84,7 @@ class PlannerServer:
         self._members = members
         self._budget = budget
         self._planning = RestingLock()
-        self._calls = 0
+        self._calls = Counter[str]()
 
     async def serve(
         self,
@@ -122,18 +139,21 @@ class PlannerServer:
 
     async def _build_schedule_plan(self, context: Context) -> None:
         """Plan a set. The answer also names the nodes of pods that are placed already."""
-        if self._calls >= MAX_WAITING:
+        host = host_of(context)
+        if self._calls.total() >= MAX_CALLS or self._calls[host] >= MAX_CALLS_OF_HOST:
             await _end(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls are waiting")
-        self._calls += 1
+        self._calls[host] += 1
         try:
             request = await _request(context)
             try:
                 answer = await self._answer(request)
             except PlannerError as error:
                 await _end(context, grpc.StatusCode.UNAVAILABLE, str(error))
+            with anyio.move_on_after(WRITE_SECONDS):
+                await context.write(answer.SerializeToString())
         finally:
-            self._calls -= 1
-        await context.write(answer.SerializeToString())
+            self._calls[host] -= 1
+            self._calls += Counter()  # drops hosts without calls
 
     async def _answer(self, request: SchedulePlanRequest) -> SchedulePlanResponse:
         """The plan for a request, at once where the set has no pods."""

@@ -1,6 +1,7 @@
 """What callers of the served planner may cost: connections, calls, bytes kept, and turns."""
 
 import asyncio
+import struct
 from collections import Counter
 from typing import Any
 
@@ -12,11 +13,11 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from pallet.planner import admission
+from pallet.planner import admission, server
 from pallet.planner.admission import BURST, CALLS_PER_SECOND, OPTIONS, RestingLock, Turnstile
 from pallet.planner.interface import Plan, Problem
 from pallet.planner.protocol import MAX_REQUEST, METHOD, SERVICE
-from pallet.planner.server import MAX_WAITING
+from pallet.planner.server import MAX_CALLS, MAX_CALLS_OF_HOST
 from pallet.planner.wire.planner_pb2 import SchedulePlanRequest
 from tests.faults.virtual_time import VIRTUAL_TIME
 from tests.planner.scene import FixedPlanner, ask, cache_of, node, pod, served
@@ -63,15 +64,85 @@ async def test_one_plan_is_made_at_a_time_and_few_calls_wait_for_theirs() -> Non
     async def call(address: str) -> None:
         code = await code_of(ask(address))
         codes[code] += 1
-        if code is grpc.StatusCode.RESOURCE_EXHAUSTED and codes[code] == 2:
+        if codes[grpc.StatusCode.RESOURCE_EXHAUSTED] == 2:
             planner.go_on.set()
 
     async with served(cache_of(NODES), PODS, planner) as address, anyio.create_task_group() as tasks:
-        for _ in range(MAX_WAITING + 2):
+        for _ in range(MAX_CALLS_OF_HOST + 2):
             tasks.start_soon(call, address)
         await planner.begun.wait()
         assert len(planner.asked) == 1
-    assert codes == {grpc.StatusCode.OK: MAX_WAITING, grpc.StatusCode.RESOURCE_EXHAUSTED: 2}
+    assert codes == {grpc.StatusCode.OK: MAX_CALLS_OF_HOST, grpc.StatusCode.RESOURCE_EXHAUSTED: 2}
+
+
+async def test_all_hosts_together_have_few_calls_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MAX_CALLS_OF_HOST", MAX_CALLS + 2)
+    planner, codes = Slow(), Counter[grpc.StatusCode]()
+
+    async def call(address: str) -> None:
+        code = await code_of(ask(address))
+        codes[code] += 1
+        if codes[grpc.StatusCode.RESOURCE_EXHAUSTED] == 2:
+            planner.go_on.set()
+
+    async with served(cache_of(NODES), PODS, planner) as address, anyio.create_task_group() as tasks:
+        for _ in range(MAX_CALLS + 2):
+            tasks.start_soon(call, address)
+    assert codes == {grpc.StatusCode.OK: MAX_CALLS, grpc.StatusCode.RESOURCE_EXHAUSTED: 2}
+
+
+async def test_callers_that_do_not_read_their_answers_keep_nobody_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "WRITE_SECONDS", 0.05)
+    answer = {f"pod-{number}": "node" * 50 for number in range(1000)}  # more than is sent without a reader
+    planner = FixedPlanner("p", Plan("p", answer))
+    async with served(cache_of(NODES), PODS, planner) as address:
+        host, _, port = address.rpartition(":")
+        writers = []
+        for _ in range(MAX_CALLS_OF_HOST):
+            _reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(request_without_window())
+            writers.append(writer)
+        try:
+            with anyio.fail_after(20):
+                while len(planner.asked) < MAX_CALLS_OF_HOST:  # noqa: ASYNC110 - of the server no event tells
+                    await anyio.sleep(0.01)
+                while await code_of(ask(address)) is not grpc.StatusCode.OK:  # noqa: ASYNC110 - a caller polls
+                    await anyio.sleep(0.01)
+        finally:
+            for writer in writers:
+                writer.close()
+
+
+def request_without_window() -> bytes:
+    """A call in HTTP/2 by a client that takes no bytes of the answer."""
+    headers = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": PATH,
+        ":authority": "planner",
+        "content-type": "application/grpc",
+        "te": "trailers",
+    }
+    block = b"".join(
+        bytes((0, len(name))) + name.encode() + bytes((len(value),)) + value.encode()
+        for name, value in headers.items()
+    )
+    message = SchedulePlanRequest(namespace="shop", podSet="web").SerializeToString()
+    return b"".join(
+        (
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            frame(4, 0, 0, struct.pack(">HI", 4, 0)),  # settings: a window of 0
+            frame(1, 4, 1, block),
+            frame(0, 1, 1, struct.pack(">BI", 0, len(message)) + message),
+        )
+    )
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """A frame of HTTP/2."""
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 
 
 async def test_a_set_without_pods_is_answered_while_a_plan_is_made() -> None:
