@@ -20,8 +20,9 @@ COALESCE = timedelta(seconds=1)
 RESERVATION_TIMEOUT = timedelta(minutes=1)
 """How long room stays reserved for a set that does not advance."""
 
-SWEEP = timedelta(minutes=5)
-"""After this long, pods that found no place are tried again even if nothing was seen to change."""
+SWEEP = timedelta(seconds=55)
+"""After this long, pods that found no place are tried again even if nothing was seen to change. As in the
+original it is less than a minute: a planner may know of more than the API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,8 @@ def _quiet(pod_set: PodSet) -> Quiet | None:
     trigger = pod_set.trigger
     if trigger is None or pod_set.let_go:
         return None
-    return quiet_of(trigger, pod_set.seen[trigger.metadata.name].at, pod_set.last_joined)
+    seen = pod_set.seen[trigger.metadata.name]
+    return quiet_of(trigger, seen.at, pod_set.last_joined, read=seen.annotations_at)
 
 
 def _hold_back(pod_set: PodSet, waiting: list[Member]) -> Iterator[Step]:
@@ -246,7 +248,7 @@ def _due(pod_set: PodSet, unplanned: list[Member], now: datetime) -> datetime:
         return attempt.retry_at
     if not all(member.refused for member in unplanned):
         return now
-    return attempt.retry_at if attempt.changed else attempt.at + SWEEP
+    return min(attempt.retry_at, attempt.at + SWEEP) if attempt.changed else attempt.at + SWEEP
 
 
 def _save_times(pod_set: PodSet, quiet: Quiet | None, now: datetime) -> Iterator[Step]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from pallet.api.labels import Labels
 from pallet.api.pod import Pod
 from pallet.api.podset import SCHEDULE, SchedulePlan, ScheduleTrigger, ScheduleTriggerStatus
 from pallet.cache.reservation import Owner
@@ -54,11 +55,13 @@ class Member(msgspec.Struct, frozen=True, gc=False):
 
 
 class Seen(NamedTuple):
-    """When a trigger's generation was first seen."""
+    """When a trigger's generation was first seen (`at`), and when its present annotations were."""
 
     uid: str
     generation: int
     at: datetime
+    annotations: Labels
+    annotations_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ from pallet.podset.model import Lost
 OVERDUE: Final = timedelta(seconds=30)
 """A pod that is still there this long after its grace period is not waited for."""
 
+_LONGEST_GRACE: Final = timedelta(days=366)
+"""A grace period can be any number of seconds, also beyond the end of the calendar."""
+
 NODE_GONE: Final = "NodeGone"
 
 
@@ -41,7 +44,9 @@ def gone_by(
     row = snapshot.table.row_of.get(node)
     if row is None:
         return None
-    leaving = {other.uid: gone for other in snapshot.pods(row) if (gone := _gone(other.pod)) and now < gone}
+    leaving = {
+        other.uid: gone for other in snapshot.pods(row) if (gone := _gone(other.pod, now)) and now < gone
+    }
     if not leaving:
         return None
     away = [other for other in snapshot.pods(row) if other.uid in leaving or other.uid == info.uid]
@@ -68,7 +73,7 @@ def _state() -> CycleState:
     return state
 
 
-def _gone(pod: Pod) -> datetime | None:
+def _gone(pod: Pod, now: datetime) -> datetime | None:
     """When a pod that is being deleted is no longer waited for. Its timestamp includes its grace period."""
     deleted = pod.metadata.deletion_timestamp
-    return deleted and deleted + OVERDUE
+    return deleted and min(deleted, now + _LONGEST_GRACE) + OVERDUE

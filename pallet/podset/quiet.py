@@ -4,6 +4,9 @@ It counts from the later of two moments: when the trigger entered Planning, and 
 are kept as annotations on the trigger, in the API server's time, so that nothing but time and new pods moves
 the end: not a restart, and not the deletion of the youngest pod.
 
+Annotations can be written by anybody: a moment that lies in the future is taken as the one at which it was
+first read, and kept so.
+
 Creation times are whole seconds, cut off. A moment seen as it happened is taken as seen; one that is only
 known from a whole second is taken at its end: a quiet time may end up to a second late, but never early.
 """
@@ -22,6 +25,7 @@ from pallet.api.podset import (
 )
 
 _SECOND = timedelta(seconds=1)
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +45,18 @@ class Quiet:
         return max(self.since, self.last_joined) + self.length
 
 
-def quiet_of(trigger: ScheduleTrigger, seen: datetime, last_joined: datetime | None) -> Quiet:
+def quiet_of(
+    trigger: ScheduleTrigger, seen: datetime, last_joined: datetime | None, *, read: datetime
+) -> Quiet:
     """Give the quiet time of a trigger in Planning.
 
-    `seen` is when this process first saw the trigger's present generation, `last_joined` the last join that
-    it knows of.
+    `seen` is when this process first saw the trigger's present generation, `read` when it first read its
+    present annotations, `last_joined` the last join that it knows of.
     """
-    saved = _moment(trigger, LAST_JOINED)
+    saved = _bounded(trigger, LAST_JOINED, read)
     joined = max((time for time in (saved, last_joined) if time is not None), default=None)
     length, error = _length(trigger)
-    return Quiet(_planning_since(trigger, seen), joined, length, error)
+    return Quiet(_planning_since(trigger, seen, read), joined, length, error)
 
 
 def is_saved(trigger: ScheduleTrigger, quiet: Quiet) -> bool:
@@ -80,13 +86,13 @@ def rfc3339(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _planning_since(trigger: ScheduleTrigger, seen: datetime) -> datetime:
+def _planning_since(trigger: ScheduleTrigger, seen: datetime, read: datetime) -> datetime:
     """When the trigger entered Planning.
 
     A generation other than the annotated one is another stay in Planning: the spec has only the state.
     The first generation began with the object, a later one when somebody last wrote the spec.
     """
-    saved = _moment(trigger, PLANNING_SINCE)
+    saved = _bounded(trigger, PLANNING_SINCE, read)
     if saved is not None and _speaks_of_present(trigger):
         return saved
     meta = trigger.metadata
@@ -116,6 +122,12 @@ def _length(trigger: ScheduleTrigger) -> tuple[timedelta | None, str]:
     if seconds < 0:
         return None, f"label {QUIET_TIME_LABEL}: {text!r} is negative; write a duration such as 2m0s"
     return timedelta(seconds=seconds), ""
+
+
+def _bounded(trigger: ScheduleTrigger, annotation: str, read: datetime) -> datetime | None:
+    """Read an annotation as a moment between the beginning of time and that of reading it."""
+    moment = _moment(trigger, annotation)
+    return None if moment is None else min(max(moment, _BEGINNING), read)
 
 
 def _moment(trigger: ScheduleTrigger, annotation: str) -> datetime | None:

@@ -293,11 +293,14 @@ def _is_stale(obj: ScheduleTrigger | SchedulePlan, known: ScheduleTrigger | Sche
 
 
 def _see(pod_set: PodSet, known: ScheduleTrigger | None, trigger: ScheduleTrigger, now: datetime) -> None:
-    """Keep when this state of the trigger was first seen."""
+    """Keep when this state of the trigger was first seen, and its annotations."""
     meta = trigger.metadata
     seen = pod_set.seen.get(meta.name)
     if seen is None or (seen.uid, seen.generation) != (meta.uid, meta.generation):
-        pod_set.seen[meta.name] = Seen(meta.uid, meta.generation, now)
+        seen = Seen(meta.uid, meta.generation, now, meta.annotations, now)
+    elif seen.annotations != meta.annotations:
+        seen = seen._replace(annotations=meta.annotations, annotations_at=now)
+    pod_set.seen[meta.name] = seen
     if known is not None and known.spec.state != trigger.spec.state:
         pod_set.switched, pod_set.timed = (now if trigger.spec.state == SCHEDULE else None), False
         pod_set.attempt = None

@@ -88,7 +88,10 @@ def _planned(pod_set: PodSet, waiting: list[Member]) -> Condition:
         return Condition("Planned", "True", "Manual", words)
     if not pod_set.let_go:
         return Condition(
-            "Planned", "False", "AwaitingTrigger", "the plan is made when the trigger says Schedule"
+            "Planned",
+            "False",
+            "AwaitingTrigger",
+            f"SchedulePlan {name} is made when the trigger says Schedule",
         )
     if not pod_set.members:
         return Condition("Planned", "False", "NoPods", "the set has no pods")
@@ -130,7 +133,7 @@ def _dated(
             each.reason,
             each.message[:_LONGEST_MESSAGE],
             last_transition_time=(
-                before[each.type].last_transition_time
+                _not_after(now, before[each.type].last_transition_time)
                 if each.type in before and before[each.type].status == each.status
                 else now.replace(microsecond=0)
             ),
@@ -138,6 +141,11 @@ def _dated(
         )
         for each in conditions
     )
+
+
+def _not_after(now: datetime, time: datetime | None) -> datetime | None:
+    """A time that somebody else may have written, if it is not in the future."""
+    return time if time is None or time <= now else now.replace(microsecond=0)
 
 
 def _whole_second(time: datetime) -> datetime:

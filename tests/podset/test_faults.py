@@ -5,7 +5,7 @@ from typing import Any
 import anyio
 import pytest
 
-from pallet.api.podset import LAST_JOINED, PLANNING_SINCE, SCHEDULE_PLANS
+from pallet.api.podset import LAST_JOINED, PLANNING_GENERATION, PLANNING_SINCE, SCHEDULE_PLANS
 from tests.builders import at, make_node, make_plan, make_pod, make_trigger
 from tests.podset.fake_api import refusal
 from tests.podset.world import World, settle
@@ -279,3 +279,13 @@ async def test_killed_between_any_two_writes_a_set_is_placed_as_planned(world: W
         assert world.plan() == world.bindings()
         assert len(world.bindings()) == 4
         assert halted.items() <= world.bindings().items()
+
+
+@pytest.mark.parametrize("annotation", [LAST_JOINED, PLANNING_SINCE])
+async def test_an_annotation_from_the_future_does_not_stall_the_set(world: World, annotation: str) -> None:
+    world.add(waiting(annotations={annotation: "9999-12-31T23:59:59Z", PLANNING_GENERATION: "1"}))
+    world.add(make_pod("web-0"))
+    world.api.refuse = [("patch scheduletriggers", refusal(500, "InternalError"))] * 3  # also if uncorrected
+    async with world.running():
+        await settle(30)
+        assert world.trigger().spec.state == "Schedule"

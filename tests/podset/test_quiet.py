@@ -70,7 +70,7 @@ def test_the_end_of_the_quiet_time(joined: float | None, since: float, until: fl
     ],
 )
 def test_when_a_trigger_entered_planning(trigger: ScheduleTrigger, seen: float, since: float) -> None:
-    assert quiet_of(trigger, at(seen), None).since == at(since)
+    assert quiet_of(trigger, at(seen), None, read=at(seen)).since == at(since)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,26 @@ def test_when_a_trigger_entered_planning(trigger: ScheduleTrigger, seen: float, 
 )
 def test_the_last_join(known: float | None, kept: float | None, joined: float) -> None:
     trigger = make_trigger(annotations=saved(1, 0, kept))
-    assert quiet_of(trigger, at(0), None if known is None else at(known)).last_joined == at(joined)
+    last_joined = None if known is None else at(known)
+    assert quiet_of(trigger, at(0), last_joined, read=at(60)).last_joined == at(joined)
+
+
+@pytest.mark.parametrize(
+    "text", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00", "2031-01-01T00:00:00Z"]
+)
+@pytest.mark.parametrize("annotation", [LAST_JOINED, PLANNING_SINCE])
+def test_a_moment_in_the_future_is_taken_as_that_of_reading_it(annotation: str, text: str) -> None:
+    kept = saved(1, 0, 0) | {annotation: text}
+    trigger = make_trigger(quiet="10s", annotations=kept)
+    quiet = quiet_of(trigger, at(0), at(3), read=at(5))
+    assert quiet.until == at(15)
+    assert not is_saved(trigger, quiet), "it is corrected"
+
+
+def test_a_moment_before_all_others_can_be_written_back() -> None:
+    trigger = make_trigger(quiet="10s", annotations=saved(1, 0) | {LAST_JOINED: "0001-01-01T00:00:00+14:00"})
+    quiet = quiet_of(trigger, at(0), None, read=at(5))
+    assert times(trigger, quiet)[LAST_JOINED] == "1970-01-01T00:00:00.000000Z"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +117,7 @@ def test_the_last_join(known: float | None, kept: float | None, joined: float) -
     ],
 )
 def test_the_label(label: str | None, seconds: float | None, error: str) -> None:
-    quiet = quiet_of(make_trigger(quiet=label), at(0), at(1))
+    quiet = quiet_of(make_trigger(quiet=label), at(0), at(1), read=at(1))
     assert quiet.length == (None if seconds is None else timedelta(seconds=seconds))
     assert quiet.error.startswith(error)
     assert bool(quiet.error) == bool(error)
@@ -121,7 +140,7 @@ def test_what_is_kept_is_found_again() -> None:
     trigger = make_trigger(quiet="10s", generation=4, annotations=saved(4, 3.25, 7.5))
     assert times(trigger, quiet) == saved(4, 3.25, 7.5)
     assert is_saved(trigger, quiet)
-    assert quiet_of(trigger, at(900), None) == quiet
+    assert quiet_of(trigger, at(900), None, read=at(900)) == quiet
 
 
 @pytest.mark.parametrize(

@@ -114,10 +114,24 @@ async def test_a_pod_without_a_place_is_tried_again_when_something_may_help(
     assert world.planner is not None
     world.planner.refusing = {"web-0": "no room"}
     async with world.running():
-        await settle(60)
+        await settle(45)
         change(world)
         await settle()
         assert len(world.planner.problems) == 1 + helps
+
+
+async def test_a_pod_that_a_planner_left_out_is_asked_about_again_within_a_minute(world: World) -> None:
+    world.add(GO, make_pod("web-0"), make_pod("web-1"))
+    assert world.planner is not None
+    world.planner.refusing = {"web-1": "no licence is free"}
+    async with world.running():
+        await settle(60)
+        assert world.planner.asked[1:] == [["web-1"]]
+        for _ in range(5):
+            world.add(make_node("n2", cpu=str(8 + len(world.planner.asked))))  # a change does not delay it
+            before = len(world.planner.asked)
+            await settle(60)
+            assert len(world.planner.asked) > before
 
 
 def make_other(**fields: Any) -> Pod:

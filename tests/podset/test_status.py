@@ -17,7 +17,7 @@ GO = make_trigger(state="Schedule")
 def status(pod_set: PodSet, now: float = 0) -> ScheduleTriggerStatus:
     trigger = pod_set.trigger
     assert trigger is not None
-    quiet = None if pod_set.let_go else quiet_of(trigger, at(0), pod_set.last_joined)
+    quiet = None if pod_set.let_go else quiet_of(trigger, at(0), pod_set.last_joined, read=at(0))
     return status_of(pod_set, trigger, pod_set.waiting(), quiet, at(now))
 
 
