@@ -112,7 +112,7 @@ build: $(READY) ## a wheel, in dist/
 
 .PHONY: run
 run: $(READY) ## the scheduler from this folder, on the cluster of KUBECONFIG or ~/.kube/config
-	$(BIN)/python -m pallet --config=config/scheduler/scheduler-config.yaml --leader-elect=false \
+	$(BIN)/python -m pallet --config=config/scheduler/scheduler-config.yaml --leader-elect=false -v=2 \
 		--kubeconfig="$${KUBECONFIG:-$$HOME/.kube/config}" $(ARGS)
 
 .PHONY: docker-build

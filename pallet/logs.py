@@ -6,7 +6,12 @@ Values with spaces, quotes, `=` or anything unprintable are written as JSON stri
 a line. Modules that use `logging` directly come out in the same form, without fields.
 
 Verbosity is Kubernetes' (`-v N`): a `Logger.v(n, …)` line is written where N is at least n. 0 is what an
-operator needs, 2 each pod's way, 4 and up are for debugging; `logging.DEBUG` is 10.
+operator needs, 2 each pod's way, 4 and up are for debugging, 6 the scores behind each choice, 10 those of
+every node; `logging.DEBUG` is 10.
+
+Where one thing is wrong, many say so, again and again: the API server is away, or a right is missing. An
+exception with a `log_key` names that thing. Of the warnings with one message and one key a single one is
+written in a minute, and the next one says how many there were.
 """
 
 import json
@@ -24,6 +29,11 @@ ROOT: Final = "pallet"
 
 BACKLOG: Final = 10_000
 """Records that may wait for a slow reader of the log; what comes on top is dropped and counted."""
+
+REPEAT_SECONDS: Final = 60.0
+"""How long warnings about the same thing are only counted."""
+REPEATS: Final = 256
+"""Things that are known to have been told of; where there are more, the oldest is told again."""
 
 FLUSH_SECONDS: Final = 2.0
 """How long the end of the program waits for a reader that does not read."""
@@ -129,12 +139,15 @@ class _QueueHandler(logging.Handler):
         self._stream = stream
         self._queue: SimpleQueue[logging.LogRecord | None] = SimpleQueue()
         self._dropped = 0
+        self._repeats = _Repeats()
         self._formatter = Formatter()
         self._thread = threading.Thread(target=self._write_all, name="logs", daemon=True)
         self._thread.start()
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Queue a record. Unlike the base class it takes no lock: the queue needs none."""
+        if record.levelno >= logging.WARNING and self._repeats.hold_back(record):
+            return True
         if self._queue.qsize() < BACKLOG:
             self._queue.put(record)
         else:
@@ -161,6 +174,41 @@ class _QueueHandler(logging.Handler):
                 self._stream.flush()
         except Exception:  # noqa: BLE001 - a log that cannot be written has nowhere to say so
             self._dropped += 1
+
+
+class _Repeats:
+    """Which warnings are about what was told a short while ago."""
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[str, str, str], tuple[float, int]] = {}
+        """When a warning was written, and how many there have been since."""
+
+    def hold_back(self, record: logging.LogRecord) -> bool:
+        """Whether a record is one of them; the next one that is not gets their number."""
+        about = _about(record)
+        if not about:
+            return False
+        key = (record.name, record.msg, about)
+        at, count = self._told.get(key, (-REPEAT_SECONDS, 0))
+        if record.created - at < REPEAT_SECONDS:
+            self._told[key] = (at, count + 1)
+            return True
+        self._told.pop(key, None)
+        self._told[key] = (record.created, 0)
+        if len(self._told) > REPEATS:
+            del self._told[next(iter(self._told))]
+        if count and isinstance(record, Record):
+            record.fields = {**record.fields, "repeated": count}
+        elif count:
+            record.msg = f"{record.msg} (repeated {count} times)"
+        return False
+
+
+def _about(record: logging.LogRecord) -> str:
+    """The key of the exception that a record shows; empty where it has none."""
+    args = record.args if isinstance(record.args, tuple) else ()
+    values = record.fields.values() if isinstance(record, Record) else args
+    return next((key for value in values if (key := getattr(value, "log_key", ""))), "")
 
 
 def _level_name(level: int) -> str:

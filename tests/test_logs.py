@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pallet.logs import BACKLOG, Formatter, Record, get_logger, logging_to
+from pallet.logs import BACKLOG, REPEAT_SECONDS, REPEATS, Formatter, Record, get_logger, logging_to
 
 log = get_logger("pallet.scheduler.binding")
 
@@ -171,3 +171,50 @@ def test_what_is_not_shown_is_not_turned_into_text() -> None:
 
     with logging_to(io.StringIO()):
         log.v(4, "Scored nodes", scores=Costly())
+
+
+class AwayError(Exception):
+    """The same thing is wrong, whoever meets it."""
+
+    log_key = "away"
+
+
+def test_warnings_about_one_thing_are_one_and_their_number_is_told_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.time", lambda: now)
+    stream = io.StringIO()
+    with logging_to(stream):
+        for resource in range(45):
+            log.warning("Cannot read", resource=resource, error=AwayError(f"{resource} is away"))
+        now += REPEAT_SECONDS
+        log.warning("Cannot read", resource=99, error=AwayError("still away"))
+    assert lines(stream) == [
+        'WARNING scheduler.binding "Cannot read" resource=0 error="0 is away"',
+        'WARNING scheduler.binding "Cannot read" resource=99 error="still away" repeated=44',
+    ]
+
+
+def test_warnings_of_libraries_and_of_other_things_are_told_apart() -> None:
+    stream = io.StringIO()
+    plain = logging.getLogger("pallet.informers.reflector")
+    with logging_to(stream):
+        for resource in ("pods", "nodes"):
+            plain.warning("%s: %s; trying again", resource, AwayError("away"))
+        log.warning("Cannot read", error=AwayError("away"))
+        log.warning("Cannot write", error=AwayError("away"))
+        log.warning("Cannot write", error=ValueError("away"))
+        log.warning("Cannot write", error=ValueError("away"))
+        log.info("Cannot read", error=AwayError("away"))
+    assert len(lines(stream)) == 6
+
+
+def test_only_so_many_things_are_known_to_have_been_told_of() -> None:
+    stream = io.StringIO()
+    with logging_to(stream):
+        for number in [*range(REPEATS + 1), 0, REPEATS]:
+            error = AwayError()
+            error.log_key = str(number)
+            log.warning("Cannot read", error=error)
+    assert len(lines(stream)) == REPEATS + 2

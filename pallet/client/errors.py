@@ -49,6 +49,13 @@ class ApiError(Exception):
         return f"{tried}: {self.message or self.reason or 'error'} ({self.code} {self.reason})"
 
     @property
+    def log_key(self) -> str:
+        """What is wrong, for the log; empty where it concerns this one request."""
+        if self.code in (401, 403):
+            return self.reason or str(self.code)
+        return f"{self.code} {self.reason}" if self.code == 429 or self.code >= 500 else ""
+
+    @property
     def not_found(self) -> bool:
         """Whether the object does not exist; not where the path is unknown, or another than the API server
         says so.
@@ -83,6 +90,7 @@ class Unreachable(Exception):  # noqa: N818  # says what is known, not what is w
         super().__init__(address, cause)
         self.address = address
         self.cause = cause
+        self.log_key = f"{type(self).__name__} {address}"
 
     def __str__(self) -> str:
         return (

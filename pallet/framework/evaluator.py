@@ -3,7 +3,7 @@
 The scheduler decides with an evaluator on the live snapshot; planners decide with their own on a copy.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from random import Random
 from typing import NamedTuple, TypeVar
 
@@ -57,6 +57,14 @@ class Choice(msgspec.Struct, frozen=True):
     evaluated: int = 0
     refusals: tuple[Refused, ...] = ()
     message: str = ""
+
+
+class Scored(NamedTuple):
+    """A node that can take a pod: its total, and each plugin's share of that, its weight included."""
+
+    node: str
+    total: int
+    shares: dict[str, int]
 
 
 class _Known(NamedTuple):
@@ -163,6 +171,22 @@ class Evaluator:
         totals = np.full(self._snapshot.table.capacity, INFEASIBLE, np.int64)
         totals[rows] = found
         return totals
+
+    def scored(self, info: PodInfo) -> Iterator["Scored"]:
+        """Every node that can take a pod, with what each plugin gives it; all is asked for afresh.
+
+        Raises PluginError.
+        """
+        state, table = CycleState(), self._snapshot.table
+        names, _, refusal = self._pre_filter(state, info)
+        if refusal is not None:
+            return
+        rows = table.live.nonzero()[0] if names is None else self._rows(names)
+        rows, totals = self._totals_over(state, info, rows)
+        scorers = [each for each in self._scores if each.asked(state, info)] if rows.size > 1 else []
+        shares = {plugin: share.tolist() for plugin, share in self._shares(state, info, rows, scorers)}
+        for place, (row, total) in enumerate(zip(rows.tolist(), totals.tolist(), strict=True)):
+            yield Scored(table.name(row), total, {plugin: share[place] for plugin, share in shares.items()})
 
     def _pre_filter(
         self, state: CycleState, info: PodInfo
@@ -298,11 +322,17 @@ class Evaluator:
                 raise PluginError(plugin, status.message)
         self._watch.pre_scored()
         total: Scores | None = None
+        for _, share in self._shares(state, info, rows, scorers):
+            total = share if total is None else total + share
+        return total
+
+    def _shares(
+        self, state: CycleState, info: PodInfo, rows: Rows, scorers: list[ScoreMemory]
+    ) -> Iterator[tuple[str, Scores]]:
+        """The weighted scores of each plugin over the rows, once the pre-score plugins have been asked."""
         for each in scorers:
             if each.plugin.name not in state.skipped_scores:
-                share = each.weight * each.scores(state, info, self._snapshot, rows)
-                total = share if total is None else total + share
-        return total
+                yield each.plugin.name, each.weight * each.scores(state, info, self._snapshot, rows)
 
     def _fresh(self, state: CycleState, info: PodInfo) -> _Known:
         """What is known of pods like this one, brought up to date."""

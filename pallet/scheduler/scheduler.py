@@ -40,6 +40,7 @@ from pallet.scheduler.lifting import some_of
 from pallet.scheduler.queue import SchedulingQueue
 from pallet.scheduler.queued_pod import QueuedPod
 from pallet.scheduler.recorder import pod_reference
+from pallet.scheduler.score_log import log_scores
 from pallet.scheduler.workers import Workers
 
 log = get_logger(__name__)
@@ -227,6 +228,7 @@ class Scheduler:
             if choice.node is None and (lifted := self._lift(queued.pod)):
                 state, choice = self._choose(evaluator, queued, advice)
             node = choice.node
+            log_scores(evaluator, queued.info, choice)
             if node is None:
                 nominated, remedy = self._seek_remedy(evaluator, state, queued, choice)
         finally:

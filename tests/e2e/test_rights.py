@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.interception import intercepting
 from tests.e2e.workload import eventually
 from tests.manifests.documents import find, rendered
 from tests.running import SCHEDULER, Pallet, configuration, running
@@ -118,3 +119,26 @@ def test_it_is_not_ready_where_no_set_can_be_scheduled(
         eventually("it to be told", lambda: told(process))
         assert not process.is_ready()
         assert 'sets="stand still"' in process.log
+
+
+def test_without_any_right_there_is_one_warning_of_the_informers_and_one_line_with_all(
+    control_plane: ControlPlane, service_account: Path
+) -> None:
+    """Some twenty informers try again and again."""
+    assert service_account.exists()  # with it came the custom resources
+    nobody = control_plane.kubeconfig_for("nobody")
+    with (
+        intercepting(nobody) as proxy,
+        running(control_plane, configuration(), master=proxy.url, ready=False) as process,
+    ):
+        eventually("it to be told", lambda: told(process))
+        # Each collection is asked for when it starts, and again after refusals.
+        eventually("informers to have tried", lambda: len(lists(proxy.requests)) >= 45)
+        warnings = [line for line in process.log.splitlines() if " WARNING informers" in line]
+        assert len(warnings) == 1
+        [line] = told(process)
+        assert "resources: [pods], verbs: [delete, get, list, watch]" in line
+
+
+def lists(requests: list[str]) -> list[str]:
+    return [request for request in requests if request.startswith("GET ") and "?" in request]

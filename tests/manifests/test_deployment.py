@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pallet.cli.arguments import parse_run
 from pallet.config.load import load
 from pallet.podset.enabling import args_of
 from tests.manifests.documents import ROOT, Document, find, rendered
@@ -61,9 +62,13 @@ def test_the_config_map_gives_the_profile_its_plugin(tmp_path: Path) -> None:
     assert [plugin.name for plugin in profile.plugins.multi_point.enabled] == ["PodSetPlanner"]
 
 
+def test_bindings_and_refusals_are_logged() -> None:
+    assert parse_run(container()["args"]).v == 2
+
+
 def written_config(directory: Path) -> Path:
     """The configuration file as the container finds it, by the path in its arguments."""
-    [argument] = container()["args"]
+    [argument] = [each for each in container()["args"] if each.startswith("--config")]
     [mount] = [each for each in container()["volumeMounts"] if each["name"] == "scheduler-config"]
     path = Path(argument.removeprefix("--config="))
     assert str(path.parent) == mount["mountPath"]
