@@ -175,6 +175,27 @@ class Client(Requester):
             subject=_named(resource, meta.namespace, meta.name, subresource),
         )
 
+    async def replace(
+        self,
+        resource: Resource[T],
+        name: str,
+        namespace: str,
+        document: Mapping[str, Any],
+        *,
+        subresource: str = "",
+    ) -> T:
+        """Write an object back that was read whole, as a document. Raise ApiError `conflict` where the
+        resource version in it is no longer the newest.
+        """
+        return await self.request(
+            "PUT",
+            resource.path(namespace, name, subresource),
+            object_of(resource, name),
+            body=encode(document),
+            verb="update",
+            subject=_named(resource, namespace, name, subresource),
+        )
+
     async def patch(
         self, resource: Resource[T], name: str, namespace: str, patch: Any, **how: Unpack[PatchOptions]
     ) -> T:

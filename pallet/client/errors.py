@@ -68,6 +68,11 @@ class ApiError(Exception):
         return self.code == 409 and not self.already_exists
 
     @property
+    def forbidden(self) -> bool:
+        """Whether the caller has no right to do this."""
+        return self.code == 403
+
+    @property
     def already_exists(self) -> bool:
         """Whether an object of this name was there before."""
         return self.reason == "AlreadyExists"

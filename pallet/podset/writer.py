@@ -17,6 +17,7 @@ from pallet.podset.events import tell
 from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.model import PodSet, SetKey
 from pallet.podset.sets import PodSets
+from pallet.podset.updating import UpdatingApi
 from pallet.podset.writes import Api
 
 log = get_logger(__name__)
@@ -43,7 +44,7 @@ class Writer:
         metrics: PodSetMetrics,
         now: Callable[[], datetime],
     ) -> None:
-        self._api = api
+        self._api = UpdatingApi(api)
         self._sets = sets
         self._recorder = recorder
         self._metrics = metrics

@@ -58,6 +58,18 @@ class Api(Protocol):
         """Change an object."""
         ...
 
+    async def replace(
+        self,
+        resource: Resource[T],
+        name: str,
+        namespace: str,
+        document: Mapping[str, Any],
+        *,
+        subresource: str = "",
+    ) -> T:
+        """Write an object back that was read whole."""
+        ...
+
     async def delete(self, resource: Resource[T], name: str, namespace: str = "", *, uid: str = "") -> None:
         """Delete an object."""
         ...

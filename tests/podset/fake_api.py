@@ -44,6 +44,8 @@ class FakeApi:
     prunes_status: bool = False
     writes: list[Write] = field(default_factory=list)
     refuse: list[tuple[str, Exception | None]] = field(default_factory=list)
+    forbidden: set[tuple[str, str]] = field(default_factory=set)
+    """Verbs and resources to which there is no right."""
     halts_at: int | None = None
     """The number of writes after which nothing arrives any more: the process is killed there."""
     gets: int = 0
@@ -67,6 +69,14 @@ class FakeApi:
         """The newest state."""
         document = self._objects.get((resource.plural, name))
         return None if document is None else self._decode(resource, document)
+
+    def document(self, plural: str, name: str) -> Document:
+        """The newest state, whole."""
+        return self._objects[plural, name]
+
+    def put_document(self, plural: str, document: Document) -> None:
+        """Have an object be this, without telling."""
+        self._objects[plural, document["metadata"]["name"]] = document
 
     def all(self, resource: Resource[T]) -> list[T]:
         """The newest states of all objects of a kind."""
@@ -122,6 +132,27 @@ class FakeApi:
         new = _merged(old, body)
         return self._decode(resource, old) if new == old else self._store(resource, new)
 
+    async def replace(
+        self,
+        resource: Resource[T],
+        name: str,
+        namespace: str,
+        document: Mapping[str, Any],
+        *,
+        subresource: str = "",
+    ) -> T:
+        body = json.loads(encode(document))
+        what = f"{resource.plural}/{subresource}" if subresource else resource.plural
+        await self._arrive("update", what, name, body)
+        old = self._objects.get((resource.plural, name))
+        if old is None:
+            raise refusal(404, "NotFound")
+        if body["metadata"]["resourceVersion"] != old["metadata"]["resourceVersion"]:
+            raise refusal(409, "Conflict")
+        parts = ("status",) if subresource else ("metadata", "spec")
+        new = {**old, **{part: body[part] for part in parts}}
+        return self._decode(resource, old) if new == old else self._store(resource, new)
+
     async def delete(self, resource: Resource[T], name: str, namespace: str = "", *, uid: str = "") -> None:
         await self._arrive("delete", resource.plural, name, {})
         found = self._objects.get((resource.plural, name))
@@ -136,6 +167,8 @@ class FakeApi:
             await anyio.sleep_forever()
         self.writes.append(Write(verb, what, name, body))
         await anyio.lowlevel.checkpoint()
+        if (verb, what.partition("/")[0]) in self.forbidden:
+            raise refusal(403, "Forbidden")
         for index, (refused, error) in enumerate(self.refuse):
             if refused == f"{verb} {what}":
                 del self.refuse[index]
