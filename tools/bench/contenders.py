@@ -96,7 +96,7 @@ def _python(
 ) -> Process:
     """Run a module; it ends with the control plane, or earlier."""
     return Process(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, "-P", "-m", module, *arguments],  # -P: not the code of the working directory
         control_plane.directory / f"{name}.log",
         group=control_plane.pids["etcd"],
         environment={**os.environ, "PYTHONPATH": str(checkout)},
