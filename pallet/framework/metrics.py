@@ -141,6 +141,12 @@ class Metrics:
             "Whether this process leads (1) or stands by (0), by Lease. The name is client-go's.",
             "name",
         )
+        self.oldest_pending_pod = gauge(
+            "pallet_oldest_pending_pod_seconds",
+            "How long the pod that has waited longest has not got a node since it was first let into the "
+            "active queue; pods that are held back do not wait.",
+            "profile",
+        )
         self.loop_held_seconds = histogram(
             "pallet_loop_held_seconds",
             "How late the event loop came back to a timer: what it did meanwhile held everything else up.",

@@ -17,6 +17,7 @@ at `next_flush`.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 from pallet.api.pod import Pod
 from pallet.framework.events import (
@@ -41,6 +42,7 @@ from pallet.scheduler.hints import Hints
 from pallet.scheduler.in_flight import InFlight
 from pallet.scheduler.queued_pod import QueuedPod
 from pallet.scheduler.unschedulable import NOBODY, Unschedulable
+from pallet.scheduler.waiting_times import WaitingTimes
 
 log = get_logger(__name__)
 
@@ -75,6 +77,7 @@ class SchedulingQueue:
         self._samples = samples()
         self._in_flight = InFlight(metrics.inflight_events)
         self._hints = Hints(profiles, metrics, clock)
+        self._waiting = WaitingTimes(profiles, clock)
         self._nominator = next(iter(profiles.values())).nominator  # there is one for all profiles
         self._swept_at = clock()
         self.wake: Callable[[], None] = _nothing
@@ -84,6 +87,8 @@ class SchedulingQueue:
         pending["backoff"].follow(lambda: len(self._backoff) + len(self._error_backoff))
         pending["unschedulable"].follow(lambda: len(self._unschedulable))
         pending["gated"].follow(lambda: len(self._gated))
+        for profile in profiles:
+            metrics.oldest_pending_pod[profile].follow(partial(self._waiting.longest, profile))
 
     def add(self, pod: Pod) -> None:
         """Take in a new pending pod."""
@@ -117,6 +122,7 @@ class SchedulingQueue:
         """Forget a pod that is gone or has got its node."""
         uid = pod.metadata.uid
         self._nominator.drop(uid)
+        self._waiting.end(uid)
         queued = (
             self._active.remove(uid)
             or self._gated.pop(uid, None)
@@ -183,6 +189,7 @@ class SchedulingQueue:
     def done(self, uid: str) -> None:
         """A popped pod needs no further cycle: it is bound."""
         self._in_flight.end(uid)
+        self._waiting.end(uid)
 
     def refuse(
         self, queued: QueuedPod, refused_by: frozenset[str], pending: frozenset[str] = frozenset()
@@ -325,6 +332,7 @@ class SchedulingQueue:
         if not queued.gated_by:
             return True
         self._gated[queued.uid] = queued
+        self._waiting.end(queued.uid)
         self._blame(queued, queued.refused_by | {queued.gated_by})
         if not was_gated:
             self._count("gated", event)
@@ -356,6 +364,7 @@ class SchedulingQueue:
         queued.queued_at = self._clock()
         if queued.entered_at is None:
             queued.entered_at = queued.queued_at
+        self._waiting.begin(queued.pod.spec.scheduler_name, queued.uid)
         self._active.push(queued.uid, self._sort_key(queued), queued)
         self._count("active", event)
         self.wake()
@@ -374,6 +383,7 @@ class SchedulingQueue:
         queued.refused_by, queued.pending, queued.flushed = frozenset(), frozenset(), False
         queued.failures += 1
         queued.retry_at = self._clock() + self._backoff_seconds(queued.failures)
+        self._waiting.begin(queued.pod.spec.scheduler_name, queued.uid)
         self._error_backoff.push(queued.uid, (queued.retry_at,), queued)
         self._count("backoff", SCHEDULE_ATTEMPT_FAILURE)
         self.wake()
