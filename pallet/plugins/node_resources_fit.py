@@ -111,7 +111,7 @@ class NodeResourcesFit:
         """All resources that are short, unless there are so many that the code does not tell."""
         if info.requests.beyond:
             return _beyond_all(info.requests)
-        return self._explain(info, code, lambda mark, _: not code & _DIGEST and bool(code & mark))
+        return self._explain(info, code, lambda mark, *_: not code & _DIGEST and bool(code & mark))
 
     def explain_row(self, info: PodInfo, code: int, snapshot: Snapshot, row: int) -> Status:
         """All resources that are short, however many the pod asks for."""
@@ -119,9 +119,9 @@ class NodeResourcesFit:
             return self.explain(info, code)
         columns = snapshot.table.resources
 
-        def is_short(_: int, resource: str) -> bool:
+        def is_short(_: int, resource: str, wanted: int) -> bool:
             offered, taken = columns[resource].at(row) if resource in columns else (0, 0)
-            return info.requests.of(resource) > min(offered, offered - taken)
+            return wanted > min(offered, offered - taken)
 
         return self._explain(info, code, is_short)
 
@@ -189,12 +189,12 @@ class NodeResourcesFit:
                     nowhere = (nowhere ^ mark) | flag | _UNRESOLVABLE
         return _Wanted(requests, offered, tuple(parts), nowhere, flag)
 
-    def _explain(self, info: PodInfo, code: int, is_short: Callable[[int, str], bool]) -> Status:
+    def _explain(self, info: PodInfo, code: int, is_short: Callable[[int, str, int], bool]) -> Status:
         reasons = ["Too many pods"] if code & _TOO_MANY_PODS else []
         reasons += [
             f"Insufficient {resource}"
-            for number, (resource, _) in enumerate(info.requests.amounts)
-            if not self._ignores(resource) and is_short(2 << number, resource)
+            for number, (resource, wanted) in enumerate(info.requests.amounts)
+            if not self._ignores(resource) and is_short(2 << number, resource, wanted)
         ]
         if not reasons:  # loads were supposed that are gone
             reasons = ["Insufficient resources"]
