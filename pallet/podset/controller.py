@@ -31,6 +31,7 @@ from pallet.podset.decisions import (
     Release,
     Step,
     TakeBack,
+    TellMistake,
     TellUnused,
     Wait,
     decide,
@@ -322,6 +323,10 @@ class PodSetController:
                 tell(self._recorder, pod_set, "ReservationExpired", words)
             case TellUnused():
                 tell_unused(self._recorder, pod_set)
+            case TellMistake(mistake):
+                pod_set.told = mistake
+                if mistake:
+                    tell(self._recorder, pod_set, "InvalidQuietTime", mistake)
             case MakePlan(uids, anew):
                 async with self._planners:
                     await self._planning.plan(pod_set, uids, anew=anew)

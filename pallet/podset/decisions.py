@@ -73,6 +73,13 @@ class TellUnused:
 
 
 @dataclass(frozen=True, slots=True)
+class TellMistake:
+    """Tell what is wrong with the trigger's quiet time; empty when nothing is wrong any more."""
+
+    mistake: str
+
+
+@dataclass(frozen=True, slots=True)
 class MakePlan:
     """Ask the planner for places; `anew` when some of the members had a place that does not fit any more."""
 
@@ -104,7 +111,7 @@ class Wait:
 
 
 Write = Switch | StorePlan | DropPlan | SaveTimes | WriteStatus
-Step = TakeBack | Release | Expire | TellUnused | MakePlan | Wait | Write
+Step = TakeBack | Release | Expire | TellUnused | TellMistake | MakePlan | Wait | Write
 
 
 def decide(
@@ -118,6 +125,7 @@ def decide(
         *_release(pod_set, waiting),
         *_expire(pod_set, now, reservation_timeout),
         *((TellUnused(),) if pod_set.unused else ()),
+        *_tell_mistake(pod_set, quiet),
         *_keep_plan(pod_set, now),
         *_make_plan(pod_set, waiting, now),
         *_save_times(pod_set, quiet, now),
@@ -177,6 +185,12 @@ def _switch(pod_set: PodSet, waiting: list[Member], quiet: Quiet | None, now: da
     if trigger is None or quiet is None or quiet.until is None or not waiting:
         return
     yield Switch(trigger, quiet) if now >= quiet.until else Wait(quiet.until)
+
+
+def _tell_mistake(pod_set: PodSet, quiet: Quiet | None) -> Iterator[Step]:
+    mistake = quiet.error if quiet is not None else ""
+    if mistake != pod_set.told:
+        yield TellMistake(mistake)
 
 
 def _release(pod_set: PodSet, waiting: list[Member]) -> Iterator[Step]:

@@ -1,6 +1,6 @@
 """Events on triggers: what happened to their sets."""
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from pallet.api.core import ObjectReference
 from pallet.api.plan_name import plan_name
@@ -13,17 +13,17 @@ log = get_logger(__name__)
 
 _CONTROLLER: Final = "planner.ciena.io/podset"
 
-Reason = Literal[
-    "Switched", "Planned", "Replanned", "PlannerFailed", "ReservationExpired", "PlanEntriesNotUsed"
-]
+Happening = Literal["Switched", "Planned", "Replanned"]
+Trouble = Literal["PlannerFailed", "ReservationExpired", "PlanEntriesNotUsed", "InvalidQuietTime"]
 
 _SHOWN: Final = 5
 """So many entries that are not used are named in one event."""
 
-_WARNINGS: Final = frozenset({"PlannerFailed", "ReservationExpired", "PlanEntriesNotUsed"})
+_WARNINGS: Final = frozenset(get_args(Trouble))
+_OF_THE_SWITCH: Final = frozenset({"Switched", "InvalidQuietTime"})
 
 
-def tell(recorder: Recorder, pod_set: PodSet, reason: Reason, note: str) -> None:
+def tell(recorder: Recorder, pod_set: PodSet, reason: Happening | Trouble, note: str) -> None:
     """Record an event on the trigger of a set, if it has one, and log it in the same words."""
     warns = reason in _WARNINGS
     (log.warning if warns else log.info)(reason, pod_set=pod_set.key, note=note)
@@ -33,7 +33,7 @@ def tell(recorder: Recorder, pod_set: PodSet, reason: Reason, note: str) -> None
             _CONTROLLER,
             kind="Warning" if warns else "Normal",
             reason=reason,
-            action="Switch" if reason == "Switched" else "Plan",
+            action="Switch" if reason in _OF_THE_SWITCH else "Plan",
             note=note,
         )
 

@@ -113,6 +113,7 @@ class PodSet:
     advanced: when room was last reserved for a newly planned member, or a member was last seen with a node
     open: members that wait, and whose gate was found open
     ordinary: whether no planner looks after the set
+    told: the mistake in the trigger's quiet time that was told last
     statuses: what was last written, by trigger UID
     times_written, plan_written, status_written: when this process last wrote each
     """
@@ -147,6 +148,7 @@ class PodSet:
     advanced: datetime = NEVER
     open: set[str] = field(default_factory=set)
     ordinary: bool = False
+    told: str = ""
     statuses: dict[str, ScheduleTriggerStatus] = field(default_factory=dict)
     times_written: datetime = NEVER
     plan_written: datetime = NEVER

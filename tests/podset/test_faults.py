@@ -289,3 +289,18 @@ async def test_an_annotation_from_the_future_does_not_stall_the_set(world: World
     async with world.running():
         await settle(30)
         assert world.trigger().spec.state == "Schedule"
+
+
+async def test_a_bad_quiet_time_is_told_once_on_its_trigger(world: World) -> None:
+    world.add(waiting("soon"), make_pod("web-0"))
+    async with world.running():
+        await settle(30)
+        world.add(make_pod("web-1"))
+        await settle(30)
+        [note] = world.told.notes("trigger", "InvalidQuietTime")
+        assert note.startswith("label planner.ciena.io/quiet-time: 'soon' is not a duration")
+        world.add(waiting("10s"))
+        await settle(1)
+        world.add(waiting("-1s"))
+        await settle(1)
+        assert len(world.told.notes("trigger", "InvalidQuietTime")) == 2
