@@ -36,6 +36,7 @@ from pallet.podset.decisions import (
     Wait,
     decide,
     is_behind,
+    pending_since,
     switch_time,
 )
 from pallet.podset.events import tell, tell_unused
@@ -290,6 +291,7 @@ class PodSetController:
 
     def _measure(self, pod_set: PodSet) -> None:
         self._metrics.overdue.note(pod_set.key, switch_time(pod_set))
+        self._metrics.pending.note(pod_set.key, pending_since(pod_set))
         self._metrics.plan_behind.keep(pod_set.key, late=is_behind(pod_set))
         phase = phase_of(pod_set)
         self._metrics.set_phase(pod_set.key, phase)

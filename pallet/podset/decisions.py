@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pallet.api.podset import Assignment, SchedulePlan, ScheduleTrigger, ScheduleTriggerStatus
 from pallet.podset.authorship import planner_of, signature
 from pallet.podset.model import Member, PodSet
-from pallet.podset.quiet import Quiet, is_saved, quiet_of
+from pallet.podset.quiet import Quiet, in_state_since, is_saved, quiet_of
 from pallet.podset.status import conflict_status, is_news, status_of
 
 COALESCE = timedelta(seconds=1)
@@ -160,6 +160,20 @@ def switch_time(pod_set: PodSet) -> datetime | None:
     """When the trigger is to switch by itself; None where it is not, or where no pod waits for it."""
     quiet = _quiet(pod_set)
     return quiet.until if quiet is not None and pod_set.waiting() else None
+
+
+def pending_since(pod_set: PodSet) -> datetime | None:
+    """Since when the oldest pod without a node could go: since its trigger's switch, or since it joined.
+
+    None where no pod of the set waits, or the trigger holds them all back.
+    """
+    trigger, joined = pod_set.trigger, pod_set.joined
+    if trigger is None or not pod_set.let_go:
+        return None
+    waiting = (joined[uid] for uid, member in pod_set.members.items() if not member.pod.spec.node_name)
+    oldest = min(waiting, default=None)
+    seen = pod_set.seen[trigger.metadata.name]
+    return None if oldest is None else max(oldest, in_state_since(trigger, seen.at))
 
 
 def _quiet(pod_set: PodSet) -> Quiet | None:

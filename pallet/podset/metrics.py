@@ -2,11 +2,16 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from heapq import nsmallest
+from operator import itemgetter
 from typing import Final, get_args
 
 from pallet.framework.instruments import NO_LABELS, Instruments, exponential
 from pallet.podset.model import SetKey
 from pallet.podset.status import Phase
+
+FEW: Final = 20
+"""So many sets get a series of their own."""
 
 _FROM_1_MILLISECOND: Final = exponential(0.001, 2, 18)
 
@@ -36,6 +41,11 @@ class Lateness:
         """Seconds that the latest of all sets is late; 0 when none is."""
         since = min(self._since.values(), default=None)
         return 0.0 if since is None else max(0.0, (self._now() - since).total_seconds())
+
+    def longest_few(self) -> dict[str, float]:
+        """Seconds by set, of the FEW sets that are late for longest."""
+        now, late = self._now(), nsmallest(FEW, self._since.items(), key=itemgetter(1))
+        return {str(key): max(0.0, (now - since).total_seconds()) for key, since in late}
 
 
 class PodSetMetrics:
@@ -100,6 +110,18 @@ class PodSetMetrics:
             "podset_plan_behind_seconds",
             "How long a stored plan has not said where its pods are, or are to go; the longest time.",
         )[NO_LABELS].follow(self.plan_behind.longest)
+        self.pending = Lateness(now)
+        gauge(
+            "podset_oldest_pending_seconds",
+            "How long a pod of a set has been without a node since its trigger's switch, or since it joined "
+            "later; the longest time.",
+        )[NO_LABELS].follow(self.pending.longest)
+        instruments.follow(
+            "podset_pending_seconds",
+            f"The same by set, of the {FEW} sets that have waited longest.",
+            "pod_set",
+            self.pending.longest_few,
+        )
         self._phases: dict[SetKey, Phase] = {}
         for phase in get_args(Phase):
             self.sets[phase].set(0)
@@ -114,6 +136,7 @@ class PodSetMetrics:
         self.set_phase(key, None)
         self.overdue.note(key, None)
         self.plan_behind.note(key, None)
+        self.pending.note(key, None)
 
     def set_phase(self, key: SetKey, phase: Phase | None) -> None:
         """Count a set under its present state; None when it is gone."""

@@ -91,6 +91,7 @@ class PodSet:
 
     triggers: by name; the first one counts
     members: by UID
+    joined: when each of them joined, by UID
     plan, stored: the SchedulePlan as last seen, and its nodes by pod name
     manual: whether somebody wrote the stored plan by hand
     planner: who made the places that were planned last
@@ -121,6 +122,7 @@ class PodSet:
     key: SetKey
     triggers: dict[str, ScheduleTrigger] = field(default_factory=dict)
     members: dict[str, Member] = field(default_factory=dict)
+    joined: dict[str, datetime] = field(default_factory=dict)
     plan: SchedulePlan | None = None
     stored: Mapping[str, str] = field(default_factory=dict)
     manual: bool = False

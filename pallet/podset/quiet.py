@@ -95,6 +95,11 @@ def _planning_since(trigger: ScheduleTrigger, seen: datetime, read: datetime) ->
     saved = _bounded(trigger, PLANNING_SINCE, read)
     if saved is not None and _speaks_of_present(trigger):
         return saved
+    return in_state_since(trigger, seen)
+
+
+def in_state_since(trigger: ScheduleTrigger, seen: datetime) -> datetime:
+    """When a trigger entered the state that it has, given when this generation of it was first seen."""
     meta = trigger.metadata
     if meta.generation <= 1:
         return _sharpened(meta.creation_timestamp, seen)

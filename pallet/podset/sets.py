@@ -75,7 +75,7 @@ class PodSets:
                 late = before is not None and (self.key_of(before) != key or before.spec.scheduling_gates)
                 joined = now if late else joined_at(pod, now)
                 pod_set.last_joined = max(pod_set.last_joined or joined, joined)
-                pod_set.members[uid] = Member(pod)
+                pod_set.members[uid], pod_set.joined[uid] = Member(pod), joined
                 self._set_of_pod[uid] = key
                 pod_set.had_pods = True
                 pod_set.left.discard(pod.metadata.name)
@@ -102,7 +102,7 @@ class PodSets:
         if key is None:
             return {}
         pod_set = self._sets[key]
-        del pod_set.members[pod.metadata.uid]
+        del pod_set.members[pod.metadata.uid], pod_set.joined[pod.metadata.uid]
         if pod_set.manual and pod.metadata.name in pod_set.stored:
             pod_set.left.add(pod.metadata.name)
         pod_set.lost.pop(pod.metadata.uid, None)

@@ -6,7 +6,7 @@ from prometheus_client import generate_latest
 from pallet.api.pod import PODS
 from pallet.api.podset import SCHEDULE_PLANS, SCHEDULE_TRIGGERS
 from pallet.framework.instruments import Instruments
-from pallet.podset.metrics import PodSetMetrics
+from pallet.podset.metrics import FEW, PodSetMetrics
 from tests.builders import at, make_plan, make_pod, make_trigger
 from tests.podset.fake_api import refusal
 from tests.podset.sets_of import WEB
@@ -102,3 +102,49 @@ def test_the_longest_of_all_sets_is_shown() -> None:
 
     metrics.forget(WEB._replace(name="one"))
     assert metrics.overdue.longest() == 30
+
+
+async def test_a_set_is_pending_from_its_switch_until_its_last_pod_is_bound(world: World) -> None:
+    world.add(make_trigger(), make_pod("web-0"), make_pod("web-1"))
+    async with world.running():
+        await settle(100)
+        assert world.metrics.pending.longest() == 0
+        world.add(GO)
+        await settle(60)
+        world.bind("web-0")
+        await settle(30)
+        assert world.metrics.pending.longest() == pytest.approx(90, abs=0.1)
+        assert world.metrics.pending.longest_few() == {"default/web": pytest.approx(90, abs=0.1)}
+        world.bind("web-1")
+        await settle(1)
+        assert world.metrics.pending.longest() == 0
+        assert world.metrics.pending.longest_few() == {}
+
+
+async def test_a_set_that_pods_join_and_are_bound_is_as_old_as_the_oldest_that_waits(world: World) -> None:
+    world.add(GO)
+    async with world.running():
+        for number in range(10):
+            world.add(make_pod(f"web-{number}", created=10 * number))
+            await settle(10)
+            assert world.metrics.pending.longest() == pytest.approx(10, abs=1)
+            world.bind(f"web-{number}")
+
+
+async def test_it_is_as_old_after_a_restart(world: World) -> None:
+    world.add(GO, make_pod("web-0"))
+    async with world.running():
+        await settle(100)
+    async with world.running():
+        await settle(1)
+        assert world.metrics.pending.longest() == pytest.approx(100, abs=1.1)
+
+
+async def test_only_few_sets_have_a_series_of_their_own(world: World) -> None:
+    async with world.running():
+        for number in range(FEW + 5):
+            world.add(make_trigger(f"t-{number}", pod_set=f"set-{number}", state="Schedule", created=number))
+            world.add(make_pod(f"web-{number}", pod_set=f"set-{number}", created=number))
+            await settle(1)
+        told = world.metrics.pending.longest_few()
+        assert list(told) == [f"default/set-{number}" for number in range(FEW)]
