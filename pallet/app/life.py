@@ -104,7 +104,10 @@ async def _live(settings: Settings) -> None:
         _clients(settings) as (client, events, leases),
         client.with_limiter(REVIEW_QPS, REVIEW_BURST) as reviews,
         _campaign(settings) as election,
-        extenders_of(settings.configuration.extenders) as extenders,
+        extenders_of(
+            settings.configuration.extenders,
+            election.elector.fence.remaining if election is not None else None,
+        ) as extenders,
     ):
         graph = Graph(settings, client, events, extenders)
         if election is not None:

@@ -2,13 +2,15 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 import anyio.to_thread
 import msgspec
 
 from pallet.api.pod import Pod
+from pallet.client.channel import Fence
+from pallet.client.errors import NotLeading
 from pallet.config.errors import ConfigError
 from pallet.config.schema import Extender as ExtenderConfiguration
 from pallet.extenders import wire
@@ -85,7 +87,7 @@ class Extender:
         """Have it bind a pod."""
         meta = pod.metadata
         body = wire.binding_args(meta.name, meta.namespace, meta.uid, node_name)
-        answer = await self._ask(self.configuration.bind_verb, body, wire.BindingResult)
+        answer = await self._ask(self.configuration.bind_verb, body, wire.BindingResult, writes=True)
         if answer.error:
             raise ExtenderError(answer.error)
 
@@ -94,10 +96,10 @@ class Extender:
             return wire.args(pod, names=names)
         return wire.args(pod, nodes=[nodes[name] for name in names if name in nodes])
 
-    async def _ask(self, verb: str, body: bytes, kind: type[A]) -> A:
+    async def _ask(self, verb: str, body: bytes, kind: type[A], *, writes: bool = False) -> A:
         url = f"{self.url}/{verb}"
         try:
-            async with self._session.post(url, data=body) as response:
+            async with self._session.post(url, data=body, trace_request_ctx=writes) as response:
                 if response.status != 200:
                     raise ExtenderError(f"failed {verb} with extender at URL {url}, code {response.status}")
                 return wire.read(kind, await response.read())
@@ -111,21 +113,23 @@ class Extender:
 
 @asynccontextmanager
 async def extenders_of(
-    configurations: Iterable[ExtenderConfiguration],
+    configurations: Iterable[ExtenderConfiguration], fence: Fence | None = None
 ) -> AsyncIterator[tuple[Extender, ...]]:
     """Extenders in their configured order, each with connections of its own until the block is left.
+
+    With a fence, none is asked to bind when that gives 0 or less.
 
     Raises ConfigError where certificates cannot be used.
     """
     async with AsyncExitStack() as stack:
         extenders = []
         for configuration in configurations:
-            session = await stack.enter_async_context(await _session(configuration))
+            session = await stack.enter_async_context(await _session(configuration, fence))
             extenders.append(Extender(configuration, session))
         yield tuple(extenders)
 
 
-async def _session(configuration: ExtenderConfiguration) -> aiohttp.ClientSession:
+async def _session(configuration: ExtenderConfiguration, fence: Fence | None) -> aiohttp.ClientSession:
     try:
         tls = await anyio.to_thread.run_sync(tls_context, configuration)
     except (OSError, ValueError) as error:  # an SSLError is an OSError
@@ -136,4 +140,17 @@ async def _session(configuration: ExtenderConfiguration) -> aiohttp.ClientSessio
         timeout=aiohttp.ClientTimeout(total=configuration.http_timeout),
         headers={"Content-Type": "application/json"},
         connector=aiohttp.TCPConnector(ssl=tls),
+        trace_configs=[_fenced(fence)] if fence is not None else None,
     )
+
+
+def _fenced(fence: Fence) -> aiohttp.TraceConfig:
+    """Ask the fence when a connection is there and the head of a request that writes is about to be sent."""
+
+    async def ask(_: aiohttp.ClientSession, context: Any, __: aiohttp.TraceRequestHeadersSentParams) -> None:
+        if context.trace_request_ctx and fence() <= 0:
+            raise ExtenderError(f"not sent: {NotLeading('', '')}")
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_headers_sent.append(ask)
+    return tracing

@@ -161,3 +161,22 @@ async def test_a_tls_configuration_that_cannot_be_used_names_its_place() -> None
     with pytest.raises(ConfigError, match=r"^scheduler-config.yaml: extenders\[0\].tlsConfig: cannot be"):
         async with extenders_of([configuration]):
             pass
+
+
+async def test_none_is_asked_to_bind_once_the_fence_has_closed() -> None:
+    asked: list[str] = []
+
+    def fence() -> float:
+        asked.append("fence")
+        return 0.0
+
+    async with (
+        serving({"bind": {}, "filter": {"nodenames": ["a"]}}) as service,
+        extenders_of([service.configured()], fence) as (extender,),
+    ):
+        await extender.filter(b'{"metadata":{"name":"web"}}', ["a"], {})
+        assert asked == []
+        with pytest.raises(ExtenderError, match="leads no longer"):
+            await extender.bind(POD, "a")
+    assert asked == ["fence"]
+    assert [verb for verb, _ in service.asked] == ["filter"]
