@@ -5,15 +5,15 @@ in the cluster, or of tolerations, each with every taint. kube-scheduler works f
 alone. Here a pod beyond one of the limits is not scheduled, and its event says why. The limits are several
 times what workloads use.
 
-What only adds up (containers, ports, labels, annotations, the values of one expression of a node affinity)
-has no limit but the API server's: 1.5 MiB of these take milliseconds.
+What only adds up (containers, ports, labels, annotations) has no limit but the API server's: 1.5 MiB of these
+take milliseconds.
 """
 
 from collections.abc import Iterator
 from typing import Final
 
 from pallet.api.pod import Affinity
-from pallet.api.selectors import NodeSelectorTerm
+from pallet.api.selectors import NodeSelectorRequirement, NodeSelectorTerm
 from pallet.cache.pod_info import PodInfo, selector_size
 from pallet.framework.status import SUCCESS, Status, unresolvable
 
@@ -25,6 +25,7 @@ MAX_TERMS: Final = 50
 MAX_SELECTED: Final = 1000
 MAX_CONSTRAINTS: Final = 32
 MAX_NODE_EXPRESSIONS: Final = 500
+MAX_NODE_VALUES: Final = 20_000
 MAX_TOLERATIONS: Final = 500
 MAX_VOLUMES: Final = 500
 
@@ -61,21 +62,22 @@ def _lengths(info: PodInfo) -> Iterator[tuple[int, int, str]]:
     yield len(constraints), MAX_CONSTRAINTS, f"entries in {_SPREAD}"
     selected = sum(selector_size(each.label_selector) for each in constraints)
     yield selected, MAX_SELECTED, f"labels and values in the selectors of {_SPREAD}"
-    expressions = len(spec.node_selector) + _node_expressions(spec.affinity)
+    asked = [each for term in _node_terms(spec.affinity) for each in _expressions(term)]
+    expressions = len(spec.node_selector) + len(asked)
     yield expressions, MAX_NODE_EXPRESSIONS, "expressions in spec.nodeSelector and spec.affinity.nodeAffinity"
+    yield sum(len(each.values) for each in asked), MAX_NODE_VALUES, "values in spec.affinity.nodeAffinity"
     yield len(spec.tolerations), MAX_TOLERATIONS, "entries in spec.tolerations"
     mounted = len(volumes.claims) + len(volumes.ephemeral) + len(volumes.disks) + len(volumes.mounted)
     yield mounted, MAX_VOLUMES, "claims, disks and monitors in spec.volumes"
 
 
-def _node_expressions(affinity: Affinity | None) -> int:
+def _node_terms(affinity: Affinity | None) -> list[NodeSelectorTerm]:
     wanted = affinity.node_affinity if affinity else None
     if wanted is None:
-        return 0
+        return []
     required = wanted.required.node_selector_terms if wanted.required else ()
-    preferred = [each.preference for each in wanted.preferred]
-    return sum(map(_expressions, required)) + sum(map(_expressions, preferred))
+    return [*required, *(each.preference for each in wanted.preferred)]
 
 
-def _expressions(term: NodeSelectorTerm) -> int:
-    return len(term.match_expressions) + len(term.match_fields)
+def _expressions(term: NodeSelectorTerm) -> tuple[NodeSelectorRequirement, ...]:
+    return term.match_expressions + term.match_fields

@@ -32,6 +32,7 @@ LIMITED = {
     "node affinity, required": pod_limits.MAX_NODE_EXPRESSIONS,
     "node affinity, preferred": pod_limits.MAX_NODE_EXPRESSIONS,
     "node affinity, expressions": pod_limits.MAX_NODE_EXPRESSIONS,
+    "node affinity, values": pod_limits.MAX_NODE_VALUES,
     "node affinity, Gt": pod_limits.MAX_NODE_EXPRESSIONS,
     "node selector": pod_limits.MAX_NODE_EXPRESSIONS,
     "tolerations": pod_limits.MAX_TOLERATIONS,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.bench import churn, decide, drain, machine, memory, switch, withstand
+from tools.bench import churn, decide, drain, machine, memory, objects, switch, withstand
 from tools.bench.contenders import CONTENDERS
 from tools.bench.observer import ObserverError
 from tools.bench.siege import ATTACKS
@@ -52,6 +52,7 @@ def _parts(arguments: argparse.Namespace) -> list[Callable[[argparse.Namespace],
         "memory": memory.run,
         "churn": churn.run,
         "withstand": withstand.run,
+        "objects": objects.run,
     }
     asked = [part for name, part in only.items() if getattr(arguments, name)]
     return asked or [drain.run, switch.run]
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument("--decide", action="store_true", help="only the decision alone, in this process")
     part.add_argument("--memory", action="store_true", help="only memory and start, with many bound pods")
     part.add_argument("--churn", action="store_true", help="only memory while pods and sets come and go")
+    part.add_argument("--objects", action="store_true", help="only what one large pod costs")
     part.add_argument("--withstand", action="store_true", help="only ordinary pods beside attacks")
     parser.add_argument(
         "--attacks",

@@ -113,7 +113,7 @@ class Decider:
 
     def _fill(self, workload: Workload, node_count: int, backlog: list[Manifest]) -> None:
         self._put(NAMESPACES, [{"metadata": {"name": NAMESPACE}}])
-        self._put(NODES, (_node(number) for number in range(node_count)))
+        self._put(NODES, (node_manifest(number) for number in range(node_count)))
         if claims := volumes.claims(backlog, STORAGE_CLASS):
             self._put(STORAGE_CLASSES, [volumes.local_class(STORAGE_CLASS)])
             self._put(PERSISTENT_VOLUME_CLAIMS, claims)
@@ -123,20 +123,21 @@ class Decider:
         informer = self._graph.informers.informer(resource)
         namespace = NAMESPACE if resource.namespaced else ""
         for manifest in objects:
-            informer.put(_object(resource.kind, manifest, namespace))
+            informer.put(object_of(resource.kind, manifest, namespace))
 
 
 def _pod(manifest: Manifest) -> Pod:
-    pod: Pod = _object(Pod, manifest, NAMESPACE)
+    pod: Pod = object_of(Pod, manifest, NAMESPACE)
     return pod
 
 
-def _node(number: int) -> Manifest:
+def node_manifest(number: int) -> Manifest:
+    """The node with this number."""
     return nodes.manifest(node_name(number), labels=node_labels(number), taints=(), capacity={}, ready=True)
 
 
-def _object(kind: Any, manifest: Manifest, namespace: str) -> Any:
+def object_of(kind: Any, manifest: Manifest, namespace: str, version: str = "1") -> Any:
     """What the API server would make of a manifest, as far as it is read."""
     meta = manifest["metadata"]
-    own = {"namespace": namespace, "uid": f"uid-{namespace}-{meta['name']}", "resourceVersion": "1"}
+    own = {"namespace": namespace, "uid": f"uid-{namespace}-{meta['name']}", "resourceVersion": version}
     return decoder(kind)(json.dumps({**manifest, "metadata": {**meta, **own}}).encode())
