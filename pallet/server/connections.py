@@ -194,7 +194,7 @@ class Connections:
             else:
                 if not writer.is_closing():
                     writer.close()
-                writer.transport.abort()  # without waiting for the client's part of the goodbye
+                writer.transport.abort()  # without waiting for the client's part of the shutdown
 
     async def _converse(
         self, connection: Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -219,9 +219,12 @@ class Connections:
             await write_response(writer, response, request=request, keep_alive=again)
             self._move(connection, idle=True)
             patience = IDLE_SECONDS
-        writer.close()
-        with anyio.move_on_after(FIRST_REQUEST_SECONDS):
-            await writer.wait_closed()
+        if response.streamed:
+            # It may be on its way still. While TLS is shut down, whatever the client sends is read and
+            # dropped, so that this is for callers who were let in.
+            writer.close()
+            with anyio.move_on_after(FIRST_REQUEST_SECONDS):
+                await writer.wait_closed()
 
     def _move(self, connection: Connection, *, idle: bool) -> None:
         """Note that a connection is busy, or idle from now on."""

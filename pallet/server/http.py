@@ -45,6 +45,11 @@ class Response:
     content_type: str = TEXT
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def streamed(self) -> bool:
+        """Whether the body is sent in pieces."""
+        return not isinstance(self.body, str | bytes)
+
 
 class RequestError(Exception):
     """The request cannot be answered; the connection is closed behind this response."""

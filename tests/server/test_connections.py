@@ -339,7 +339,7 @@ async def test_nothing_is_read_behind_a_request_that_is_not_answered_yet(server:
         (b"GET / HTTP/1.1\r\nContent-Length: 9\r\n\r\n123456789", HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
         (b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
         (
-            b"GET / HTTP/1.1\r\nA: " + b"a" * 3 * MAX_HEAD + b"\r\n\r\n",
+            b"GET / HTTP/1.1\r\nA: " + b"a" * (MAX_HEAD + 100) + b"\r\n\r\n",
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
         ),
     ],
@@ -370,6 +370,23 @@ async def test_an_answer_that_fails_ends_its_connection_and_nothing_else(server:
         await server.status()
     server.fails = False
     assert await server.status() == HTTPStatus.OK
+
+
+async def flood(writer: asyncio.StreamWriter) -> None:
+    """Send hundreds of megabytes, as fast as they are taken."""
+    for _ in range(10_000):
+        writer.write(GET * 1000)
+        await writer.drain()
+
+
+async def test_what_a_refused_client_goes_on_sending_is_not_read(server: Server) -> None:
+    """While TLS is shut down politely, all of it would be decrypted and dropped."""
+    async with server.client() as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\n\r\n")
+        await status_of(reader)
+        with pytest.raises((ConnectionError, ssl.SSLError)):
+            await flood(writer)
+    assert server.open() == 0
 
 
 async def test_plain_http_gets_no_answer_and_does_no_harm(server: Server) -> None:
