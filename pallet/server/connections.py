@@ -100,6 +100,7 @@ class Connections:
         self._metrics = metrics
         self._limit = max(1, min(MAX_CONNECTIONS, files // FILES_SHARE))
         self._open: dict[Connection, None] = {}  # those that have been idle for longest come first
+        self._out_of_files = False
         self._rate = RateLimiter(RATE, BURST)
         self._rates: OrderedDict[str, RateLimiter] = OrderedDict()
         metrics.connections["idle"].follow(lambda: sum(each.idle for each in self._open))
@@ -119,11 +120,15 @@ class Connections:
         """Accept one and begin to serve it, or close it."""
         try:
             accepted, peer = await asyncio.get_running_loop().sock_accept(self._listener)
+        except ConnectionError:
+            return  # the client has gone already
         except OSError as error:
-            # The files are all used, or the client has gone already; either way the listener is as before.
-            log.warning("Cannot accept a connection", error=error)
+            if not self._out_of_files:
+                log.warning("Cannot accept connections", error=error)
+            self._out_of_files = True
             await anyio.sleep(NO_FILES_SECONDS)
             return
+        self._out_of_files = False
         address = str(peer[0])
         if not self._may_come(address):
             self._refuse("rate")
