@@ -32,6 +32,7 @@ SETS = "/apis/planner.ciena.io/v1alpha1/namespaces/ns"
         ("PATCH", f"{SETS}/scheduletriggers/t/status", "trigger status"),
         ("PUT", "/apis/coordination.k8s.io/v1/namespaces/ns/leases/l", "lease"),
         ("POST", "/apis/events.k8s.io/v1/namespaces/ns/events", "event"),
+        ("PATCH", "/api/v1/persistentvolumes/v", "volume"),
         ("GET", "/apis/coordination.k8s.io/v1/namespaces/ns/leases/l", None),
         ("DELETE", "/api/v1/namespaces/ns/pods/p", None),
     ],

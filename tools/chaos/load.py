@@ -22,6 +22,11 @@ TIGHT = "tight"
 TIGHT_SHARE = 0.16
 """Share of the nodes that are small, and only for pods that nearly fill them."""
 
+VOLUMES = "/api/v1/persistentvolumes"
+STORAGE_CLASS = "chaos"
+VOLUME_SHARE = 0.4
+"""Share of the bare pods that have a volume each."""
+
 MOST_PODS = 420
 MOST_TIGHT = 64
 ACTS_PER_SECOND = 1.1
@@ -72,6 +77,7 @@ class _Load:
         self._deployments: dict[str, int] = {}
         self._tight: dict[str, int] = {}  # tight pods of each Deployment or set
         self._pods: list[str] = []
+        self._claims: dict[str, str] = {}  # by the path of their pod
         self._sets: dict[str, list[str]] = {}  # path of the trigger: paths of the pods
         self._states: dict[str, str] = {}
 
@@ -184,10 +190,26 @@ class _Load:
             return
         app, count = self._name("bare"), self._rng.randint(1, 6)
         namespace, spec = self._rng.choice(NAMESPACES), self._spec(app, count)
+        with_volumes = self._rng.random() < VOLUME_SHARE
         for index in range(count):
-            act = self._pod(namespace, f"{app}-{index}", spec, app)
-            self._pods.append(f"{act.path}/{app}-{index}")
+            name = f"{app}-{index}"
+            if with_volumes:
+                yield from self._volume(namespace, name)
+            volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": name}}] if with_volumes else []
+            act = self._pod(namespace, name, {**spec, "volumes": volumes}, app)
+            self._pods.append(f"{act.path}/{name}")
             yield act
+
+    def _volume(self, namespace: str, name: str) -> Iterator[Act]:
+        """A claim, and a volume for it that the scheduler has to bind first."""
+        common = {"storageClassName": STORAGE_CLASS, "accessModes": ["ReadWriteOnce"]}
+        size = {"storage": "1Gi"}
+        volume = {**common, "capacity": size, "hostPath": {"path": "/data"}}
+        claim = {**common, "resources": {"requests": size}}
+        claims = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims"
+        self._claims[f"/api/v1/namespaces/{namespace}/pods/{name}"] = f"{claims}/{name}"
+        yield self._act("POST", VOLUMES, {"metadata": {"name": name}, "spec": volume})
+        yield self._act("POST", claims, {"metadata": {"name": name}, "spec": claim})
 
     def _delete_pods(self) -> Iterator[Act]:
         for _ in range(min(len(self._pods), self._rng.randint(1, 5))):
@@ -196,6 +218,9 @@ class _Load:
             if app in self._tight:
                 self._tight[app] -= 1
             yield self._act("DELETE", path)
+            if claim := self._claims.pop(path, ""):
+                yield self._act("DELETE", claim)
+                yield self._act("DELETE", f"{VOLUMES}/{path.rpartition('/')[2]}")
 
     def _add_set(self) -> Iterator[Act]:
         if self._room < 10:

@@ -133,6 +133,11 @@ class Line(FaultProxy):
         """Whether changes of a resource reach the replica."""
         return self._sight.setdefault(resource, _Sight(self.replica, resource, self.take))
 
+    def close_sights(self) -> None:
+        """The record ends: tell of what has not been seen until now."""
+        for sight in self._sight.values():
+            sight.close()
+
     async def freeze_for(self, watches: list[OpenWatch], seconds: float) -> None:
         """Let watches be silent for a while; 0 is for ever."""
         for watch in watches:
@@ -163,6 +168,10 @@ class _Sight:
             self._take(Blind(self._replica, self._resource, self._blind_since, time.time()))
             self._blind_since = None
         self._served.add(watch)
+
+    def close(self) -> None:
+        if self._blind_since is not None:
+            self._take(Blind(self._replica, self._resource, self._blind_since, time.time()))
 
     def end(self, watch: OpenWatch) -> None:
         if watch in self._served:

@@ -34,11 +34,12 @@ WRITES = {
     "pod status": r"/pods/[^/]+/status$",
     "event": r"/events",
     "lease": r"/leases",
+    "volume": r"/persistentvolumes/",
 }
 """What is written, by the path of the request; the first that matches."""
 
-AWAITS = ("permission", "pre_bind", "bind")
-"""What the binding cycle awaits: methods of BindingCycle."""
+AWAITS = ("pre_bind", "bind")
+"""What the binding cycle awaits: methods of BindingCycle. No shipped plugin has pods wait at Permit."""
 
 POINTS = tuple(f"{when} {what}" for what in (*WRITES, *AWAITS) for when in ("before", "after"))
 

@@ -40,6 +40,8 @@ good is given up after 150 s, and what it missed is read and scheduled after tha
 SETTLED_SECONDS = 3.0
 DUMP_PAUSE = 5.0
 QUIET_SECONDS = 10.0
+SIGNAL_SECONDS = 20.0
+"""How long a signal waits for a replica that runs."""
 
 
 @dataclass
@@ -160,13 +162,8 @@ class Run:
     def _inflict(self, fault: Fault) -> None:
         """Begin a fault."""
         match fault.kind:
-            case "SIGKILL" | "SIGTERM":
-                self._end(self.pair.of(fault), fault)
-            case "SIGSTOP":
-                replica = self.pair.of(fault)
-                if replica.runs:
-                    self._happened(fault, replica.name, f"{replica.agent} for {fault.seconds} s")
-                    self.tasks.start_soon(partial(replica.stop_for, fault.seconds, signal_it=True))
+            case "SIGKILL" | "SIGTERM" | "SIGSTOP":
+                self.tasks.start_soon(self._signal, fault)
             case "killed at a point" | "stopped at a point":
                 if fault.variant == "stop":
                     self.stops.append(fault.seconds)
@@ -181,11 +178,18 @@ class Run:
             case _:
                 self.pair.of(fault).line.arm(fault)
 
-    def _end(self, replica: Replica, fault: Fault) -> None:
-        if replica.process is not None and replica.process.running:
-            self._happened(fault, replica.name, replica.agent)
-            replica.signal(signal.Signals[fault.kind])
-            replica.go_on()  # a stopped process hears SIGTERM only then
+    async def _signal(self, fault: Fault) -> None:
+        """Kill, end or stop a replica: the one that is meant, or when it does not run, another that does."""
+        with anyio.move_on_after(SIGNAL_SECONDS):
+            while not (running := [each for each in self.pair.by_part if each.runs]):  # noqa: ASYNC110
+                await anyio.sleep(0.1)
+            meant = self.pair.of(fault)
+            replica = meant if meant in running else running[0]
+            self._happened(fault, replica.name, f"{replica.agent} {fault.seconds or ''}")
+            if fault.kind == "SIGSTOP":
+                self.tasks.start_soon(partial(replica.stop_for, fault.seconds, signal_it=True))
+            else:
+                replica.signal(signal.Signals[fault.kind])
 
     def _hit_watches(self, replica: Replica, fault: Fault) -> None:
         watches = replica.line.watches(fault.what)
@@ -318,6 +322,8 @@ async def _leader(this: Run) -> None:
 
 
 def _judged(this: Run, rest_seconds: float | None) -> Outcome:
+    for replica in this.pair.replicas:
+        replica.line.close_sights()
     this.recorder.write()
     history = History.of([*this.recorder.records, *audit.read(this.directory)])
     found = list(violations(history))

@@ -7,13 +7,14 @@ from typing import Any
 import yaml
 
 from tools.chaos import audit
-from tools.chaos.load import NAMESPACES, SCHEDULER, node, node_names
+from tools.chaos.load import NAMESPACES, SCHEDULER, STORAGE_CLASS, node, node_names
 from tools.chaos.observer import STORAGE
 from tools.controlplane import ControlPlane
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = ("planner-system", SCHEDULER)
 USER = f"system:serviceaccount:{ACCOUNT[0]}:{ACCOUNT[1]}"
+BINDS_LATE = {"provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"}
 METRICS_READER = "/api/v1/namespaces/default/serviceaccounts/default"
 """The ServiceAccount that may read the metrics."""
 
@@ -28,6 +29,8 @@ def furnish(cluster: ControlPlane, nodes: int) -> None:
     cluster.kubectl("apply", "-k", str(ROOT / "config" / "demo"))
     names = ("crd/scheduletriggers.planner.ciena.io", "crd/scheduleplans.planner.ciena.io")
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+    storage_class = {"metadata": {"name": STORAGE_CLASS}, **BINDS_LATE}
+    cluster.client.request("POST", "/apis/storage.k8s.io/v1/storageclasses", storage_class)
     role = "--clusterrole=podset-planner-metrics-reader"
     cluster.kubectl("create", "clusterrolebinding", "chaos", role, "--serviceaccount=default:default")
     for namespace in NAMESPACES:
