@@ -5,11 +5,13 @@ pods get three slices of the loop for each one spent here.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, NamedTuple, NoReturn
+from dataclasses import dataclass
+from typing import Final, NoReturn
 
 import anyio
 
 from pallet.api.pod import Pod
+from pallet.bounded_cache import MIB, BoundedCache
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.counting import FEW, Counting
 from pallet.framework.handle import Recorder
@@ -23,16 +25,30 @@ NAME: Final = "CountingGate"
 LONG: Final = 500_000
 """Comparisons that take longer than half a second, so that an event tells of them."""
 
+_MOST_STEPS: Final = 500
+_LEAST_IN_A_STEP: Final = 64
+"""Of the comparisons; a step makes up to four times as many."""
+
 _SHARE: Final = 3
 """Slices that others get for each one spent here."""
 
 
-class _Kept(NamedTuple):
-    """A pod that is kept back, and how much is to be done for it."""
+@dataclass(slots=True)
+class _Kept:
+    """A pod that is kept back, how much is to be done for it, and in how many steps at most.
+
+    What is counted is kept in bounded memory: a pod for which that is too small is not counted for ever.
+    """
 
     pod: Pod
     counting: Counting
     work: int
+    steps: int
+
+    def step(self) -> bool:
+        """Count a little more. True when it is enough."""
+        self.steps -= 1
+        return self.counting.step(self.pod) or self.steps <= 0
 
 
 class CountingGate:
@@ -64,17 +80,19 @@ class CountingGate:
         self._leads = leads
         self._countings: dict[str, Counting] = {}
         self._kept: dict[str, _Kept] = {}
+        self._served: BoundedCache[str, bool] = BoundedCache("counted_pods", MIB)
+        """Pods that were counted for lately: they are let in, though others may have made it forgotten."""
         self._wake = anyio.Event()
 
     def pre_enqueue(self, pod: Pod) -> Status:
         """Let a pod in whose counting is done, or takes no time."""
         counting = self._counting(pod.spec.scheduler_name)
         work = counting.work(pod)
-        if work <= FEW:
+        if work <= FEW or self._served.get(pod.metadata.uid):
             return SUCCESS
         if work > LONG and pod.metadata.uid not in self._kept and self._leads():
             self._tell(pod, work)
-        self._kept[pod.metadata.uid] = _Kept(pod, counting, work)
+        self._kept[pod.metadata.uid] = _Kept(pod, counting, work, _MOST_STEPS + work // _LEAST_IN_A_STEP)
         self._wake.set()
         return unschedulable("what the pod's affinity and spreading count by is being counted")
 
@@ -91,9 +109,10 @@ class CountingGate:
         uid, kept = min(self._kept.items(), key=lambda item: item[1].work)
         done = not self._is_gated(uid)
         while not done and not self._budget.exhausted:
-            done = kept.counting.step(kept.pod)
+            done = kept.step()
         if done:
             del self._kept[uid]
+            self._served[uid] = True
             self._activate((uid,))
         else:
             for _ in range(_SHARE):

@@ -49,9 +49,10 @@ class Scene:
         self.let_in: list[str] = []
         self.notes: list[str] = []
         self.leads = True
+        self.profile = default_profile()
         self.gate = CountingGate(
             self.snapshot,
-            {SCHEDULER: default_profile()},
+            {SCHEDULER: self.profile},
             self.budget,
             self,
             self._activate,
@@ -220,3 +221,21 @@ def test_what_takes_long_is_told_once_by_the_one_who_leads(scene: Scene) -> None
 def test_a_pod_beyond_the_limits_is_let_in_to_be_refused(scene: Scene) -> None:
     assert scene.ask(with_terms("beyond", 2000))
     assert scene.compared == 0
+
+
+async def test_a_pod_that_was_counted_for_is_let_in_though_that_was_forgotten(scene: Scene) -> None:
+    pod = with_terms("many", 50)
+    scene.ask(pod)
+    async with scene.running():
+        await scene.until_let_in("many")
+    scene.snapshot.counters._tallies.forget([(term.pods,) for term in PodInfo(pod).terms.required_anti])
+    assert counting.Counting(scene.profile, scene.snapshot).work(pod) > FEW
+    assert scene.ask(pod)
+
+
+async def test_counting_that_is_never_done_ends(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where what is counted takes more memory than there may be."""
+    monkeypatch.setattr(counting.Counting, "step", lambda *_: False)
+    scene.ask(with_terms("many", 50))
+    async with scene.running():
+        await scene.until_let_in("many")
