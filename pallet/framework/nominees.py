@@ -64,8 +64,12 @@ class Nominees:
         if not self._nominator:
             return [], rows
         asked, position, code = self._ask(state, info, rows)
-        refusals = refused_by(self._plugins(state, info), info, self._snapshot, position, code, asked)
-        return refusals, without(rows, asked[position != 0], self._snapshot.table.capacity)
+        refused = asked[position != 0]
+        if not refused.size:
+            return [], rows
+        crowded = crowded_sums(self._snapshot, self._nominator, info, refused)
+        refusals = refused_by(self._plugins(state, info), info, crowded, position, code, asked)
+        return refusals, without(rows, refused, self._snapshot.table.capacity)
 
     def _ask(self, state: CycleState, info: PodInfo, rows: Rows) -> tuple[Rows, Rows, Codes]:
         """Those of the rows with nominated pods to yield to; which filter refuses them, and how."""
@@ -153,24 +157,9 @@ class _Kind:
         return rows, position, code
 
     def _ask_at_once(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> None:
-        if not rows.size:
-            return
-        table = snapshot.table
-        requested = {
-            name: table.resources[name].requested.copy()
-            for name in (PODS, *(name for name, _ in info.requests.amounts))
-            if name in table.resources
-        }
-        for row in rows.tolist():
-            ahead = [
-                other.requests
-                for other in self._nominator.on(table.name(row))
-                if other.pod.spec.priority >= self._priority and not snapshot.is_placed(other.uid, row)
-            ]
-            for name, sums in requested.items():
-                sums[row] = min(sums.item(row) + sum(added(other, name) for other in ahead), OVERFULL)
-        supposed = snapshot.supposing(requested)
-        self._position[rows], self._code[rows] = first_codes(self._plugins, state, info, supposed, rows)
+        if rows.size:
+            supposed = crowded_sums(snapshot, self._nominator, info, rows)
+            self._position[rows], self._code[rows] = first_codes(self._plugins, state, info, supposed, rows)
 
     def _ask_one(
         self,
@@ -190,3 +179,22 @@ class _Kind:
                 self._position[row], self._code[row] = number, code
                 break
         return lasting
+
+
+def crowded_sums(snapshot: Snapshot, nominator: Nominator, info: PodInfo, rows: Rows) -> Snapshot:
+    """A snapshot with what those nominated pods request on some rows that a pod has to yield to.
+
+    Only of the resources that the pod requests, and of pods. To be read until something changes.
+    """
+    columns, name_of = snapshot.table.resources, snapshot.table.name
+    requested = {
+        name: columns[name].requested.copy()
+        for name in (PODS, *(name for name, _ in info.requests.amounts))
+        if name in columns
+    }
+    for row in rows.tolist():
+        ahead = nominator.ahead_of(info.pod, name_of(row))
+        coming = [other.requests for other in ahead if not snapshot.is_placed(other.uid, row)]
+        for name, sums in requested.items():
+            sums[row] = min(sums.item(row) + sum(added(each, name) for each in coming), OVERFULL)
+    return snapshot.supposing(requested)

@@ -75,6 +75,20 @@ def test_the_reason_is_that_of_the_crowded_node() -> None:
     )
 
 
+@pytest.mark.parametrize("ports", [(), [ContainerPort(host_port=80)]], ids=["at once", "one by one"])
+def test_the_reasons_are_those_of_the_crowded_node_however_many_resources_there_are(
+    ports: list[ContainerPort],
+) -> None:
+    many = {f"example.com/r{number:02}": "1" for number in range(40)}
+    taken = [name for number, name in enumerate(many) if number % 13 == 0]
+    scene = Scene(a=[pod("x", requests=dict.fromkeys(taken, "1"))])
+    scene.cache.drop_node("b")
+    scene.cache.put_node(make_node("a", offers=many))
+    reasons = ", ".join(f"1 Insufficient {name}" for name in taken)
+    wanted = pod(requests=many, ports=ports)
+    assert scene.choose(wanted).message == f"0/1 nodes are available: {reasons}."
+
+
 def test_a_crowded_node_that_is_refused_without_the_crowd_has_the_reason_of_that() -> None:
     near = pod_affinity(near=[pod_term("x")])
     scene = Scene(a=[pod("x", labels={"app": "x"})])
