@@ -45,8 +45,8 @@ log = get_logger(__name__)
 ADDRESS = "[::]:7777"
 """Where to listen: every address, IPv4 included."""
 
-GRACE = 5.0
-"""Seconds that calls in progress are given at the end."""
+GRACE = 0.2
+"""Seconds that calls in progress are given at the end: another replica may wait for the lease meanwhile."""
 
 MAX_CALLS: Final = 16
 """Calls for plans at a time, until their answers are sent; one more is refused."""

@@ -17,7 +17,7 @@ from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner
 from pallet.loop_budget import LoopBudget
-from pallet.planner import server
+from pallet.planner import admission, server
 from pallet.planner.greedy import GreedyPlanner
 from pallet.planner.interface import Plan, Planner, PlannerError
 from pallet.planner.protocol import SERVICE, TLSFiles
@@ -139,7 +139,8 @@ async def test_errors_have_their_status(
     assert (caught.value.code(), caught.value.details()) == (code, details)
 
 
-async def test_calls_in_progress_are_answered_at_the_end() -> None:
+async def test_calls_in_progress_are_answered_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "GRACE", 60.0)
     asked, go_on = anyio.Event(), anyio.Event()
 
     class Slow(GreedyPlanner):
@@ -167,6 +168,17 @@ async def test_calls_in_progress_are_answered_at_the_end() -> None:
         await asked.wait()
         tasks.start_soon(go_on_when_the_end_has_begun, address)
     assert len(answers[0].assignments) == 3
+
+
+async def test_the_end_does_not_wait_for_a_caller_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "READ_SECONDS", 1000.0)
+    with anyio.fail_after(30):
+        async with served(cache_of(NODES), PODS) as address:
+            channel = grpc.aio.insecure_channel(address)
+            idle = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo()
+            await idle.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+            await idle.read()
+        await channel.close(None)
 
 
 async def test_a_taken_port_is_one_error_that_names_it(capfd: pytest.CaptureFixture[str]) -> None:
