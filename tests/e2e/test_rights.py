@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.interception import intercepting
-from tests.e2e.workload import eventually
+from tests.e2e.workload import Workload, eventually
 from tests.manifests.documents import find, rendered
 from tests.running import SCHEDULER, Pallet, configuration, running
 from tools.controlplane import ControlPlane
@@ -142,3 +142,22 @@ def test_without_any_right_there_is_one_warning_of_the_informers_and_one_line_wi
 
 def lists(requests: list[str]) -> list[str]:
     return [request for request in requests if request.startswith("GET ") and "?" in request]
+
+
+def test_with_update_in_the_place_of_patch_sets_are_scheduled(
+    control_plane: ControlPlane, account: Path, namespace: str, workload: Workload
+) -> None:
+    """So it is in the roles of ciena/pallet."""
+    resources = ("scheduletriggers", "scheduletriggers/status", "scheduleplans")
+    rules = shipped(*((resource, "patch") for resource in resources), update=True)
+    with (
+        granted(control_plane, namespace, rules),
+        running(control_plane, configuration(), kubeconfig=account),
+    ):
+        workload.pool.add(1)
+        workload.add_trigger("web", "Planning", quiet_time="100ms")
+        workload.add_pods("a b", "web")
+        workload.await_plan_as_bound("web", "a b")
+        workload.add_pods("late", "web")
+        workload.await_plan_as_bound("web", "a b late")
+        workload.await_status(bound=3)
