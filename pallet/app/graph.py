@@ -28,6 +28,8 @@ from pallet.framework.registry import Registry
 from pallet.framework.tasks import Tasks
 from pallet.framework.waiting import WaitingPods
 from pallet.informers.factory import InformerFactory
+from pallet.informers.view import View
+from pallet.leaderelection.fence import steady_now
 from pallet.loop_budget import LoopBudget
 from pallet.plugins.registry import BUILT_IN, DEFAULTS
 from pallet.podset.enabling import args_of, with_whole_plugin
@@ -62,6 +64,7 @@ class Graph:
         self.cache = Cache()
         self.loop_budget = LoopBudget()
         self.informers = InformerFactory(client, self.loop_budget)
+        self.view = View(self.informers, steady_now)
         self.recorder = EventRecorder(events, socket.gethostname(), rng)
         self.conditions = ConditionWriter(client)
         self.tasks = Tasks()
@@ -141,6 +144,7 @@ class Graph:
             time.monotonic,
             self.loop_budget,
             asked,
+            self.view,
         )
         if self.pod_sets:
             self.pod_sets.listen_to_sets()

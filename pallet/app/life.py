@@ -21,6 +21,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
+from pallet.app import handover
 from pallet.app.files import file_mistakes
 from pallet.app.garbage import collect_in_steps
 from pallet.app.graph import Graph
@@ -123,7 +124,8 @@ async def _live(settings: Settings) -> None:
             try:
                 with _watchdog(settings, election) as watchdog:
                     async with anyio.create_task_group() as tasks:
-                        tasks.start_soon(watch_loop, graph.metrics.loop_held_seconds, watchdog.beat)
+                        beats = watchdog.beat, graph.view.beat
+                        tasks.start_soon(watch_loop, graph.metrics.loop_held_seconds, *beats)
                         tasks.start_soon(rights.run)
                         await _start(graph, election, _kube_scheduler(settings, leases), tasks, services)
             finally:  # when all that writes has ended; what serves takes longer, and needs no lease
@@ -197,13 +199,14 @@ async def _start(
     `services` are what serves others: they write nothing, and end last.
     """
     ended = anyio.Event()
-    tasks.start_soon(_end_on_signal, graph, ended, tasks.cancel_scope)
+    tasks.start_soon(_end_on_signal, graph, election, ended, tasks.cancel_scope)
     tasks.start_soon(_dump_on_signal, graph)
     tasks.start_soon(graph.counting_gate.run)
     tasks.start_soon(collect_in_steps)
     if kube_scheduler is not None:
         tasks.start_soon(kube_scheduler.run)
     graph.informers.start(tasks)
+    tasks.start_soon(graph.view.run)
     await graph.informers.wait_for_sync(SYNC_SECONDS)
     log.info("Synced with the API server", **graph.sizes())
     if graph.pod_sets:
@@ -211,8 +214,7 @@ async def _start(
     if kube_scheduler is not None:
         await kube_scheduler.wait_until_free()
     if election is not None:
-        await election.acquire()
-        tasks.start_soon(election.hold)
+        await _lead(graph, election, tasks)
     tasks.start_soon(graph.recorder.run)
     tasks.start_soon(graph.conditions.run)
     tasks.start_soon(graph.tasks.run)
@@ -221,6 +223,22 @@ async def _start(
     graph.started = True
     tasks.start_soon(_schedule, graph, ended)
     log.info("Scheduling", profiles=",".join(graph.profiles))
+
+
+async def _lead(graph: Graph, election: ElectionThread, tasks: anyio.abc.TaskGroup) -> None:
+    """Become the leader, with a view of the cluster that has all that the leader before did.
+
+    It is brought up to date while the lease is overdue: its holder writes no more, so nothing is left to
+    learn when the lease has run out. A leader that gives the lease up says what it has seen.
+    """
+    was_overdue = await election.acquire(at_overdue=graph.view.doubt)
+    if not was_overdue and not await handover.received(graph.informers, election.elector.last_word):
+        graph.view.doubt()
+    tasks.start_soon(election.hold)
+    with anyio.move_on_after(SYNC_SECONDS):
+        await graph.view.settled()
+        return
+    raise NotSyncedError(f"the watches have not come as far as the API in {SYNC_SECONDS:g} s")
 
 
 async def _dump_on_signal(graph: Graph) -> None:
@@ -239,7 +257,9 @@ async def _schedule(graph: Graph, ended: anyio.Event) -> None:
     ended.set()
 
 
-async def _end_on_signal(graph: Graph, ended: anyio.Event, scope: anyio.CancelScope) -> None:
+async def _end_on_signal(
+    graph: Graph, election: ElectionThread | None, ended: anyio.Event, scope: anyio.CancelScope
+) -> None:
     """On the first signal end politely."""
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for number in signals:
@@ -248,6 +268,8 @@ async def _end_on_signal(graph: Graph, ended: anyio.Event, scope: anyio.CancelSc
             if graph.started:
                 with anyio.move_on_after(GRACE_SECONDS):
                     await ended.wait()
+                    if election is not None:
+                        election.word = await handover.word(graph.informers, graph.cache)
             scope.cancel()
             return
 

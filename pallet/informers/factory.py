@@ -1,7 +1,7 @@
 """The factory: one informer for each collection, however many want it."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.abc
@@ -9,11 +9,19 @@ import anyio.abc
 from pallet.api.meta import Object
 from pallet.api.resource import Resource
 from pallet.client.client import Client
+from pallet.client.errors import ApiError, Unreachable
 from pallet.informers.informer import SharedInformer
 from pallet.informers.reflector import Scope
+from pallet.logs import get_logger
 from pallet.loop_budget import LoopBudget
 
+log = get_logger(__name__)
+
 T = TypeVar("T", bound=Object)
+
+
+RETRY_SECONDS: Final = 1.0
+"""After which the API is asked again how far it is."""
 
 
 class NotSyncedError(Exception):
@@ -70,3 +78,36 @@ class InformerFactory:
                 await informer.synced.wait()
         if late := self.unsynced():
             raise NotSyncedError(f"not synced after {deadline:g} s: {late}")
+
+    def seen(self) -> dict[str, str]:
+        """By collection the version of the last change that was seen, for who is to have seen as much."""
+        return {
+            _collection(resource, scope): informer.last_change
+            for (resource, scope, _), informer in self._informers.items()
+        }
+
+    def have_seen(self, seen: Mapping[str, str]) -> bool:
+        """Whether all have what another process had seen of the same collections."""
+        return all(
+            (version := seen.get(_collection(resource, scope))) is not None and informer.has(version)
+            for (resource, scope, _), informer in self._informers.items()
+        )
+
+    async def catch_up(self) -> None:
+        """Return when all have what the API had when this was called."""
+        async with anyio.create_task_group() as tasks:
+            for informer in self._informers.values():
+                tasks.start_soon(_catch_up, informer)
+
+
+def _collection(resource: Resource[Any], scope: Scope) -> str:
+    return "|".join((str(resource), scope.namespace, scope.label_selector, scope.field_selector)).rstrip("|")
+
+
+async def _catch_up(informer: SharedInformer[Any]) -> None:
+    while True:
+        try:
+            return await informer.catch_up()
+        except (ApiError, Unreachable) as error:
+            log.warning("Cannot tell how far the API is", resource=informer.resource, error=error)
+            await anyio.sleep(RETRY_SECONDS)

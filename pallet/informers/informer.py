@@ -93,6 +93,19 @@ class SharedInformer(Generic[T]):
         """Keep the copy up to date until cancelled."""
         await self._reflector.run()
 
+    @property
+    def last_change(self) -> str:
+        """The version of the last change that this has seen."""
+        return self._reflector.last_change
+
+    def has(self, version: str) -> bool:
+        """Whether the copy has all changes up to a version."""
+        return self._reflector.has(version)
+
+    async def catch_up(self) -> None:
+        """Return when the copy has all that the API had when this was called."""
+        await self._reflector.catch_up()
+
     async def replace(self, objects: Iterable[T]) -> None:
         """Take a whole list: what is not in it is gone. For the reflector."""
         missing = set(self.store.keys())

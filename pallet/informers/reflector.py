@@ -11,12 +11,14 @@ of the newest version, never from an old cache. A list that is nevertheless olde
 comes from a server that lags: it is asked for again, and believed after `STALE_LISTS` times, since after a
 restore of etcd the older state is the truth.
 
+Who has to know that nothing is missing (a new leader, say) has it `catch_up`.
+
 After a broken connection the server is asked for its version: a watch from a version that it has yet to reach
 (etcd was restored meanwhile) would be silent, so a list is read then.
 
 The watch asks for bookmarks, which bring the version forward about once a minute: silence for longer than
-`SILENCE` means a dead connection. After failures it waits as client-go does: from 0.8 s, doubling to 30 s,
-with jitter, anew after two good minutes.
+`SILENCE` means a dead connection, after which a list is read. After failures it waits as client-go does:
+from 0.8 s, doubling to 30 s, with jitter, and from 0.8 s again after two good minutes.
 """
 
 import logging
@@ -35,6 +37,7 @@ from pallet.client.answers import UnreadableError, list_of, read
 from pallet.client.backoff import Backoff
 from pallet.client.client import PAGE_SIZE, Client
 from pallet.client.errors import ApiError, Unreachable, Unreadable
+from pallet.client.requester import TRIES
 from pallet.informers.decoding import Partial, decode_event, decode_page
 from pallet.informers.lines import LineSplitter
 from pallet.informers.versions import precedes
@@ -45,8 +48,14 @@ log = logging.getLogger(__name__)
 T = TypeVar("T", bound=Object)
 T_contra = TypeVar("T_contra", bound=Object, contravariant=True)
 
-SILENCE: Final = 150.0
-"""Seconds without a byte after which a watch counts as dead: two bookmarks missed."""
+SILENCE: Final = 90.0
+"""Seconds without a byte after which a watch counts as dead: a bookmark is promised every minute."""
+
+PROBE_SECONDS: Final = 3
+"""How long a watch lasts that is to tell how far it is: its bookmark comes 2 s before its end."""
+
+PROBE_SILENCE: Final = 6.0
+"""Seconds without a byte after which such a watch counts as dead."""
 
 WATCH_TIMEOUT: Final = (300, 600)
 """Seconds after which the server ends a watch, drawn at random so that not all come back at once."""
@@ -146,9 +155,14 @@ class Reflector(Generic[T]):
         self._silence = silence
         self._version = ""  # to go on from; empty when a list is needed
         self._newest = ""  # of the last list or event that was believed
+        self._changed = ""  # of the last list, or of the last event that changed something
         self._stale_lists = 0
         self._streams = True
         self._broken = False
+        self._target = ""  # how far the sink has to come, while somebody waits for that
+        self._advanced = anyio.Event()
+        self._watching: anyio.CancelScope | None = None
+        self._heard_at = 0.0
 
     async def run(self) -> None:
         """List and watch until cancelled; whatever fails is logged and tried again."""
@@ -157,11 +171,36 @@ class Reflector(Generic[T]):
                 if self._version and self._broken:
                     await self._compare_versions()
                 if self._version or self._streams:
-                    await self._watch()
+                    with anyio.CancelScope() as self._watching:
+                        await self._watch()
                 else:
                     await self._list_pages()
             except (ApiError, Unreachable, StaleListError) as error:
                 await self._recover(error)
+
+    @property
+    def last_change(self) -> str:
+        """The version of the last change that the sink was told; a bookmark is none."""
+        return self._changed
+
+    def has(self, version: str) -> bool:
+        """Whether the sink has all changes up to a version."""
+        return bool(self._version) and not precedes(self._version, version)
+
+    async def catch_up(self) -> None:
+        """Return when the sink has all that the API had when this was called.
+
+        That is seen by an event or a list, or by the bookmark of a short watch, which takes the place of the
+        one at work: that one may have gone silent. Where the short one does not tell, a list is read. Where
+        versions are no numbers, it cannot be seen.
+        """
+        target = await self._server_version()
+        while precedes(self._version or "0", target):
+            if not self._target and self._version and self._watching is not None:
+                self._watching.cancel()
+            if precedes(self._target or "0", target):
+                self._target = target
+            await self._advanced.wait()
 
     async def _recover(self, error: Exception) -> None:
         """Decide how to go on after a failure, and wait before doing so."""
@@ -174,34 +213,45 @@ class Reflector(Generic[T]):
                 return
             if error.expired or error.too_large_resource_version:
                 self._version = ""
+        elif anyio.current_time() - self._heard_at >= self._patience:
+            self._version = ""  # it kept no promise, so that what it brought before is in doubt too
         self._broken = True
         self.last_error = error
         delay = max(self._backoff.delay(anyio.current_time()), retry_after or 0.0)
         log.warning("%s: %s; trying again in %.1f s", self._resource, error, delay)
         await anyio.sleep(delay)
 
+    @property
+    def _patience(self) -> float:
+        """Seconds of silence after which a watch counts as dead."""
+        return min(self._silence, PROBE_SILENCE) if self._target else self._silence
+
     async def _compare_versions(self) -> None:
         """Ask for a list if the server has not come as far as we have.
 
         A watch from a version to come is accepted, but silent, until that version is reached.
         """
-        path, query = self._resource.path(self._scope.namespace), {"limit": 1}
-        page = await self._client.request(
-            "GET",
-            path,
-            list_of(_UNDECODED.decode),
-            query=query,
-            tries=1,
-            verb="list",
-            subject=str(self._resource),
-        )
-        version = page.metadata.resource_version
+        version = await self._server_version(tries=1)
         if precedes(version, self._version):
             log.warning(
                 "%s: the server went back from version %s to %s", self._resource, self._version, version
             )
             self._version = ""
         self._broken = False
+
+    async def _server_version(self, tries: int = TRIES) -> str:
+        """Ask how far the server is: the version of a consistent list."""
+        path, query = self._resource.path(self._scope.namespace), {"limit": 1}
+        page = await self._client.request(
+            "GET",
+            path,
+            list_of(_UNDECODED.decode),
+            query=query,
+            tries=tries,
+            verb="list",
+            subject=str(self._resource),
+        )
+        return page.metadata.resource_version
 
     async def _list_pages(self) -> None:
         """Read the collection page by page and hand it over."""
@@ -227,16 +277,27 @@ class Reflector(Generic[T]):
             raise StaleListError(f"the list is of version {version}, but {self._newest} was seen before")
         self._stale_lists = 0
         await self._sink.replace(objects)
-        self._version = self._newest = version
+        self._changed = version
+        self._advance(version)
         self.last_error = None
+
+    def _advance(self, version: str) -> None:
+        """Go on from a version, and tell those who wait for it."""
+        self._version = self._newest = version
+        if self._target and not precedes(version, self._target):
+            self._target = ""
+            advanced, self._advanced = self._advanced, anyio.Event()
+            advanced.set()
 
     async def _watch(self) -> None:
         """Follow the changes from the last version on; without one, begin with a streamed list."""
         started, heard = anyio.current_time(), False
+        self._heard_at = started
+        probes = bool(self._version and self._target)
         async with self._client.stream(
             self._resource.path(self._scope.namespace),
             query=self._watch_query(),
-            silence=self._silence,
+            silence=self._patience,
             verb="watch" if self._version else "list",
             subject=str(self._resource),
         ) as read:
@@ -247,7 +308,7 @@ class Reflector(Generic[T]):
                 initial = _Initial()
             lines = LineSplitter()
             while chunk := await read():
-                heard = True
+                heard, self._heard_at = True, anyio.current_time()
                 for line in lines.feed(chunk):
                     await self._breathe()
                     event = self._decode(line)
@@ -261,7 +322,10 @@ class Reflector(Generic[T]):
                         initial = None
         if initial is not None:
             raise Unreachable(self._client.address, "the server ended a list before it was complete")
-        if not heard and anyio.current_time() - started < SHORT_WATCH:
+        if probes and self._target:
+            log.warning("%s: a watch does not reach version %s, reading a list", self._resource, self._target)
+            self._version = ""
+        elif not heard and anyio.current_time() - started < SHORT_WATCH:
             raise Unreachable(self._client.address, "the server ends watches at once")
 
     async def _breathe(self) -> None:
@@ -277,6 +341,8 @@ class Reflector(Generic[T]):
             "allowWatchBookmarks": "true",
             "timeoutSeconds": random.randint(*WATCH_TIMEOUT),  # noqa: S311  # nothing secret
         }
+        if self._version and self._target:
+            query["timeoutSeconds"] = PROBE_SECONDS
         if self._version:
             return {**query, "resourceVersion": self._version}
         return {**query, "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
@@ -290,7 +356,9 @@ class Reflector(Generic[T]):
             self._sink.put(obj)
         version = obj.metadata.resource_version
         if not precedes(version, self._version):
-            self._version = self._newest = version
+            if event.type != "BOOKMARK":
+                self._changed = version
+            self._advance(version)
 
     def _decode(self, line: bytes) -> WatchEvent[T] | WatchEvent[Partial] | None:
         """Read an event. After an ERROR event, or what is no event, a list is needed."""

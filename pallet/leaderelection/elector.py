@@ -5,14 +5,16 @@ import socket
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from math import inf
 from typing import Final, NoReturn
 
 import anyio
 
+from pallet.api.labels import NO_LABELS
 from pallet.client import AnswerLost, ApiError, Unreachable
 from pallet.config.schema import LeaderElection
 from pallet.leaderelection.fence import Fence, steady_now
-from pallet.leaderelection.lock import Lock
+from pallet.leaderelection.lock import WORD, Lock
 from pallet.leaderelection.record import Action, Observation, claimed, decide, released
 from pallet.logs import get_logger
 
@@ -57,6 +59,8 @@ class LeaderElector:
         self.identity = identity
         self.fence = Fence(clock)
         """Every write asks it; open while this process leads."""
+        self.last_word = ""
+        """What the leader before has left as it gave up the lease; empty when it did not, or left nothing."""
         self._lock = lock
         self._settings = settings
         self._clock = clock
@@ -66,6 +70,9 @@ class LeaderElector:
         self._renewed_at: float | None = None
         self._claiming = False  # whether the lease may be ours
         self._changed = anyio.Event()
+        self._overdue: Observation | None = None  # for which `at_overdue` was called last, and when
+        self._told_at = 0.0
+        self._was_overdue = False
         self._failure = "the lease has not been read yet"
 
     @property
@@ -84,17 +91,33 @@ class LeaderElector:
         overdue = self._clock() - self._renewed_at - self._settings.lease_duration
         return f"the lease ended {overdue:.0f} s ago" if overdue > OVERDUE_SECONDS else None
 
-    async def acquire(self) -> None:
-        """Return when this process leads; until then, try again and again."""
+    async def acquire(self, at_overdue: Callable[[], object] = lambda: None) -> bool:
+        """Return when this process leads; until then, try again and again.
+
+        `at_overdue` is called when the leader has not renewed its lease for as long as it may write, so that
+        it writes no more. Give whether the lease then ran out without another sign of life.
+        """
         log.info("Waiting to become the leader", lease=self._lock, identity=self.identity)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._listen)
             while not await self._attempt(self._settings.renew_deadline / 2):
+                self._tell_overdue(at_overdue)
                 with anyio.move_on_after(self._pause()):
                     await self._changed.wait()
                 self._changed = anyio.Event()
             tasks.cancel_scope.cancel()
         log.info("Became the leader", lease=self._lock, identity=self.identity)
+        return self._was_overdue
+
+    def _tell_overdue(self, at_overdue: Callable[[], object]) -> None:
+        """Tell once for each sign of life that was the last one for too long."""
+        seen, now = self._seen, self._clock()
+        if seen is None or not seen.holder or now < seen.at + self._settings.renew_deadline:
+            return
+        if self._overdue is None or self._overdue.at != seen.at:
+            log.info("The lease is overdue", lease=self._lock, holder=seen.holder)
+            self._overdue, self._told_at = seen, now
+            at_overdue()
 
     async def _listen(self) -> NoReturn:
         """Have the lease looked at as soon as it changes: a lease that is given up is taken at once.
@@ -121,8 +144,10 @@ class LeaderElector:
         self.fence.close()
         raise LeadershipLostError(f"leadership lost: {lost}")
 
-    async def release(self) -> None:
+    async def release(self, word: str = "") -> None:
         """Give the lease up, so that another candidate can take it at once. A failure is only logged.
+
+        `word` is what the next leader finds as `last_word`.
 
         Nothing may be written under it any more: end `hold`, and all requests that are under way, before.
         """
@@ -135,7 +160,7 @@ class LeaderElector:
                 lease = (await self._look()).lease
                 if lease is None or lease.spec.holder_identity != self.identity:
                     return
-                await self._lock.write(lease, released(lease, datetime.now(UTC)))
+                await self._lock.write(lease, released(lease, datetime.now(UTC)), word)
         except (ApiError, Unreachable, AnswerLost, TimeoutError) as error:
             log.warning("Could not release the lease, it has to run out", lease=self._lock, error=error)
         else:
@@ -183,6 +208,12 @@ class LeaderElector:
         """Write the lease as ours."""
         sent_at = self._clock()
         self._claiming = True
+        if seen.holder != self.identity:
+            annotations = seen.lease.metadata.annotations if seen.lease and not seen.holder else NO_LABELS
+            self.last_word = annotations.get(WORD, "")
+        # What was told may be old, when this process was stopped meanwhile.
+        told = self._overdue is not None and self._overdue.at == seen.at and bool(seen.holder)
+        self._was_overdue = told and sent_at - self._told_at < self._settings.lease_duration
         spec = claimed(seen.lease, self.identity, self._settings.lease_duration, datetime.now(UTC))
         self._seen = Observation(await self._lock.write(seen.lease, spec), self._clock())
         self._current = True
@@ -206,9 +237,12 @@ class LeaderElector:
         self._failure = why
 
     def _pause(self) -> float:
-        """Seconds until the next attempt: the retry period, or less when the lease runs out before."""
-        spread = self._random.random()
-        left = self._seen.runs_out - self._clock() if self._seen else 0.0
-        if 0 < left <= self._settings.retry_period:
+        """Seconds until the next attempt: the retry period, or less when the lease is overdue or runs out
+        before.
+        """
+        spread, seen, now = self._random.random(), self._seen, self._clock()
+        marks = (seen.at + self._settings.renew_deadline, seen.runs_out) if seen and seen.holder else ()
+        left = min((mark - now for mark in marks if mark > now), default=inf)
+        if left <= self._settings.retry_period:
             return left + SPREAD_SECONDS * spread
         return self._settings.retry_period * (1.0 + JITTER * spread)

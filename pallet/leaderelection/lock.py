@@ -1,10 +1,13 @@
 """The lease in the API."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Final, Protocol
+
+from msgspec.structs import replace
 
 from pallet.api.codec import encode
 from pallet.api.core import LEASES, Lease, LeaseSpec
+from pallet.api.labels import Labels
 from pallet.api.meta import ObjectMeta
 from pallet.client import ApiError, Client
 from pallet.client.answers import object_of
@@ -16,6 +19,16 @@ ANSWER_SECONDS: Final = 30
 """How much later than that a watch that has not ended counts as dead."""
 
 
+WORD: Final = "planner.ciena.io/seen"
+"""The annotation in which a leader that ends says what it had seen."""
+
+
+def annotated(annotations: Mapping[str, str], word: str) -> Labels:
+    """Give the annotations with this word for the next leader, or with none."""
+    others = {key: value for key, value in annotations.items() if key != WORD}
+    return Labels({**others, WORD: word} if word else others)
+
+
 class Lock(Protocol):
     """Reads and writes one lease; a request is tried once."""
 
@@ -23,9 +36,10 @@ class Lock(Protocol):
         """Read it; None where there is none. Raise ApiError or Unreachable."""
         ...
 
-    async def write(self, old: Lease | None, spec: LeaseSpec) -> Lease:
+    async def write(self, old: Lease | None, spec: LeaseSpec, word: str = "") -> Lease:
         """Put a new record in the place of the one read before; create the lease if there was none.
 
+        `word` is for who takes the lease next, in an annotation that is gone with the next record.
         Raise ApiError where it has changed since, or for another refusal; Unreachable; or AnswerLost.
         """
         ...
@@ -63,9 +77,10 @@ class LeaseLock:
                 return None
             raise
 
-    async def write(self, old: Lease | None, spec: LeaseSpec) -> Lease:
+    async def write(self, old: Lease | None, spec: LeaseSpec, word: str = "") -> Lease:
         """Replace it, or create it; raise as `Lock.write` says."""
         metadata = old.metadata if old else ObjectMeta(name=self._name, namespace=self._namespace)
+        metadata = replace(metadata, annotations=annotated(metadata.annotations, word))
         lease = {"apiVersion": LEASES.api_version, "kind": "Lease", "metadata": metadata, "spec": spec}
         return await self._client.request(
             "PUT" if old else "POST",

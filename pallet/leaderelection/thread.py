@@ -35,6 +35,8 @@ class ElectionThread:
     def __init__(self, elector: LeaderElector) -> None:
         self.elector = elector
         """For its fence and its checks, which any thread may ask."""
+        self.word = ""
+        """What the next leader is told when the lease is released."""
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         self._holding: Future[NoReturn] | None = None
@@ -67,10 +69,16 @@ class ElectionThread:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(thread.join)
 
-    async def acquire(self) -> None:
-        """Return when this process leads. From then on the lease is renewed."""
-        await asyncio.wrap_future(self._start(self.elector.acquire()))
+    async def acquire(self, at_overdue: Callable[[], object] = lambda: None) -> bool:
+        """Return when this process leads, as `LeaderElector.acquire`. From then on the lease is renewed.
+
+        `at_overdue` is called on the loop of the caller.
+        """
+        loop = asyncio.get_running_loop()
+        acquiring = self.elector.acquire(lambda: loop.call_soon_threadsafe(at_overdue))
+        was_overdue = await asyncio.wrap_future(self._start(acquiring))
         self._holding = self._start(self.elector.hold())
+        return was_overdue
 
     async def hold(self) -> NoReturn:
         """Wait. Raise LeadershipLostError when leadership is lost."""
@@ -83,7 +91,7 @@ class ElectionThread:
 
     async def release(self) -> None:
         """Renew no more, and give the lease up; see `LeaderElector.release`."""
-        await asyncio.wrap_future(self._start(self._release()))
+        await asyncio.wrap_future(self._start(self._release(self.word)))
 
     def abdicate(self) -> None:
         """Do the same from a thread without an event loop, and wait for it, but not for long."""
@@ -96,7 +104,7 @@ class ElectionThread:
     def _start(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
-    async def _release(self) -> None:
+    async def _release(self, word: str = "") -> None:
         if self._holding is not None:
             self._holding.cancel()
-        await self.elector.release()
+        await self.elector.release(word)

@@ -32,6 +32,7 @@ from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status
 from pallet.framework.stopwatch import POST_FILTER, Stopwatch, samples
 from pallet.framework.waiting import WaitingPods
+from pallet.informers.view import View
 from pallet.logs import get_logger
 from pallet.loop_budget import LoopBudget
 from pallet.scheduler.binding import Assumed, BindingCycle
@@ -46,6 +47,9 @@ from pallet.scheduler.workers import Workers
 log = get_logger(__name__)
 
 MAX_BINDINGS = 256
+
+SETTLE_SECONDS = 0.1
+"""How long the loop waits for a settled view before it looks whether it has to end."""
 
 _ONE_ROW = np.zeros(1, np.intp)
 
@@ -66,7 +70,9 @@ class Scheduler:
         clock: Callable[[], float],
         budget: LoopBudget,
         extenders: Extenders | None = None,
+        view: View | None = None,
     ) -> None:
+        self._view = view
         self._cache = cache
         self._queue = queue
         self._recorder = recorder
@@ -103,6 +109,9 @@ class Scheduler:
             while not self._stopping:
                 self._queue.flush()
                 while self._slots.value and not self._budget.exhausted:
+                    if self._view is not None and self._view.is_in_doubt:
+                        await self._settle(self._view)
+                        break
                     queued = self._queue.pop()
                     if queued is None:
                         await self._idle()
@@ -128,6 +137,11 @@ class Scheduler:
         with anyio.move_on_after(timeout):
             await self._wake.wait()
         self._wake = anyio.Event()
+
+    async def _settle(self, view: View) -> None:
+        """Wait until the view is in doubt no more, or for a moment: the loop may have to end."""
+        with anyio.move_on_after(SETTLE_SECONDS):
+            await view.settled()
 
     async def _breathe(self) -> None:
         """Let others run; when too many bindings are under way, wait until one ends."""

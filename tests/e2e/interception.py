@@ -49,6 +49,10 @@ class Interception:
         """Break open watches."""
         self._call(lambda: self.proxy.cut_watches(path))
 
+    def freeze_watches(self, path: str = "") -> None:
+        """Let open watches go silent, with their connections open."""
+        self._call(lambda: self.proxy.freeze_watches(path))
+
     def _call(self, function: Callable[[], None]) -> None:
         self.portal.call(function)
 

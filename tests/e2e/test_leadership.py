@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.history import recording
+from tests.e2e.interception import intercepting
 from tests.e2e.workload import Workload, eventually
-from tests.running import SCHEDULER, Pallet, configuration
+from tests.running import SCHEDULER, Pallet, configuration, running
 from tools.controlplane import ControlPlane
 
 pytestmark = pytest.mark.e2e
@@ -16,18 +17,20 @@ pytestmark = pytest.mark.e2e
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/planner-system/leases/{SCHEDULER}"
 
 
+ELECTION = {
+    "leaderElect": True,
+    "resourceNamespace": "planner-system",
+    "resourceName": SCHEDULER,
+    "leaseDuration": "3s",
+    "renewDeadline": "2s",
+    "retryPeriod": "500ms",
+}
+
+
 @pytest.fixture
 def two(control_plane: ControlPlane, service_account: Path) -> Iterator[list[Pallet]]:
     """Two processes, of which one leads."""
-    election = {
-        "leaderElect": True,
-        "resourceNamespace": "planner-system",
-        "resourceName": SCHEDULER,
-        "leaseDuration": "3s",
-        "renewDeadline": "2s",
-        "retryPeriod": "500ms",
-    }
-    config = configuration(leaderElection=election)
+    config = configuration(leaderElection=ELECTION)
     processes = [Pallet(control_plane, config, kubeconfig=service_account) for _ in range(2)]
     with ExitStack() as stack:
         for process in processes:
@@ -78,3 +81,26 @@ def test_a_leader_that_is_told_to_end_hands_over(workload: Workload, two: list[P
     assert leader.stop() == 0
     eventually("the other to lead", lambda: leads(follower))
     assert workload.request("GET", LEASE)["spec"]["holderIdentity"] != holder
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_a_standby_whose_watches_have_gone_silent_learns_what_the_leader_did(
+    control_plane: ControlPlane, service_account: Path, workload: Workload, end: str
+) -> None:
+    workload.pool.add(2, capacity={"cpu": "4"})
+    config = configuration(leaderElection=ELECTION)
+    with (
+        intercepting(service_account) as interception,
+        running(control_plane, config, kubeconfig=service_account) as leader,
+        running(control_plane, config, kubeconfig=None, master=interception.url) as standby,
+    ):
+        eventually("a leader", lambda: leads(leader))
+        interception.freeze_watches()
+        with recording(workload) as history:
+            workload.add_pods("a b", cpu="3")
+            workload.await_bound("a b")
+            getattr(leader, end)()
+            workload.add_pods("c d", cpu="3")
+            eventually("the other to lead", lambda: leads(standby))
+            workload.await_reason("c d", "Unschedulable")
+            history.check()

@@ -197,3 +197,115 @@ async def test_after_a_line_that_cannot_be_read_a_list_is_read(garbled: bytes) -
             await server.until(lambda: len(server.requests) == 3)
             assert sorted(lease.metadata.name for lease in informer.store.list()) == ["a", "b"]
     assert "sendInitialEvents" in server.requests[1]
+
+
+def brings(*lines: bytes) -> Fault:
+    """A watch that brings these lines, and then stays open in silence."""
+
+    async def fault(exchange: Exchange) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(exchange.request)
+        await response.write(b"".join(lines))
+        await anyio.sleep_forever()
+        raise AssertionError("never")
+
+    return fault
+
+
+def at_version(version: int) -> Fault:
+    return answer(200, {"metadata": {"resourceVersion": str(version)}, "items": []})
+
+
+async def synced(informer: SharedInformer[Lease]) -> None:
+    await informer.synced.wait()
+    await anyio.wait_all_tasks_blocked()
+
+
+def names(informer: SharedInformer[Lease]) -> list[str]:
+    return sorted(lease.metadata.name for lease in informer.store.list())
+
+
+@pytest.mark.parametrize("last", [event("BOOKMARK", 9), event("ADDED", 9, "c")], ids=["bookmark", "event"])
+async def test_how_far_a_watch_is_is_learnt_from_a_short_one(last: bytes) -> None:
+    async with FaultProxy.start() as server:
+        server.on("GET", "/leases", brings(a_list(7, "a")), query={"watch": "true"})
+        server.on("GET", "/leases", at_version(9))
+        server.on("GET", "/leases", brings(event("ADDED", 8, "b"), last))
+        async with running(server.url) as informer:
+            await synced(informer)
+            with anyio.fail_after(1.0):
+                await informer.catch_up()
+            assert names(informer)[:2] == ["a", "b"]
+    assert "limit=1" in server.requests[1]
+    assert "timeoutSeconds=3" in server.requests[2]
+    assert "resourceVersion=7" in server.requests[2]
+    assert len(server.requests) == 3  # and no list
+
+
+async def test_who_is_as_far_as_the_server_needs_no_watch() -> None:
+    async with FaultProxy.start() as server:
+        server.on("GET", "/leases", brings(a_list(7, "a")), query={"watch": "true"})
+        server.on("GET", "/leases", at_version(7))
+        async with running(server.url) as informer:
+            await synced(informer)
+            await informer.catch_up()
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "probe",
+    [brings(), answer(200, b""), answer(200, event("BOOKMARK", 8))],
+    ids=["silent", "empty", "behind"],
+)
+async def test_where_a_short_watch_does_not_tell_a_list_is_read(probe: Fault) -> None:
+    async with FaultProxy.start() as server:
+        server.on("GET", "/leases", brings(a_list(7, "a")), query={"watch": "true"})
+        server.on("GET", "/leases", at_version(9))
+        server.on("GET", "/leases", probe, query={"timeoutSeconds": "3"})
+        server.on("GET", "/leases", at_version(9), query={"limit": "1"})
+        server.on("GET", "/leases", brings(a_list(9, "b")), query={"sendInitialEvents": "true"})
+        async with running(server.url) as informer:
+            await synced(informer)
+            with anyio.fail_after(10.0):
+                await informer.catch_up()
+            assert names(informer) == ["b"]
+
+
+async def test_after_catching_up_the_watch_goes_on_as_ever() -> None:
+    async with FaultProxy.start() as server:
+        server.on("GET", "/leases", brings(a_list(7, "a")), query={"watch": "true"})
+        server.on("GET", "/leases", at_version(9))
+        server.on("GET", "/leases", answer(200, event("BOOKMARK", 9)), query={"timeoutSeconds": "3"})
+        server.on("GET", "/leases", brings(event("ADDED", 10, "b")))
+        async with running(server.url) as informer:
+            await synced(informer)
+            await informer.catch_up()
+            await server.until(lambda: len(server.requests) == 4)
+            await anyio.wait_all_tasks_blocked()
+            assert names(informer) == ["a", "b"]
+    assert "resourceVersion=9" in server.requests[3]
+    assert "timeoutSeconds=3&" not in server.requests[3]
+
+
+async def test_a_watch_that_misses_its_bookmark_is_ended_and_a_list_is_read() -> None:
+    times: list[float] = []
+    async with FaultProxy.start() as server:
+        server.on("GET", "/leases", timed(brings(a_list(7, "a")), times))
+        server.on("GET", "/leases", at_version(9), query={"limit": "1"})
+        server.on("GET", "/leases", timed(brings(a_list(9, "b")), times), query={"sendInitialEvents": "true"})
+        async with running(server.url) as informer:
+            await server.until(lambda: len(times) == 2)
+            await anyio.wait_all_tasks_blocked()
+            assert names(informer) == ["b"]
+    [gap] = gaps(times)
+    assert 60.0 < gap < 100.0  # a bookmark is promised every minute
+
+
+async def test_the_last_change_is_of_an_event_or_a_list_and_not_of_a_bookmark() -> None:
+    async with FaultProxy.start() as server:
+        lines = a_list(7, "a"), event("ADDED", 8, "b"), event("BOOKMARK", 12)
+        server.on("GET", "/leases", brings(*lines), query={"watch": "true"})
+        async with running(server.url) as informer:
+            await synced(informer)
+            assert informer.last_change == "8"
+            assert [informer.has(version) for version in ("8", "12", "13")] == [True, True, False]

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from pallet.api.core import Lease, LeaseSpec
 from pallet.api.meta import ObjectMeta, Status
 from pallet.client import AnswerLost, ApiError, Unreachable
+from pallet.leaderelection.lock import annotated
 
 
 @dataclass(slots=True)
@@ -21,12 +22,14 @@ class Api:
     changed: anyio.Event = field(default_factory=anyio.Event)
     _versions: "count[int]" = field(default_factory=lambda: count(1))
 
-    def put(self, old: Lease | None, spec: LeaseSpec) -> Lease:
+    def put(self, old: Lease | None, spec: LeaseSpec, word: str = "") -> Lease:
         """Write if it is still `old`, as the API server does; raise ApiError if not."""
         version = self.lease.metadata.resource_version if self.lease else ""
         if version != (old.metadata.resource_version if old else ""):
             raise ApiError(Status(code=409, reason="Conflict", message="it changed"), "update", "lease")
-        self.lease = Lease(ObjectMeta(resource_version=str(next(self._versions))), spec)
+        self.lease = Lease(
+            ObjectMeta(resource_version=str(next(self._versions)), annotations=annotated({}, word)), spec
+        )
         changed, self.changed = self.changed, anyio.Event()
         changed.set()
         return self.lease
@@ -71,10 +74,10 @@ class MemoryLock:
         await self._come_back()
         return lease
 
-    async def write(self, old: Lease | None, spec: LeaseSpec) -> Lease:
+    async def write(self, old: Lease | None, spec: LeaseSpec, word: str = "") -> Lease:
         """Replace or create it."""
         await self._go()
-        lease = self.api.put(old, spec)
+        lease = self.api.put(old, spec, word)
         await self._come_back()
         return lease
 

@@ -182,6 +182,74 @@ async def test_where_the_lease_can_be_watched_it_is_taken_when_it_has_run_out() 
         tasks.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize(
+    ("revives", "told", "prepared"), [(False, [70.0], True), (True, [70.0, 81.0], True)], ids=["dead", "late"]
+)
+async def test_an_overdue_lease_is_told_before_it_has_run_out(
+    revives: bool,  # noqa: FBT001 - a table
+    told: list[float],
+    prepared: bool,  # noqa: FBT001 - a table
+) -> None:
+    async with anyio.create_task_group() as tasks:
+        election = Election(tasks)
+        one = await election.leader("one")
+        two = Candidate(election.api, "two")
+        two.lock.watches = True
+        heard: list[float] = []
+        answers: list[bool] = []
+
+        async def follow() -> None:
+            answers.append(await two.elector.acquire(lambda: heard.append(anyio.current_time())))
+
+        tasks.start_soon(follow)
+        await anyio.sleep(61)
+        one.stop()
+        await anyio.sleep(10)
+        if revives:
+            election.api.change(renew_time="late")
+        await anyio.sleep(20)
+        assert [round(at, 1) for at in heard] == pytest.approx(told, abs=0.2)
+        assert answers == [prepared]
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_released_lease_was_not_overdue() -> None:
+    async with anyio.create_task_group() as tasks:
+        election = Election(tasks)
+        one = await election.leader("one")
+        two = Candidate(election.api, "two")
+        one.stop()
+        await one.elector.release()
+        assert not await two.elector.acquire(lambda: pytest.fail("it was released"))
+        tasks.cancel_scope.cancel()
+
+
+async def test_the_next_leader_finds_the_last_word_and_does_not_pass_it_on() -> None:
+    async with anyio.create_task_group() as tasks:
+        election = Election(tasks)
+        one = await election.leader("one")
+        one.stop()
+        await one.elector.release("seen")
+        two = await election.leader("two")
+        assert two.elector.last_word == "seen"
+        two.stop()
+        three = await election.leader("three")
+        assert three.elector.last_word == ""
+        tasks.cancel_scope.cancel()
+
+
+async def test_what_was_told_before_a_long_stop_does_not_count() -> None:
+    async with anyio.create_task_group() as tasks:
+        election = Election(tasks)
+        one = await election.leader("one")
+        two = Candidate(election.api, "two")
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        one.stop()
+        assert not await two.elector.acquire(lambda: loop.skip(60))
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_candidate_that_never_led_releases_nothing() -> None:
     async with anyio.create_task_group() as tasks:
         election = Election(tasks)

@@ -66,6 +66,31 @@ async def test_a_pod_is_bound_and_that_is_said_and_counted(world: World, probe: 
     assert metrics.plugin_evaluation_total[probe.name, "PreFilter", SCHEDULER].value == 2
 
 
+async def test_nothing_is_decided_while_the_view_is_in_doubt(
+    world: World, probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caught_up = anyio.Event()
+    monkeypatch.setattr(world.informers, "catch_up", caught_up.wait)
+    world.view.doubt()
+    world.add_pod("a")
+    await anyio.sleep(30.0)
+    assert "filter" not in {asked.split()[1] for asked in probe.asked}
+    caught_up.set()
+    await world.until(lambda: world.api.bound == ["a n1"])
+
+
+async def test_the_loop_ends_also_while_the_view_is_in_doubt(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.informers, "catch_up", anyio.sleep_forever)
+    world.view.doubt()
+    world.add_pod("a")
+    await anyio.sleep(1.0)
+    world.scheduler.stop()
+    await anyio.sleep(1.0)
+    assert world.api.bound == []
+
+
 async def test_a_pod_that_does_not_fit_is_told_why_and_waits(world: World) -> None:
     world.add_pod("a", cpu="5")
     await world.until(lambda: bool(world.api.events and world.api.conditions))

@@ -26,6 +26,8 @@ from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
 from pallet.framework.tasks import Tasks
 from pallet.framework.waiting import WaitingPods
+from pallet.informers.factory import InformerFactory
+from pallet.informers.view import View
 from pallet.loop_budget import LoopBudget
 from pallet.plugins.default_preemption import DefaultPreemption, DefaultPreemptionArgs
 from pallet.scheduler.conditions import ConditionWriter
@@ -169,6 +171,8 @@ class World:
         self.queue = SchedulingQueue(profiles, self.metrics, anyio.current_time)
         self.conditions = ConditionWriter(client)
         self.budget = LoopBudget(anyio.current_time)
+        self.informers = InformerFactory(client, self.budget)
+        self.view = View(self.informers, anyio.current_time)
         self.scheduler = Scheduler(
             profiles,
             self.cache,
@@ -180,6 +184,7 @@ class World:
             rng,
             anyio.current_time,
             self.budget,
+            view=self.view,
         )
         self.handlers = ClusterHandlers(
             self.cache, self.queue, self.waiting, self.conditions, self.metrics, profiles
@@ -258,6 +263,7 @@ async def a_world(
             tasks.start_soon(world.recorder.run)
             tasks.start_soon(world.conditions.run)
             tasks.start_soon(world.tasks.run)
+            tasks.start_soon(world.view.run)
             tasks.start_soon(world.scheduler.run)
             yield world
             tasks.cancel_scope.cancel()

@@ -28,7 +28,7 @@ def hold_loop(seconds: float) -> None:
 async def test_a_held_loop_is_seen(held: float, counts: list[int]) -> None:
     histogram = Histogram((0.1, 1.0))
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(watch_loop, histogram, lambda: None)
+        tasks.start_soon(watch_loop, histogram)
         await anyio.sleep(0.11)
         hold_loop(held)
         await anyio.sleep(0.1)
