@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import socket
 import subprocess
 import sys
 import types
@@ -75,6 +76,40 @@ def test_an_unknown_argument_is_a_line(form: str, tmp_path: Path) -> None:
     ended = start(form, "--confg=c.yaml", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == 'pallet: unknown argument --confg, did you mean "--config"?\n'
+
+
+MUTUAL_TLS = """
+profiles:
+  - schedulerName: mine
+    plugins: {multiPoint: {enabled: [{name: PodSetPlanner}]}}
+    pluginConfig:
+      - name: PodSetPlanner
+        args: {planner: {tls: {caFile: /gone/ca, certFile: /gone/cert, keyFile: /gone/key}}}
+"""
+
+
+def test_files_that_are_missing_are_found_before_anything_is_asked_of_the_cluster(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(V1 + MUTUAL_TLS, "utf-8")
+    ended = start("python -m pallet", "--config=c.yaml", "--master=http://127.0.0.1:1", cwd=tmp_path)
+    place = "c.yaml: profiles[0].pluginConfig[0].args.planner.tls"
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == [
+        f"{place}.caFile: /gone/ca cannot be read: no such file or directory",
+        f"{place}.certFile: /gone/cert cannot be read: no such file or directory",
+        f"{place}.keyFile: /gone/key cannot be read: no such file or directory",
+    ]
+
+
+def test_a_port_that_is_taken_is_a_line_with_the_flags(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(V1 + "profiles: [{schedulerName: mine}]", "utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        flags = [f"--secure-port={port}", "--bind-address=127.0.0.1", "--master=http://127.0.0.1:1"]
+        ended = start("python -m pallet", "--config=c.yaml", *flags, cwd=tmp_path)
+    assert ended.returncode == 1
+    [line] = ended.stderr.splitlines()
+    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in line
+    assert "--bind-address and --secure-port" in line
 
 
 def test_help_shows_the_flags(capsys: pytest.CaptureFixture[str]) -> None:
