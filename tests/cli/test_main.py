@@ -120,6 +120,16 @@ def test_help_shows_the_flags(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(flag in shown for flag in ("--config FILE", "--kubeconfig FILE", "--leader-elect", "-v N"))
 
 
+def test_help_tells_in_which_order_a_cluster_is_looked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """As `Credentials.load` does, whose tests show it: the ServiceAccount comes before $KUBECONFIG."""
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = capsys.readouterr().out.partition("The cluster is that of")[2]
+    order = ["--kubeconfig", "clientConnection.kubeconfig", "ServiceAccount", "$KUBECONFIG", "~/.kube/config"]
+    places = [told.index(place) for place in order]
+    assert places == sorted(places)
+
+
 def test_version_is_a_line_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["version"]) == 0
     line = f"pallet {pallet.__version__}, Python {platform.python_version()} on {platform.platform()}\n"

@@ -130,10 +130,9 @@ async def test_an_api_server_that_is_away_is_named() -> None:
 
 async def test_only_so_many_callers_are_reviewed_at_once(api: FaultProxy, access: Access) -> None:
     """Tokens that somebody made up, each with a review of its own."""
-    asked, held = [], anyio.Event()
+    held = anyio.Event()
 
     async def hold(exchange: Exchange) -> StreamResponse:
-        asked.append(exchange)
         await held.wait()
         return await answer(201, INVALID)(exchange)
 
