@@ -28,7 +28,7 @@ def test_a_pod_beyond_the_limits_is_told_so_and_others_are_bound(workload: Workl
     assert workload.await_bound("ordinary").keys() == {"ordinary"}
     note = eventually("an event", lambda: workload.events("large").get("FailedScheduling"))
     assert f"the pod has {TERMS:,} terms in spec.affinity.podAffinity" in note
-    assert workload.reason("large") == "Unschedulable"
+    workload.await_reason("large", "Unschedulable")
 
 
 def test_a_large_pod_that_was_put_on_a_node_is_counted_there(workload: Workload, pallet: Pallet) -> None:

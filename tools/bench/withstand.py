@@ -41,6 +41,11 @@ READY_SECONDS: Final = 30.0
 TARGET_SHARE: Final = 0.5
 """Of the undisturbed rate, so much must be left."""
 
+LEADER_ELECTION: Final = {
+    "leaderElect": True,
+    "resourceName": "kube-scheduler",
+    "resourceNamespace": "kube-system",
+}
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-scheduler"
 RENEW_DEADLINE_SECONDS: Final = 10.0
 
@@ -135,7 +140,7 @@ class Assault:
         configuration = {
             "apiVersion": "kubescheduler.config.k8s.io/v1",
             "kind": "KubeSchedulerConfiguration",
-            "leaderElection": {"leaderElect": True, "resourceName": "kube-scheduler"},
+            "leaderElection": LEADER_ELECTION,
             "clientConnection": {"qps": QPS, "burst": BURST},
             "profiles": [{**profile, "schedulerName": SCHEDULER_NAME}],
         }
