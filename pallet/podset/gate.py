@@ -43,7 +43,7 @@ def gate_of(key: SetKey, pod_set: PodSet | None, uid: str) -> Gate:
     if pod_set is None or uid not in pod_set.members:
         return Gate(why=Why.BEING_PLANNED, message=f'pod set "{key.name}" is being planned')
     if uid in pod_set.replanning:
-        return Gate(why=Why.BEING_PLANNED, message=f'pod set "{key.name}" is being planned anew')
+        return Gate(why=Why.BEING_PLANNED, message=f'pod set "{key.name}" is being re-planned')
     member = pod_set.members[uid]
     if pod_set.admitted(member):
         return Gate(member.planned)

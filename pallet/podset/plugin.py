@@ -79,6 +79,11 @@ class PodSetPlannerArgs(Section, frozen=True):
     path: FieldPath = FieldPath()
     """Where in the configuration these arguments stand."""
 
+    def __post_init__(self) -> None:
+        """Refuse a time-out in which nothing could be bound."""
+        if self.reservation_timeout <= 0:
+            raise ValueError("reservationTimeout must be longer than 0s")
+
 
 class Gatekeeper(Protocol):
     """Who knows the sets."""
@@ -138,7 +143,7 @@ class PodSetPlanner:
     def post_filter(
         self, state: CycleState, info: PodInfo, refusals: Sequence[Refusal], filters: Filters
     ) -> tuple[str | None, Status]:
-        """When the planned node was refused, have the set planned anew, or wait if that will help."""
+        """When the planned node was refused, have the set re-planned, or wait if that will help."""
         node = state.read(_NODE)
         if node is None:
             return None, unschedulable()

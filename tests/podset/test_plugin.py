@@ -50,7 +50,7 @@ class Keeper:
 
     def blocked(self, info: PodInfo, node: str, refusals: Sequence[Status]) -> str:
         self.refusals.append((info.uid, node, [f"{each.plugin}: {each.message}" for each in refusals]))
-        return "planned anew"
+        return "re-planned"
 
     def begin(self, pod: Pod) -> None:
         self.begun.append(pod.metadata.name)
@@ -133,7 +133,7 @@ def test_fault_14_a_refused_planned_node_is_reported_with_the_reason_of_that_nod
     state = CycleState()
     choice = scene.choose(make_pod("web-0"), state)
     nominated, status = scene.post_filter(make_pod("web-0"), state, choice)
-    assert (nominated, status.reasons) == (None, ("planned anew",))
+    assert (nominated, status.reasons) == (None, ("re-planned",))
     assert scene.keeper.refusals == [
         ("uid-web-0", "n1", ["NodeUnschedulable: node(s) were unschedulable"]),
     ]
@@ -192,6 +192,12 @@ def test_arguments(
     assert args.call_timeout == timeout
     assert args.planner.embedded is embedded
     assert args.planner.namespaces == namespaces
+
+
+@pytest.mark.parametrize("timeout", ["0s", "-5s"])
+def test_room_must_be_reserved_for_some_time(timeout: str) -> None:
+    with pytest.raises(ConfigError, match="reservationTimeout must be longer than 0s"):
+        decode_args(PodSetPlannerArgs, {"reservationTimeout": timeout}, FieldPath())
 
 
 def test_an_unknown_argument_is_an_error() -> None:
