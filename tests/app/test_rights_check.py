@@ -13,8 +13,8 @@ from pallet.api.core import ObjectReference
 from pallet.app.rights import Right
 from pallet.app.rights_check import AGAIN_SECONDS, RARELY_SECONDS, RightsCheck
 from pallet.client import Client
-from tests.faults.proxy import Exchange, FaultProxy, answer
 from tests.faults.virtual_time import VIRTUAL_TIME
+from tools.faults.proxy import Exchange, FaultProxy, answer
 
 pytestmark = pytest.mark.anyio
 

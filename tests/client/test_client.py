@@ -11,8 +11,8 @@ from pallet.api.core import LEASES, NAMESPACES, Lease, LeaseSpec
 from pallet.api.meta import ObjectMeta
 from pallet.api.pod import PODS
 from pallet.client import AnswerLost, ApiError, Client, Unreachable
-from tests.faults.proxy import FaultProxy, answer, cut, freeze
 from tests.faults.virtual_time import VIRTUAL_TIME
+from tools.faults.proxy import FaultProxy, answer, cut, freeze
 
 pytestmark = pytest.mark.anyio
 

@@ -16,8 +16,8 @@ from pallet.api.core import NAMESPACES
 from pallet.client import Client, ConfigError, Unreachable, credentials
 from pallet.client.credentials import REFRESH_PERIOD, Credentials
 from tests.client.certificates import Identity, authority, issue, pem, server_context
-from tests.faults.proxy import Exchange, FaultProxy, answer
 from tests.faults.virtual_time import VIRTUAL_TIME
+from tools.faults.proxy import Exchange, FaultProxy, answer
 
 pytestmark = pytest.mark.anyio
 

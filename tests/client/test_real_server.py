@@ -10,9 +10,9 @@ from pallet.api.node import NODES
 from pallet.api.pod import PODS, Pod
 from pallet.client import STRATEGIC_MERGE_PATCH, AnswerLost, ApiError, Client
 from pallet.client import client as client_module
-from tests.faults.proxy import FaultProxy, lose_answer
 from tools.controlplane.controlplane import ControlPlane
 from tools.controlplane.pytest_plugin import NodePool
+from tools.faults.proxy import FaultProxy, lose_answer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
 

@@ -13,8 +13,8 @@ from pallet.api.pod import PODS
 from pallet.client import AnswerLost, ApiError, Client, Unreachable
 from pallet.client.errors import Unreadable
 from pallet.leaderelection import LeaseLock
-from tests.faults.proxy import FaultProxy, answer
 from tests.faults.virtual_time import VIRTUAL_TIME
+from tools.faults.proxy import FaultProxy, answer
 
 pytestmark = pytest.mark.anyio
 

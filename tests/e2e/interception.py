@@ -9,7 +9,7 @@ from pathlib import Path
 from aiohttp import web
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from tests.faults.proxy import Exchange, Fault, FaultProxy, answer, pass_on
+from tools.faults.proxy import Exchange, Fault, FaultProxy, answer, pass_on
 
 
 @dataclass(frozen=True)

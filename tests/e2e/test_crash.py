@@ -16,10 +16,10 @@ from aiohttp import web
 from tests.e2e.history import recording
 from tests.e2e.interception import Interception
 from tests.e2e.workload import Workload, eventually
-from tests.faults.proxy import Exchange, Fault, answer, cut, hold, lose_answer, pass_on
 from tests.running import Pallet, configuration, running
 from tools.controlplane import ControlPlane
 from tools.controlplane.pytest_plugin import NodePool
+from tools.faults.proxy import Exchange, Fault, answer, cut, hold, lose_answer, pass_on
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("pallet")]
 

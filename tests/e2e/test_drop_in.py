@@ -27,9 +27,9 @@ from aiohttp import web
 from pallet.api.podset import LAST_JOINED
 from tests.e2e.interception import Interception
 from tests.e2e.workload import Workload, eventually
-from tests.faults.proxy import Exchange, pass_on
 from tests.running import Pallet, configuration, running
 from tools.controlplane import ControlPlane
+from tools.faults.proxy import Exchange, pass_on
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("pallet")]
 

@@ -12,11 +12,11 @@ import pytest
 from tests.e2e.interception import intercepting
 from tests.e2e.storage import Storage, provision, using
 from tests.e2e.workload import Workload, eventually
-from tests.faults.proxy import answer, lose_answer
 from tests.manifests.documents import Document, find, rendered
 from tests.running import SCHEDULER, configuration, install, running
 from tools.controlplane import ControlPlane
 from tools.controlplane.pytest_plugin import NodePool
+from tools.faults.proxy import answer, lose_answer
 
 pytestmark = pytest.mark.e2e
 

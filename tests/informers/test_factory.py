@@ -10,8 +10,8 @@ from pallet.api.pod import PODS
 from pallet.client import Client
 from pallet.informers import InformerFactory, NotSyncedError
 from pallet.loop_budget import LoopBudget
-from tests.faults.proxy import FaultProxy, answer
 from tools.controlplane.controlplane import ControlPlane
+from tools.faults.proxy import FaultProxy, answer
 
 if TYPE_CHECKING:
     from pallet.api.resource import Resource

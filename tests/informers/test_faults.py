@@ -10,9 +10,9 @@ import pytest
 from pallet.api.core import LEASES, Lease
 from pallet.client import Client
 from pallet.informers import reflector
-from tests.faults.proxy import FaultProxy, answer, cut, edit_watch, freeze
 from tests.informers.recorder import WAIT, watched_leases
 from tools.controlplane.controlplane import ControlPlane
+from tools.faults.proxy import FaultProxy, answer, cut, edit_watch, freeze
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
 

@@ -14,8 +14,8 @@ from pallet.api.core import LEASES, Lease
 from pallet.client import Backoff, Client
 from pallet.informers.informer import SharedInformer
 from pallet.loop_budget import LoopBudget
-from tests.faults.proxy import Exchange, Fault, FaultProxy, answer
 from tests.faults.virtual_time import VIRTUAL_TIME
+from tools.faults.proxy import Exchange, Fault, FaultProxy, answer
 
 pytestmark = pytest.mark.anyio
 

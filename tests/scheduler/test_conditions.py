@@ -11,9 +11,9 @@ from pallet.client.client import Client
 from pallet.scheduler import conditions as conditions_module
 from pallet.scheduler.conditions import UNSCHEDULABLE, ConditionWriter
 from tests.builders import at, make_pod
-from tests.faults.proxy import Exchange, FaultProxy, answer
 from tests.faults.virtual_time import VIRTUAL_TIME
 from tests.scheduler.world import API
+from tools.faults.proxy import Exchange, FaultProxy, answer
 
 pytestmark = pytest.mark.anyio
 

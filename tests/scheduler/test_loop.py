@@ -12,10 +12,10 @@ from pallet.framework.status import Code, Status, error, unschedulable
 from pallet.loop_budget import SLICE_SECONDS
 from pallet.scheduler.scheduler import MAX_BINDINGS
 from tests.builders import make_pod
-from tests.faults.proxy import Exchange
 from tests.faults.virtual_time import VIRTUAL_TIME
 from tests.scheduler.probe import Probe
 from tests.scheduler.world import ALWAYS, World, a_world
+from tools.faults.proxy import Exchange
 
 pytestmark = pytest.mark.anyio
 

@@ -15,8 +15,8 @@ from pallet.client.client import Client
 from pallet.scheduler import recorder as recorder_module
 from pallet.scheduler.recorder import EventRecorder, pod_reference
 from tests.builders import make_pod
-from tests.faults.proxy import Exchange, FaultProxy, answer
 from tests.faults.virtual_time import VIRTUAL_TIME
+from tools.faults.proxy import Exchange, FaultProxy, answer
 
 pytestmark = pytest.mark.anyio
 

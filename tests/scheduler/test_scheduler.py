@@ -10,10 +10,10 @@ from pallet.framework.events import ASSIGNED_POD_DELETE, EventInterest
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status, error, unschedulable
 from tests.builders import SCHEDULER, make_pod
-from tests.faults.proxy import Exchange, answer, cut
 from tests.faults.virtual_time import VIRTUAL_TIME
 from tests.scheduler.probe import Probe
 from tests.scheduler.world import World, a_world
+from tools.faults.proxy import Exchange, answer, cut
 
 pytestmark = pytest.mark.anyio
 

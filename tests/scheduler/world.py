@@ -36,9 +36,9 @@ from pallet.scheduler.queue import SchedulingQueue
 from pallet.scheduler.recorder import EventRecorder
 from pallet.scheduler.scheduler import Scheduler
 from tests.builders import SCHEDULER, make_node, make_pod
-from tests.faults.proxy import Exchange, Fault, FaultProxy, answer
 from tests.profiles import make_handle
 from tests.scheduler.probe import Probe, a_profile
+from tools.faults.proxy import Exchange, Fault, FaultProxy, answer
 
 ALWAYS = float("inf")
 

@@ -10,7 +10,7 @@ from aiohttp.web import StreamResponse
 
 from pallet.client import Client
 from pallet.server.access import MAX_REVIEWS, Access, AccessError
-from tests.faults.proxy import Exchange, FaultProxy, answer
+from tools.faults.proxy import Exchange, FaultProxy, answer
 
 pytestmark = pytest.mark.anyio
 

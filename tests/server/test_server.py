@@ -21,8 +21,8 @@ from pallet.framework.instruments import Instruments
 from pallet.loop_budget import LoopBudget
 from pallet.server.certificate import self_signed, server_context
 from pallet.server.server import Endpoints, ListenError, listen, serve
-from tests.faults.proxy import FaultProxy, answer
 from tools.controlplane import ControlPlane
+from tools.faults.proxy import FaultProxy, answer
 
 pytestmark = pytest.mark.anyio
 

@@ -17,9 +17,9 @@ from pallet.client.client import Client
 from pallet.framework.waiting import WaitingPod
 from pallet.plugins.preemption.eviction import PATIENCE_SECONDS, Evictions
 from tests.builders import SCHEDULER, at, make_pod
-from tests.faults.proxy import Exchange, FaultProxy, answer, hold
 from tests.faults.virtual_time import VIRTUAL_TIME
 from tests.profiles import make_handle
+from tools.faults.proxy import Exchange, FaultProxy, answer, hold
 
 pytestmark = pytest.mark.anyio
 
