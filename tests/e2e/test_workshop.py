@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pallet.cli.arguments import parse_run
 from tests.e2e.storage import CLASSES, VOLUMES, Storage, make_volume, provision
 from tests.e2e.workload import Document, Workload, eventually
 from tests.running import Pallet, running
@@ -77,9 +78,9 @@ def in_the_cluster(cluster: ControlPlane, files: Path) -> Iterator[Pallet]:
     account = cluster.kubeconfig_for_service_account("workshop", pod["serviceAccountName"])
     (files / "token").write_text(yaml.safe_load(account.read_text())["users"][0]["user"]["token"])
     shutil.copy(cluster.ca_file, files)
-    [argument] = pod["containers"][0]["args"]
+    file = Path(parse_run(pod["containers"][0]["args"]).config)
     config_map = installed(cluster, "configmap", pod["volumes"][0]["configMap"]["name"])
-    with running(cluster, yaml.safe_load(config_map["data"][Path(argument).name]), in_pod=files) as process:
+    with running(cluster, yaml.safe_load(config_map["data"][file.name]), in_pod=files) as process:
         yield process
         assert "forbidden" not in process.log
 
