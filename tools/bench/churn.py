@@ -122,6 +122,8 @@ class Churn:
         client = self._control_plane.client
         client.request("DELETE", f"{POD_SET_API}/{namespace}/scheduletriggers/{waves.set_of(wave)}")
         stage.clear(self._control_plane, namespace)
+        # kube-controller-manager takes seconds for each, and would let ever more of them pile up.
+        client.request("PUT", f"/api/v1/namespaces/{namespace}/finalize", {"metadata": {"name": namespace}})
 
 
 class Sampler:
