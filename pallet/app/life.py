@@ -25,6 +25,7 @@ from pallet.app import handover
 from pallet.app.files import file_mistakes
 from pallet.app.garbage import collect_in_steps
 from pallet.app.graph import Graph
+from pallet.app.heap import find_trim, trim_heap
 from pallet.app.rights_check import RightsCheck
 from pallet.client.client import Client
 from pallet.client.errors import ConfigError as ConnectionConfigError
@@ -203,6 +204,7 @@ async def _start(
     tasks.start_soon(_dump_on_signal, graph)
     tasks.start_soon(graph.counting_gate.run)
     tasks.start_soon(collect_in_steps)
+    tasks.start_soon(trim_heap, find_trim())
     if kube_scheduler is not None:
         tasks.start_soon(kube_scheduler.run)
     graph.informers.start(tasks)
