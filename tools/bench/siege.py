@@ -86,9 +86,9 @@ def hand_written_plan(siege: Siege) -> None:
     """Gated pods of 10,000 CPUs, one for each node, with a plan that gives each its node."""
     pods, plan = attacks.greedy_set("greedy", [node_name(number) for number in range(siege.nodes)])
     collection = f"{POD_SET_API}/{attacks.NAMESPACE}"
+    siege.create(*pods)  # before the plan, which would be dropped as one for no pods
     siege.client.request("POST", f"{collection}/scheduletriggers", stage.trigger("greedy", "Schedule"))
     siege.client.request("POST", f"{collection}/scheduleplans", plan)
-    siege.create(*pods)
 
 
 ATTACKS: Final[dict[str, Callable[[Siege], None]]] = {
