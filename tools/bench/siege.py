@@ -69,8 +69,8 @@ def many_containers(siege: Siege) -> None:
 
 
 def created_and_deleted(siege: Siege) -> None:
-    """Pods of 300 KiB of affinity, created and deleted one at a time, without a pause."""
-    for number in _beat(siege, 0.0):
+    """Pods of 300 KiB of affinity, created and deleted one at a time, some fifteen a second."""
+    for number in _beat(siege, 0.05):
         siege.create(attacks.LONG["anti-affinity, required"](f"passing-{number}", 2900))
         siege.delete(f"passing-{number}")
 
