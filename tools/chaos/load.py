@@ -118,7 +118,7 @@ class _Load:
 
     def _spec(self, name: str, count: int) -> Document:
         """The spec of alike pods, of one of the sorts that compete for something."""
-        sort = self._rng.choice(("small", "large", "tight", "tight", "apart", "port"))
+        sort = self._rng.choice(("small", "large", "tight", "tight", "tight", "apart", "port"))
         if sort == "tight" and sum(self._tight.values()) + count > MOST_TIGHT:
             sort = "small"
         cpu = {"small": "100m", "large": "3", "tight": "1500m"}.get(sort, "200m")

@@ -59,7 +59,7 @@ PER_HOUR: Mapping[str, int] = {
     "API server restarted": 24,
     "etcd compacted": 30,
     "watches cut": 70,
-    "watches frozen": 60,
+    "watches frozen": 80,
     "watches garbled": 70,
     "answers delayed": 130,
     "answers dropped": 130,
@@ -72,7 +72,8 @@ PER_HOUR: Mapping[str, int] = {
 """How many faults of each kind an hour has; some meet nothing."""
 
 WATCHED = ("pods", "nodes", "scheduletriggers", "scheduleplans", "")
-"""Whose watches are met; empty for all."""
+WATCH_WEIGHTS = (4, 1, 1, 1, 2)
+"""Whose watches are met, and how often; empty for all. A take-over is worst where only pods are not seen."""
 
 ASKED = ("lease", "binding", "plan", "trigger", "status", "event", "read", "any")
 WEIGHTS = (14, 30, 10, 10, 8, 8, 10, 10)
@@ -122,11 +123,11 @@ def _fault(rng: Random, kind: str, at: float) -> Fault:
         case "API server restarted" | "etcd compacted":
             return Fault(at, kind)
         case "watches cut" | "watches frozen" | "watches garbled":
-            part = rng.choices((LEADER, STANDBY), (0.7, 0.3))[0]
-            # One in four freezes lasts until the replica gives the watch up.
-            forever = kind == "watches frozen" and rng.random() < 0.25
+            # One in three freezes lasts until the replica gives the watch up.
+            forever = kind == "watches frozen" and rng.random() < 1 / 3
             lasts = 0.0 if forever else round(rng.uniform(2, 60), 1)
-            return Fault(at, kind, part, lasts, rng.choice(WATCHED), 1, rng.choice(GARBLES))
+            what = rng.choices(WATCHED, WATCH_WEIGHTS)[0]
+            return Fault(at, kind, target, lasts, what, 1, rng.choice(GARBLES))
     return _of_answers(rng, kind, at)
 
 
