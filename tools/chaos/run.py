@@ -35,7 +35,7 @@ from tools.controlplane import ApiError, ControlPlane
 LEAD_SECONDS = 60.0
 REST_SECONDS = 240.0
 """I4's bound: how long after the last fault everything may take to come to rest. A watch that was frozen for
-good is given up after 150 s, and what it missed is read and scheduled after that."""
+good is given up after 90 s, and what it missed is read and scheduled after that."""
 
 SETTLED_SECONDS = 3.0
 DUMP_PAUSE = 5.0
