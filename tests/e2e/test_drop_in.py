@@ -325,7 +325,8 @@ def test_18_what_cannot_read_the_cluster_is_not_ready_says_why_and_can_be_ended(
     process = Pallet(control_plane, configuration(), kubeconfig=jane)
     process.start(ready=False)
     try:
-        eventually("a reason", lambda: "cannot list nodes: forbidden; grant verb" in process.log)
+        eventually("a reason", lambda: ": forbidden; grant verb" in process.log)
+        eventually("all that is missing", lambda: "Rights are missing" in process.log)
         eventually("its port", lambda: process.get("/livez") == "ok")
         assert not process.is_ready()
     finally:
