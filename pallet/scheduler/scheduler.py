@@ -5,7 +5,7 @@ Binding cycles run beside the loop, at most MAX_BINDINGS of them; pods that wait
 count.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
 
 import anyio
@@ -13,7 +13,6 @@ import anyio.abc
 import numpy as np
 
 from pallet.api.pod import Pod
-from pallet.api.podset import POD_SET_LABEL
 from pallet.cache.cache import Cache, Hold
 from pallet.cache.reservation import Reservation
 from pallet.client.errors import ApiError, Unreachable
@@ -38,9 +37,9 @@ from pallet.loop_budget import LoopBudget
 from pallet.scheduler.binding import Assumed, BindingCycle
 from pallet.scheduler.conditions import SCHEDULER_ERROR, UNSCHEDULABLE, ConditionWriter
 from pallet.scheduler.lifting import some_of
+from pallet.scheduler.outcomes import Outcomes, named, refusing
 from pallet.scheduler.queue import SchedulingQueue
 from pallet.scheduler.queued_pod import QueuedPod
-from pallet.scheduler.recorder import pod_reference
 from pallet.scheduler.score_log import log_scores
 from pallet.scheduler.workers import Workers
 
@@ -75,7 +74,6 @@ class Scheduler:
         self._view = view
         self._cache = cache
         self._queue = queue
-        self._recorder = recorder
         self._conditions = conditions
         self._rng = rng
         self._metrics = metrics
@@ -88,6 +86,7 @@ class Scheduler:
         }
         self._samples = samples()
         self._binding = BindingCycle(waiting, metrics, clock)
+        self._outcomes = Outcomes(recorder, conditions, metrics, clock)
         self._extenders = extenders
         self._slots = anyio.Semaphore(MAX_BINDINGS, fast_acquire=True)
         self._cycles = 0
@@ -182,7 +181,7 @@ class Scheduler:
             if not nodes and (lifted := self._lift(queued.pod)):
                 nodes = evaluator.feasible(CycleState(), queued.info)
         except Exception as failure:  # noqa: BLE001 - plugins may raise anything
-            log.v(4, "Cannot tell which nodes are feasible", **_named(queued.pod), error=failure)
+            log.v(4, "Cannot tell which nodes are feasible", **named(queued.pod), error=failure)
             return []
         finally:
             self._cache.put_back(lifted)
@@ -194,8 +193,7 @@ class Scheduler:
         """The scheduling cycle of one pod: choose, assume, reserve, permit. None when it gets no place."""
         pod = queued.pod
         if pod.terminating:
-            note = f"skip schedule deleting pod: {pod.key}"
-            self._say(pod, "Warning", "FailedScheduling", "Scheduling", note)
+            self._outcomes.skipped(pod)
             self._queue.done(queued.uid)
             return None
         if self._has_place(queued.uid):
@@ -207,7 +205,7 @@ class Scheduler:
             self._fail(queued, str(failure))
             return None
         except Exception as failure:
-            log.exception("A plugin failed", **_named(pod))
+            log.exception("A plugin failed", **named(pod))
             self._fail(queued, repr(failure))
             return None
         if assumed is None:
@@ -219,7 +217,7 @@ class Scheduler:
             self._give_up(assumed, status)
             return None
         if log.enabled(4):
-            log.v(4, "Assumed pod", **_named(pod), node=assumed.node)
+            log.v(4, "Assumed pod", **named(pod), node=assumed.node)
         return assumed
 
     def _has_place(self, uid: str) -> bool:
@@ -255,7 +253,7 @@ class Scheduler:
             if len(lifted) < len(self._cache.yielding(queued.pod.spec.priority)):
                 self._queue.retry(queued)  # others are lifted then
             else:
-                self._queue.refuse(queued, *_refusing(refused.status for refused in choice.refusals))
+                self._queue.refuse(queued, *refusing(refused.status for refused in choice.refusals))
             return None
         self._cache.assume(queued.info, node)
         evaluator.profile.nominator.drop(queued.uid)
@@ -298,7 +296,10 @@ class Scheduler:
             self._cycles -= 1
             self._free_slot()
         if status.ok:
-            self._bound(assumed)
+            self._queue.done(assumed.queued.uid)
+            note = self._binding.scheduled_note(assumed)
+            self._outcomes.bound(assumed.queued, assumed.pod, assumed.node, note)
+            self._binding.post_bind(assumed)
         else:
             self._give_up(assumed, status)
 
@@ -308,25 +309,6 @@ class Scheduler:
         status = await wait
         await self._slots.acquire()
         return status
-
-    def _bound(self, assumed: Assumed) -> None:
-        """Say that a pod is bound."""
-        pod, queued = assumed.pod, assumed.queued
-        self._queue.done(queued.uid)
-        self._conditions.forget(pod)
-        self._say(pod, "Normal", "Scheduled", "Binding", self._binding.scheduled_note(assumed))
-        self._count(queued, "scheduled")
-        metrics = self._metrics
-        metrics.pod_scheduling_attempts.observe(queued.attempts)
-        attempts = str(queued.attempts) if queued.attempts < 15 else "15+"
-        if queued.entered_at is not None:
-            seconds = self._clock() - queued.entered_at
-            metrics.pod_scheduling_sli_duration_seconds[attempts].observe(seconds)
-        if queued.flushed:
-            metrics.pod_scheduled_after_flush_total.inc()
-        self._binding.post_bind(assumed)
-        if log.enabled(2):
-            log.v(2, "Bound pod", **_named(pod), node=assumed.node, attempts=queued.attempts)
 
     def _seek_remedy(
         self, evaluator: Evaluator, state: CycleState, queued: QueuedPod, choice: Choice
@@ -351,7 +333,7 @@ class Scheduler:
         key = POST_FILTER, status.code.label, profile.scheduler_name
         self._metrics.framework_extension_point_duration_seconds[key].observe(self._clock() - started)
         if status.ok:
-            log.v(2, "Nominated a node", **_named(queued.pod), node=nominated)
+            log.v(2, "Nominated a node", **named(queued.pod), node=nominated)
         return nominated, status.message
 
     def _give_up(self, assumed: Assumed, status: Status) -> None:
@@ -364,56 +346,26 @@ class Scheduler:
         if status.rejected:
             message = fit_message(1, [Refused(status, _ONE_ROW)])
             self._report(queued, "unschedulable", UNSCHEDULABLE, message)
-            self._queue.refuse(queued, *_refusing([status]))
+            self._queue.refuse(queued, *refusing([status]))
         else:
             self._fail(queued, status.message)
         self._queue.move(ASSIGNED_POD_DELETE, assumed.pod, None, but=queued.uid)
 
     def _fail(self, queued: QueuedPod, message: str) -> None:
         """Something went wrong that is no fault of the pod: try again after a back-off."""
-        log.error("Could not schedule pod", **_named(queued.pod), error=message)
+        log.error("Could not schedule pod", **named(queued.pod), error=message)
         self._report(queued, "error", SCHEDULER_ERROR, message)
         self._queue.retry(queued)
 
     def _report(
         self, queued: QueuedPod, result: str, reason: str, message: str, nominated: str | None = ""
     ) -> None:
-        """Say on the pod, in the log and in the metrics why it was not scheduled, and nominate its node.
+        """Say why a pod was not scheduled, and nominate its node (see `Outcomes.unscheduled`).
 
-        The empty name takes a nomination away; with None the one that is known stands, which may be ahead of
-        the pod's status. Nothing is said on a pod that is gone meanwhile, or that somebody else gave a node.
+        Nothing is said on a pod that is gone meanwhile, or that somebody else gave a node.
         """
-        pod = queued.pod
-        self._count(queued, result)
-        log.v(2, "Unable to schedule pod", **_named(pod), reason=message)
+        self._outcomes.count(queued, result)
+        log.v(2, "Unable to schedule pod", **named(queued.pod), reason=message)
         if self._queue.is_in_flight(queued.uid):
-            self._say(pod, "Warning", "FailedScheduling", "Scheduling", message)
-            self._conditions.set(pod, reason, message, nominated)
-            nominator = self._evaluators[pod.spec.scheduler_name].profile.nominator
-            if nominated is None:
-                nominated = nominator.node_of(queued.uid) or pod.status.nominated_node_name
-            nominator.nominate(queued.info, nominated)
-
-    def _say(self, pod: Pod, kind: str, reason: str, action: str, note: str) -> None:
-        controller = pod.spec.scheduler_name
-        self._recorder.event(
-            pod_reference(pod), controller, kind=kind, reason=reason, action=action, note=note
-        )
-
-    def _count(self, queued: QueuedPod, result: str) -> None:
-        key = result, queued.pod.spec.scheduler_name
-        self._metrics.schedule_attempts_total[key].inc()
-        self._metrics.scheduling_attempt_duration_seconds[key].observe(self._clock() - queued.popped_at)
-
-
-def _refusing(statuses: Iterable[Status]) -> tuple[frozenset[str], frozenset[str]]:
-    """The plugins that refused a pod, and those of them that only wait for something."""
-    by_code = [(status.plugin, status.code) for status in statuses]
-    pending = frozenset(plugin for plugin, code in by_code if code is Code.PENDING)
-    return frozenset(plugin for plugin, _ in by_code), pending
-
-
-def _named(pod: Pod) -> dict[str, str]:
-    """The fields of a log line about a pod: the pod, and its set if it is of one."""
-    pod_set = pod.metadata.labels.get(POD_SET_LABEL)
-    return {"pod": pod.key, "pod_set": pod_set} if pod_set else {"pod": pod.key}
+            nominator = self._evaluators[queued.pod.spec.scheduler_name].profile.nominator
+            self._outcomes.unscheduled(queued, reason, message, nominator, nominated)
