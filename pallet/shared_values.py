@@ -20,7 +20,7 @@ BYTES_PER_LETTER: Final = 5
 class SharedValues(dict[K, V]):
     """The value for each key, made when it is first asked for.
 
-    Tuples cannot be referred to weakly, so values that nobody else refers to any more are swept out: when
+    Tuples cannot be referred to weakly, so values that are not referred to any more are swept out: when
     those made since the last sweep have grown to half of what was left then, and whenever the table ages.
     """
 
@@ -57,7 +57,7 @@ class SharedValues(dict[K, V]):
         """Take out the values that are referred to from here only."""
         probe: Any = object()
         self[probe] = probe if self._make is same else cast("V", object())
-        del probe  # so that it is referred to as a value is that nobody holds
+        del probe  # so that it is referred to as an unused value is
         keys = list(self)
         counts = [getrefcount(self[key]) for key in keys]
         for key, count in zip(keys, counts, strict=True):

@@ -68,13 +68,13 @@ class Cache:
         return sum(placement.hold is hold for placement in self._placed.values())
 
     def put_node(self, node: Node) -> None:
-        """Take note of a node, new or changed; the pods on a new one are counted there from now on."""
+        """Add or update a node; the pods on a new one are counted there from now on."""
         self.snapshot.put_node(node)
         for info in self._without_node.pop(node.metadata.name, {}).values():
             self.snapshot.place(info, node.metadata.name)
 
     def drop_node(self, name: str) -> None:
-        """Take note that a node is gone; the pods on it are counted again when it comes back."""
+        """Remove a node; the pods on it are counted again when it comes back."""
         pods = self.snapshot.drop_node(name)
         if pods:
             self._without_node[name] = {info.uid: info for info in pods}

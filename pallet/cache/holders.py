@@ -208,7 +208,7 @@ class HeldTerms:
         )
 
     def forget_matches(self) -> None:
-        """Match anew: a namespace changed its labels."""
+        """Match again: a namespace changed its labels."""
         self._newcomers.clear()
         self._logs.clear()
         for term in self._rows:
@@ -271,7 +271,7 @@ class TermHolders:
         return self.anti, self.required, self.preferred
 
     def forget_matches(self) -> None:
-        """Match anew: a namespace changed its labels."""
+        """Match again: a namespace changed its labels."""
         for held in self.sorts():
             held.forget_matches()
 

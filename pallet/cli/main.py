@@ -63,7 +63,7 @@ def settings_of(arguments: Namespace) -> Settings:
 
 
 def _configuration_of(arguments: Namespace) -> KubeSchedulerConfiguration:
-    """Read the file; the defaults are taken only where somebody asks for them."""
+    """Read the file; the defaults are taken only where they are asked for."""
     if arguments.config is not None:
         if arguments.default_config:
             raise UsageError("--config FILE and --default-config exclude each other: leave one of them out")

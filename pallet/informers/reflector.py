@@ -159,7 +159,7 @@ class Reflector(Generic[T]):
         self._stale_lists = 0
         self._streams = True
         self._broken = False
-        self._target = ""  # how far the sink has to come, while somebody waits for that
+        self._target = ""  # how far the sink has to come, while a caller waits for that
         self._advanced = anyio.Event()
         self._watching: anyio.CancelScope | None = None
         self._heard_at = 0.0

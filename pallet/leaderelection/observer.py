@@ -1,6 +1,6 @@
 """A lease that this process does not take: does another one renew it?
 
-Somebody who schedules the pods of default-scheduler without holding kube-scheduler's lease must not act
+A process that schedules the pods of default-scheduler without holding kube-scheduler's lease must not act
 beside a kube-scheduler that holds it.
 """
 
@@ -30,7 +30,7 @@ class LeaseRenewedError(Exception):
 class LeaseObserver:
     """Looks at a lease again and again. `remedy` ends its errors; `clock` is replaced in tests.
 
-    As in an election, a lease is renewed when its record changes, and not when nobody here has seen it
+    As in an election, a lease is renewed when its record changes, and not when this process has not seen it
     change for as long as it lasts: no time of another machine is compared with ours.
     """
 

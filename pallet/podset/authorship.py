@@ -1,4 +1,4 @@
-"""Who wrote a stored plan: this scheduler, for a planner, or somebody by hand.
+"""Who wrote a stored plan: this scheduler, for a planner, or a person by hand.
 
 What this scheduler writes is signed with an annotation: the planner's name, and a hash of the entries. A plan
 without it, or with other entries by now, is manual.
@@ -18,7 +18,7 @@ def signature(planner: str, entries: Iterable[Assignment]) -> str:
 
 
 def is_manual(plan: SchedulePlan) -> bool:
-    """Whether somebody else wrote a plan, or changed it since this scheduler wrote it."""
+    """Whether another writer made a plan, or changed it since this scheduler wrote it."""
     return plan.metadata.annotations.get(PLANNED_BY) != signature(planner_of(plan), plan.spec.plan)
 
 

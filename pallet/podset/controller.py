@@ -187,7 +187,7 @@ class PodSetController:
         return f'planned node "{node}" does not fit any more, the pod set is re-planned'
 
     def begin(self, pod: Pod) -> None:
-        """Take note that the binding of a planned pod begins: what its set has reserved is firm."""
+        """Record that the binding of a planned pod begins: what its set has reserved is firm."""
         self.sets.note_start(pod)
 
     def look_at(self, pod: Pod) -> None:

@@ -136,7 +136,7 @@ def decide(
 def places(pod_set: PodSet) -> dict[str, str]:
     """What the set's plan has to say, nodes by pod name: the bindings, and what is still to be bound.
 
-    What somebody wrote by hand stays until the trigger says Schedule, but for pods that have left. Then bound
+    What was written by hand stays until the trigger says Schedule, but for pods that have left. Then bound
     members are listed where there is anything to keep a plan for. A set that no planner looks after, or
     that was never let go, gets none for what others have bound.
     """
@@ -245,7 +245,7 @@ def _signed(pod_set: PodSet, entries: tuple[Assignment, ...]) -> str:
 
 
 def _entries(pod_set: PodSet, wanted: Mapping[str, str]) -> tuple[Assignment, ...]:
-    """The plan as it is stored: in the order of binding, or as somebody wrote it."""
+    """The plan as it is stored: in the order of binding, or as it was written by hand."""
     if pod_set.manual and not pod_set.let_go:
         return tuple([Assignment(name, node) for name, node in wanted.items()])
     ranked = sorted((member.rank, member.name) for member in pod_set.members.values())

@@ -93,7 +93,7 @@ class PodSet:
     members: by UID
     joined: when each of them joined, by UID
     plan, stored: the SchedulePlan as last seen, and its nodes by pod name
-    manual: whether somebody wrote the stored plan by hand
+    manual: whether the stored plan was written by hand
     planner: who made the places that were planned last
     left: names of members that left while the plan was manual
     had_pods: whether any pod has been a member since the plan was first seen

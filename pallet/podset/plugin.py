@@ -97,7 +97,7 @@ class Gatekeeper(Protocol):
         ...
 
     def begin(self, pod: Pod) -> None:
-        """Take note that the binding of a planned pod begins."""
+        """Record that the binding of a planned pod begins."""
         ...
 
     def look_at(self, pod: Pod) -> None:

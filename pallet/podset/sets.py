@@ -8,7 +8,7 @@ Every method that takes something in says which sets to look at again, and how s
 - A pod whose label changes leaves one set and joins another, at the moment this is seen.
 - A plan is known by its name; one of another name is not ours, whatever its label says.
 - Older states than the one known are passed over: our own writes are often answered before they are watched.
-- What somebody else changes in a stored plan holds for pods that are not bound, for a plan is obeyed: at once
+- What others change in a stored plan holds for pods that are not bound, for a plan is obeyed: at once
   if the trigger says Schedule, else when it switches to it.
 """
 
@@ -207,7 +207,7 @@ class PodSets:
         return {key: True}
 
     def note_start(self, pod: Pod) -> None:
-        """Take note that the binding of a member begins: its set's reservations are firm from now on."""
+        """Record that the binding of a member begins: its set's reservations are firm from now on."""
         key = self._set_of_pod.get(pod.metadata.uid)
         if key is not None:
             self._sets[key].room.firm = True

@@ -144,7 +144,7 @@ def _dated(
 
 
 def _not_after(now: datetime, time: datetime | None) -> datetime | None:
-    """A time that somebody else may have written, if it is not in the future."""
+    """A time that another writer may have set, if it is not in the future."""
     return time if time is None or time <= now else now.replace(microsecond=0)
 
 

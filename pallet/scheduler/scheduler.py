@@ -362,7 +362,7 @@ class Scheduler:
     ) -> None:
         """Say why a pod was not scheduled, and nominate its node (see `Outcomes.unscheduled`).
 
-        Nothing is said on a pod that is gone meanwhile, or that somebody else gave a node.
+        Nothing is said on a pod that is gone meanwhile, or that another scheduler gave a node.
         """
         self._outcomes.count(queued, result)
         log.v(2, "Unable to schedule pod", **named(queued.pod), reason=message)

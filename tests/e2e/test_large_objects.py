@@ -1,4 +1,4 @@
-"""One user's largest pods beside another's: refused with a reason, or counted, and nobody waits for them."""
+"""The largest pods of one user beside those of another: refused or counted, and no other pod waits."""
 
 import pytest
 

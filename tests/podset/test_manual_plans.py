@@ -1,4 +1,4 @@
-"""Plans that somebody wrote by hand."""
+"""Plans that were written by hand."""
 
 from collections.abc import Mapping
 from itertools import count

@@ -104,7 +104,7 @@ async def test_a_pod_that_does_not_fit_is_told_why_and_waits(world: World) -> No
 
 
 async def test_a_pod_that_asks_for_more_than_is_counted_is_refused_once(world: World) -> None:
-    """Not an error, which would be tried again and again; and nobody else's pods help it."""
+    """Not an error, which would be tried again and again; and no other pods help it."""
     world.add_pod("a", cpu="9E")
     await world.until(lambda: bool(world.api.events and world.api.conditions))
     why = "0/1 nodes are available: 1 node(s) cannot be asked for more than 9007199254740992m of cpu."

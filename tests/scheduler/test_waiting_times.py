@@ -1,4 +1,4 @@
-"""How long the oldest pending pod has waited: not those that are held back, and nobody else's wait."""
+"""How long the oldest pending pod has waited: not those that are held back, and no other pod's wait."""
 
 import pytest
 

@@ -129,7 +129,7 @@ async def test_an_api_server_that_is_away_is_named() -> None:
 
 
 async def test_only_so_many_callers_are_reviewed_at_once(api: FaultProxy, access: Access) -> None:
-    """Tokens that somebody made up, each with a review of its own."""
+    """Made-up tokens, each with a review of its own."""
     held = anyio.Event()
 
     async def hold(exchange: Exchange) -> StreamResponse:

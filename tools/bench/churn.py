@@ -253,7 +253,7 @@ def _line(sample: Sample) -> str:
 
 
 def reader_token(control_plane: ControlPlane) -> str:
-    """A token of somebody who may read metrics."""
+    """A token of a user who may read metrics."""
     client = control_plane.client
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": READER}
     subject = {"kind": "ServiceAccount", "namespace": "default", "name": READER}

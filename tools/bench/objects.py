@@ -2,7 +2,7 @@
 
 Each field is as long as an object may be, and as long as a pod may have it that is scheduled. The steps are
 those between which others run: the pod is decoded, taken in, compared with the placed pods (the longest slice
-of that), decided, counted where somebody has bound it, and taken out; and a plain pod is decided beside it.
+of that), decided, counted where it is bound already, and taken out; and a plain pod is decided beside it.
 Time is the thread's own CPU time. Of the placed pods each has labels of its own.
 """
 

@@ -291,7 +291,7 @@ def median_wait(arrivals: Sequence[Arrival], since: float, until: float) -> floa
 
 
 def longest_hold(before: dict[float, float], after: dict[float, float]) -> float:
-    """The upper bound of the longest hold between two readings; infinite where nobody answered the second."""
+    """The upper bound of the longest hold between two readings; infinite without an answer to the second."""
     if not after:
         return float("inf")
     total = after[float("inf")] - before.get(float("inf"), 0.0)

@@ -120,7 +120,7 @@ class Line(FaultProxy):
 
     @contextmanager
     def watching(self, path: str, response: web.StreamResponse) -> Iterator[OpenWatch]:
-        """Keep a watch among the open ones, and take note of when it is served."""
+        """Keep a watch among the open ones, and record when it is served."""
         resource = path.rpartition("/")[2]
         with FaultProxy.watching(self, path, response) as watch:
             self.sight(resource).begin(watch)

@@ -118,7 +118,7 @@ class Replica:
             control.sendto(json.dumps(order).encode(), str(self._control))
 
     async def hear(self, seconds: Callable[[], float], tasks: anyio.abc.TaskGroup) -> None:
-        """Take note of fault points that are reached; one that is stopped at goes on after a while."""
+        """Record fault points that are reached; one that is stopped at goes on after a while."""
         path = f"{self._control}.reached"
         async with await anyio.create_unix_datagram_socket(local_path=path) as reports:
             async for packet, _ in reports:

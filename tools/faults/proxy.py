@@ -202,7 +202,7 @@ class FaultProxy:
             return gone(exchange)  # as it looks to a client when the API server goes away
 
     def log(self, request: web.BaseRequest) -> None:
-        """Take note of a request."""
+        """Record a request."""
         self.requests.append(f"{request.method} {request.path_qs}")
 
     def fault_for(self, exchange: Exchange) -> Fault | None:

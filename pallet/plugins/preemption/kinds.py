@@ -12,7 +12,7 @@ _MOST_NAMES = 64
 
 
 class Kinds:
-    """A number for each of the requests that a pod on the ladder has; 0 stands for nobody.
+    """A number for each of the requests that a pod on the ladder has; 0 stands for none.
 
     Numbers are given back with the last pod, so that the requests of pods that are gone are not kept.
     """

@@ -359,7 +359,7 @@ def test_where_preempting_helps_one_pod_is_not_where_it_helps_another() -> None:
 
 
 def huge(number: int, node: str, priority: int = 0) -> Pod:
-    """A pod that somebody has put on a node, and that asks for more than can be counted."""
+    """A pod that its creator has put on a node, and that asks for more than can be counted."""
     return pod(f"huge-{number}", node, priority, cpu="8E")
 
 

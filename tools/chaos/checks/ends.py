@@ -17,7 +17,7 @@ SHOWN = 300
 
 
 def threw(logs: Mapping[str, str]) -> Iterator[Violation]:
-    """What each process's log tells of exceptions that reached the top, or that nobody expected."""
+    """What each process's log tells of exceptions that reached the top, or that were not expected."""
     for agent, log in logs.items():
         at, open_traceback = 0.0, False
         for line in log.splitlines():
