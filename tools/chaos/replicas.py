@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -117,16 +118,20 @@ class Replica:
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as control:
             control.sendto(json.dumps(order).encode(), str(self._control))
 
-    async def hear(self, seconds: Callable[[], float], tasks: anyio.abc.TaskGroup) -> None:
-        """Record fault points that are reached; one that is stopped at goes on after a while."""
+    async def hear(self, reached: Callable[[str, str], float], tasks: anyio.abc.TaskGroup) -> None:
+        """Record fault points that are reached.
+
+        `reached` is told what is done at which point, and gives the seconds after which a stop ends.
+        """
         path = f"{self._control}.reached"
         async with await anyio.create_unix_datagram_socket(local_path=path) as reports:
             async for packet, _ in reports:
                 message = json.loads(packet)
                 kind = "killed at a point" if message["do"] == "kill" else "stopped at a point"
                 self.take(Happened(time.time(), kind, self.name, message["point"]))
+                seconds = reached(message["do"], message["point"])
                 if message["do"] == "stop" and message["agent"] == self.agent:
-                    tasks.start_soon(lambda: self.stop_for(seconds(), signal_it=False))
+                    tasks.start_soon(partial(self.stop_for, seconds, signal_it=False))
 
 
 @dataclass(slots=True)

@@ -40,6 +40,7 @@ good is given up after 90 s, and what it missed is read and scheduled after that
 SETTLED_SECONDS = 3.0
 DUMP_PAUSE = 5.0
 QUIET_SECONDS = 10.0
+ORDER_SECONDS = 1.0
 SIGNAL_SECONDS = 20.0
 """How long a signal waits for a replica that runs."""
 
@@ -137,7 +138,8 @@ class Run:
     pair: Pair
     tasks: anyio.abc.TaskGroup
     started: float = 0.0
-    stops: list[float] = field(default_factory=list)
+    orders: dict[Fault, str] = field(default_factory=dict)
+    """Faults whose point has not been reached yet, and the process that was told of them last."""
 
     async def play(self) -> None:
         """Do what the timeline says, at its times."""
@@ -165,9 +167,7 @@ class Run:
             case "SIGKILL" | "SIGTERM" | "SIGSTOP":
                 self.tasks.start_soon(self._signal, fault)
             case "killed at a point" | "stopped at a point":
-                if fault.variant == "stop":
-                    self.stops.append(fault.seconds)
-                self.pair.of(fault).order(do=fault.variant, point=fault.what, skip=fault.times)
+                self.orders[fault] = ""
             case "API server restarted":
                 self._happened(fault)
                 self.tasks.start_soon(anyio.to_thread.run_sync, self.cluster.restart_apiserver)
@@ -208,8 +208,27 @@ class Run:
         if await anyio.to_thread.run_sync(compact, self.cluster.etcd):
             self._happened(fault)
 
+    async def give_orders(self) -> None:
+        """Tell whoever leads what is to happen at its fault points: a process that ends forgets it."""
+        while True:
+            leader = self.pair.by_part[0]
+            for fault, agent in self.orders.items():
+                if agent != leader.agent and leader.runs:
+                    self.orders[fault] = leader.agent
+                    leader.order(do=fault.variant, point=fault.what, skip=fault.times)
+            await anyio.sleep(ORDER_SECONDS)
+
+    def reached(self, do: str, point: str) -> float:
+        """A fault point was reached; the seconds after which a process that is stopped there goes on."""
+        fault = next((each for each in self.orders if (each.variant, each.what) == (do, point)), None)
+        if fault is None:
+            return 0.0
+        del self.orders[fault]
+        return fault.seconds
+
     def heal(self) -> None:
         """End all faults. What a watch missed for good stays missed until the replica gives it up."""
+        self.orders.clear()
         for replica in self.pair.replicas:
             replica.line.disarm()
             replica.order(do="disarm")
@@ -297,8 +316,9 @@ async def run(timeline: Timeline, directory: Path) -> Outcome:
             replicas.append(Replica(name, started, flags, directory, cluster.pids["etcd"], recorder.take))
         this = Run(timeline, directory, cluster, recorder, Pair(replicas), tasks)
         for replica in replicas:
-            tasks.start_soon(replica.hear, lambda: this.stops.pop(0) if this.stops else 5.0, tasks)
+            tasks.start_soon(replica.hear, this.reached, tasks)
             tasks.start_soon(replica.supervise)
+        tasks.start_soon(this.give_orders)
         await _leader(this)
         await this.play()
         this.heal()
