@@ -184,6 +184,7 @@ def test_warnings_about_one_thing_are_one_and_their_number_is_told_later(
 ) -> None:
     now = 1000.0
     monkeypatch.setattr("time.time", lambda: now)
+    monkeypatch.setattr("time.time_ns", lambda: int(now * 10**9))  # from Python 3.13 on
     stream = io.StringIO()
     with logging_to(stream):
         for resource in range(45):

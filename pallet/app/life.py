@@ -4,6 +4,7 @@ In this order: read what the API has, become the leader, put back what stored pl
 or SIGINT: start nothing new, let bindings under way end, give the lease up.
 """
 
+import asyncio
 import resource
 import signal
 import sys
@@ -26,6 +27,7 @@ from pallet.app.files import file_mistakes
 from pallet.app.garbage import collect_in_steps
 from pallet.app.graph import Graph
 from pallet.app.heap import find_trim, trim_heap
+from pallet.app.loop_errors import report
 from pallet.app.rights_check import RightsCheck
 from pallet.client.client import Client
 from pallet.client.errors import ConfigError as ConnectionConfigError
@@ -79,6 +81,7 @@ async def run(settings: Settings) -> int:
     Raises ConfigError for what is wrong in the settings.
     """
     _raise_file_limit()
+    asyncio.get_running_loop().set_exception_handler(report)
     with logging_to(sys.stderr, settings.verbosity):
         try:
             await _live(settings)

@@ -10,8 +10,8 @@ import asyncio
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import msgspec
 from yarl import URL
@@ -238,7 +238,7 @@ async def _connect(host: str, port: int) -> socket.socket:
     """Try the addresses of a host in turn. Raise OSError."""
     loop = asyncio.get_running_loop()
     failure = OSError(f"{host} has no address")
-    for family, kind, protocol, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    for family, kind, protocol, _, address in await _addresses(host, port):
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setblocking(False)  # noqa: FBT003  # the socket's own signature
@@ -253,3 +253,11 @@ async def _connect(host: str, port: int) -> socket.socket:
         else:
             return sock
     raise failure
+
+
+async def _addresses(host: str, port: int) -> Sequence[tuple[int, int, int, str, Any]]:
+    """Look a host up, in a thread; an IP address needs none. Raise OSError."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -21,8 +21,10 @@ class Story:
 
     @property
     def history(self) -> History:
-        """All of it."""
-        return History.of([*self.changes, *self.writes, *self.blind])
+        """All of it, with revisions in the order of time."""
+        ordered = sorted(self.changes, key=lambda change: change.at)
+        changes = [replace(change, revision=number) for number, change in enumerate(ordered, 1)]
+        return History.of([*changes, *self.writes, *self.blind])
 
     def _put(self, at: float, key: str, obj: Object | None) -> None:
         self.changes.append(Change(at, len(self.changes) + 1, key, obj))

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from tools.chaos import audit, observer
-from tools.chaos.history import Node, Plan, Pod, Trigger, Write
+from tools.chaos.history import Change, History, Node, Plan, Pod, Trigger, Write
 from tools.chaos.load import node
 
 RECEIVED, DONE = "2026-03-01T10:00:00.250000Z", "2026-03-01T10:00:01.750000Z"
@@ -134,3 +134,13 @@ def test_a_trigger_and_a_plan_as_they_are_stored() -> None:
     assert observer.trigger(stored) == Trigger("ns", "t", "u", "s", "Planning", quiet=61.0)
     stored = {"metadata": {**meta, "labels": labels}, "spec": {"plan": [{"pod": "p", "node": "n"}]}}
     assert observer.plan(stored) == Plan("ns", "t", "u", "s", {"p": "n"})
+
+
+def test_a_change_that_was_told_of_late_is_no_later_than_the_next_one() -> None:
+    told = [
+        Change(3.0, 8, "/pods/a", None),
+        Change(9.0, 7, "/plans/a", None),
+        Change(2.0, 6, "/pods/b", None),
+    ]
+    ordered = History.of(told).changes
+    assert [(change.revision, change.at) for change in ordered] == [(6, 2.0), (7, 3.0), (8, 3.0)]

@@ -45,6 +45,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Let time pass at once, as when the loop is held up: timers come late."""
         self._now += seconds
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncio's
+        """Wait for the threads in real time: no virtual time-out is longer than nothing to them."""
+        await super().shutdown_default_executor()
+
 
 VIRTUAL_TIME: tuple[str, dict[str, Any]] = ("asyncio", {"loop_factory": VirtualTimeLoop})
 """What a module's `anyio_backend` fixture returns to run its tests in virtual time."""

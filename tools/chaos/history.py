@@ -152,7 +152,7 @@ class History(msgspec.Struct):
                     history.blind.append(record)
                 case Happened():
                     history.faults.append(record)
-        history.changes.sort(key=lambda change: change.revision)
+        history.changes = _in_order(history.changes)
         history.writes.sort(key=lambda write: write.at)
         history.blind.sort(key=lambda blind: blind.start)
         history.faults.sort(key=lambda fault: fault.at)
@@ -161,6 +161,16 @@ class History(msgspec.Struct):
     def bindings(self) -> Iterator[Write]:
         """The bindings that were carried out."""
         return (write for write in self.writes if write.resource == "pods/binding" and write.done)
+
+
+def _in_order(changes: list[Change]) -> list[Change]:
+    """Sort by revision. None is later than the next one: the watch of its kind only told of it late."""
+    ordered = sorted(changes, key=lambda change: change.revision)
+    for index in range(len(ordered) - 2, -1, -1):
+        latest = ordered[index + 1].at
+        if ordered[index].at > latest:
+            ordered[index] = msgspec.structs.replace(ordered[index], at=latest)
+    return ordered
 
 
 class Violation(msgspec.Struct, frozen=True, omit_defaults=True):
