@@ -269,6 +269,8 @@ async def pass_on(exchange: Exchange, edit: Edit | None = None) -> web.StreamRes
                 change = watch.edits.pop(0) if watch.edits else edit
                 for edited in change(line) if change else (line,):
                     await response.write(edited + b"\n")
+                if exchange.request.transport is None or exchange.request.transport.is_closing():
+                    break  # the client has gone, which a chunk of many lines would not notice
         return response
 
 
