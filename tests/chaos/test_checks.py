@@ -309,6 +309,35 @@ def test_a_quiet_time(story: Story, expected: list[str]) -> None:
     assert found(story) == expected
 
 
+def test_a_quiet_time_that_is_changed_counts_on_from_where_it_began() -> None:
+    story = led()
+    story.trigger(0, "Planning", quiet=12.0)
+    story.pod(0, pod_set="s")
+    story.trigger(8, "Planning", quiet=10.0)
+    story.renew(9)
+    story.write(10.5, "a-1", "patch", "scheduletriggers", name="t")
+    story.trigger(10.51, "Schedule", quiet=10.0)
+    assert found(story) == []
+
+
+def test_a_trigger_that_says_schedule_already_is_not_switched() -> None:
+    story = led()
+    story.trigger(0, "Schedule", quiet=12.0)
+    story.pod(0, pod_set="s")
+    story.write(1, "a-1", "patch", "scheduletriggers", name="t")
+    story.trigger(1.01, "Schedule", quiet=10.0)
+    assert found(story) == []
+
+
+def test_a_write_on_another_trigger_is_no_switch() -> None:
+    story = led()
+    story.trigger(0, "Planning", quiet=10.0)
+    story.pod(0, pod_set="s")
+    story.write(1, "a-1", "patch", "scheduletriggers", name="another")
+    story.trigger(1.01, "Schedule", quiet=10.0)
+    assert found(story) == []
+
+
 @pytest.mark.parametrize(
     ("late", "expected"), [(RENEW_DEADLINE + TRANSIT / 2, []), (RENEW_DEADLINE + 2 * TRANSIT, ["I9"])]
 )
@@ -383,6 +412,24 @@ def test_what_is_pending_at_rest(pod: dict[str, Any], node: dict[str, Any], expe
     story.pod(0, "there", node="n")
     story.pod(0, **pod)
     assert [each.rule for each in unplaced(at_rest(story), 9)] == ["I4"] * expected
+
+
+def test_a_finished_pod_leaves_room_at_rest() -> None:
+    story = Story()
+    story.node(0)
+    story.pod(0, "done", node="n", cpu=4000, finished=True)
+    story.pod(0)
+    assert [each.rule for each in unplaced(at_rest(story), 9)] == ["I4"]
+
+
+@pytest.mark.parametrize("end", [{"terminating": True}, {"finished": True}])
+def test_pods_at_their_end_have_no_place_in_a_plan(end: dict[str, Any]) -> None:
+    story = Story()
+    story.trigger(0, "Schedule")
+    story.pod(0, "p", pod_set="s", node="n")
+    story.pod(0, "q", pod_set="s", node="n", **end)
+    story.plan(1, p="n")
+    assert list(disagreeing(at_rest(story), 9)) == []
 
 
 @pytest.mark.parametrize(

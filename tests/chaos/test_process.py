@@ -45,7 +45,7 @@ def test_the_cache_is_compared_with_etcd(dump: Dump, expected: list[str]) -> Non
     story = Story()
     story.node(0)
     story.pod(1, node="n")
-    story.pod(1, "done", node="n", finished=True)
+    story.pod(1, "done", node="n", cpu=500, finished=True)
     story.pod(1, "lost", node="away")
     story.pod(1, "pending")
     assert [each.rule for each in agrees("a-1", dump, at_rest(story), 9)] == expected
