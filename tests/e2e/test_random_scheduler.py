@@ -59,11 +59,11 @@ def test_without_its_rights_it_says_which_are_missing_and_with_them_it_places_sl
     cluster.kubectl("apply", "-f", str(EXAMPLE / "service-account.yaml"), "-f", str(EXAMPLE / "sleep.yaml"))
     kubeconfig = cluster.kubeconfig_for_service_account("kube-system", "random-scheduler")
     with running(cluster, CONFIG, kubeconfig=kubeconfig, environment=installed, ready=False) as pallet:
-        line = (
-            'cannot list nodes: forbidden; grant verb \\"watch\\" on resource \\"nodes\\" (API group \\"\\") '
-            "to system:serviceaccount:kube-system:random-scheduler"
-        )
-        eventually("the missing right to be named", lambda: line in pallet.log)
+        eventually("what is missing to be told", lambda: '"Rights are missing"' in pallet.log)
+        [told] = [line for line in pallet.log.splitlines() if '"Rights are missing"' in line]
+        assert "user=system:serviceaccount:kube-system:random-scheduler" in told
+        assert "resources: [nodes], verbs: [list, watch]}" in told
+        eventually("a refused list", lambda: ": forbidden; grant verb" in pallet.log)
         assert not pallet.is_ready()
         cluster.kubectl("apply", "-f", str(EXAMPLE / "rbac.yaml"))
         eventually("the process to become ready", pallet.is_ready)

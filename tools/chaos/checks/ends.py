@@ -9,7 +9,8 @@ from tools.chaos.history import Violation
 
 THROWN = re.compile(r"^\s*\|?\s*((?:[a-z_]+\.)*[A-Z]\w*(?:Error|Exception|Lost)\b.*)$")
 LOGGED = "traceback="
-EXPECTED = (None, 0, -signal.SIGKILL)
+EXPECTED = (None, 0, -signal.SIGKILL, -signal.SIGTERM)
+"""How a process ends that is ended. SIGTERM ends it at once while it starts, and while it is ending."""
 TOLD = ("leadership lost", "Traceback")
 """What says why a process ends: it has lost its lease, or `threw` tells of it."""
 SHOWN = 300
