@@ -9,6 +9,7 @@ from typing import Final
 import anyio
 import msgspec
 
+from pallet.api.codec import decoder, encode
 from pallet.cache.cache import Cache, Hold
 from pallet.informers.factory import InformerFactory
 
@@ -23,13 +24,13 @@ async def word(informers: InformerFactory, cache: Cache) -> str:
     with anyio.move_on_after(EVENTS_SECONDS):
         while cache.count(Hold.ASSUMED):  # noqa: ASYNC110 - it is over soon
             await anyio.sleep(LOOK_SECONDS)
-    return "" if cache.count(Hold.ASSUMED) else msgspec.json.encode(informers.seen()).decode()
+    return "" if cache.count(Hold.ASSUMED) else encode(informers.seen()).decode()
 
 
 async def received(informers: InformerFactory, last_word: str) -> bool:
     """Whether this process has seen as much as the last leader says, or sees it in a moment."""
     try:
-        seen = msgspec.json.decode(last_word, type=dict[str, str])
+        seen = decoder(dict[str, str])(last_word.encode())
     except msgspec.DecodeError:
         return False
     with anyio.move_on_after(EVENTS_SECONDS):

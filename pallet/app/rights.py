@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final
 
+from pallet.api.podset import GROUP
 from pallet.api.resource import Resource
 from pallet.config.schema import LeaderElection
 
 _CORE: Final = '""'
 """The group without a name, as a role writes it."""
-
-PLANNER_GROUP: Final = "planner.ciena.io"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,7 +42,7 @@ class Right:
     def instead(self) -> "Right | None":
         """The right that does as well: an `update` does for a `patch` on the resources of pod sets, since
         the roles of ciena/pallet give no other."""
-        return replace(self, verb="update") if (self.group, self.verb) == (PLANNER_GROUP, "patch") else None
+        return replace(self, verb="update") if (self.group, self.verb) == (GROUP, "patch") else None
 
 
 def _everywhere(*rights: tuple[str, str, str]) -> frozenset[Right]:
@@ -63,13 +62,13 @@ OF_PLUGINS: Final = {
     "PodSetPlanner": _everywhere(
         ("discovery.k8s.io", "endpointslices", "list"),
         ("discovery.k8s.io", "endpointslices", "watch"),
-        (PLANNER_GROUP, "scheduletriggers", "get"),
-        (PLANNER_GROUP, "scheduletriggers", "patch"),
-        (PLANNER_GROUP, "scheduletriggers/status", "patch"),
-        (PLANNER_GROUP, "scheduleplans", "get"),
-        (PLANNER_GROUP, "scheduleplans", "create"),
-        (PLANNER_GROUP, "scheduleplans", "patch"),
-        (PLANNER_GROUP, "scheduleplans", "delete"),
+        (GROUP, "scheduletriggers", "get"),
+        (GROUP, "scheduletriggers", "patch"),
+        (GROUP, "scheduletriggers/status", "patch"),
+        (GROUP, "scheduleplans", "get"),
+        (GROUP, "scheduleplans", "create"),
+        (GROUP, "scheduleplans", "patch"),
+        (GROUP, "scheduleplans", "delete"),
     ),
 }
 OF_SERVING: Final = _everywhere(
@@ -79,13 +78,13 @@ OF_SERVING: Final = _everywhere(
 
 ESSENTIAL_TO_SETS: Final = _everywhere(
     ("", "pods/binding", "create"),
-    (PLANNER_GROUP, "scheduletriggers", "list"),
-    (PLANNER_GROUP, "scheduletriggers", "watch"),
-    (PLANNER_GROUP, "scheduletriggers", "patch"),
-    (PLANNER_GROUP, "scheduleplans", "list"),
-    (PLANNER_GROUP, "scheduleplans", "watch"),
-    (PLANNER_GROUP, "scheduleplans", "create"),
-    (PLANNER_GROUP, "scheduleplans", "patch"),
+    (GROUP, "scheduletriggers", "list"),
+    (GROUP, "scheduletriggers", "watch"),
+    (GROUP, "scheduletriggers", "patch"),
+    (GROUP, "scheduleplans", "list"),
+    (GROUP, "scheduleplans", "watch"),
+    (GROUP, "scheduleplans", "create"),
+    (GROUP, "scheduleplans", "patch"),
 )
 """Those without one of which no set can be scheduled."""
 
