@@ -47,9 +47,6 @@ NO_FILES_SECONDS: Final = 1.0
 FILES_SHARE: Final = 4
 """One in so many of the files that the process may open is for this port; the rest is for the API server."""
 
-READ_AHEAD: Final = MAX_HEAD
-"""Bytes that are taken from a socket before they are read."""
-
 Answer = Callable[[Request], Awaitable[Response]]
 
 
