@@ -12,8 +12,8 @@ from typing import Any
 
 from tools.bench import churn, decide, drain, machine, memory, objects, switch, withstand
 from tools.bench.contenders import CONTENDERS
-from tools.bench.observer import ObserverError
 from tools.bench.siege import ATTACKS
+from tools.bench.spawned import ObserverError
 from tools.bench.workloads import WORKLOADS
 from tools.controlplane import ApiError
 from tools.controlplane.binaries import MissingBinaryError

@@ -7,7 +7,6 @@ processes of a Linux machine share, at the moment of receipt.
 import base64
 import http.client
 import json
-import multiprocessing
 import ssl
 import tempfile
 import threading
@@ -21,6 +20,8 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 import yaml
 
+from tools.bench.spawned import ObserverError, Spawned
+
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
@@ -29,12 +30,6 @@ EVENTS_SILENCE_SECONDS = 5.0
 """Silence after which no more events are expected once every pod is bound; recorders may drop some."""
 BINDINGS_SILENCE_SECONDS = 60.0
 CHUNK_BYTES = 65536
-
-SPAWN = multiprocessing.get_context("spawn")
-
-
-class ObserverError(Exception):
-    """The observer cannot see; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +57,14 @@ class Observation:
     events: tuple[Event, ...]
 
 
-class Observer:
+class Observer(Spawned):
     """Watches one namespace, from before the contender starts; a context manager.
 
     `kubeconfig` holds a client certificate that may watch pods and events.
     """
 
     def __init__(self, kubeconfig: Path, namespace: str, pods: int) -> None:
-        self._pipe, other = SPAWN.Pipe()
-        self._process = SPAWN.Process(
-            target=_observe, args=(kubeconfig, namespace, pods, other), name="observer", daemon=True
-        )
-
-    def __enter__(self) -> "Observer":
-        self._process.start()
-        self._receive()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.join()
+        super().__init__("observer", _observe, kubeconfig, namespace, pods)
 
     def done(self) -> bool:
         """Whether all pods are bound and their events written, or nothing happens any more."""
@@ -91,12 +74,6 @@ class Observer:
         """What was seen until it was done. Raises `ObserverError` when a watch broke."""
         observation: Observation = self._receive()
         return observation
-
-    def _receive(self) -> Any:
-        message = self._pipe.recv()
-        if isinstance(message, str):
-            raise ObserverError(message)
-        return message
 
 
 def _observe(kubeconfig: Path, namespace: str, pods: int, pipe: "Connection[Any, Any]") -> None:

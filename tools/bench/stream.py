@@ -1,6 +1,5 @@
 """Ordinary pods that arrive at a steady rate, and when each is bound: in a process of its own."""
 
-import multiprocessing
 import threading
 import time
 from collections.abc import Sequence
@@ -14,12 +13,12 @@ import anyio.to_thread
 from pallet.api.pod import PODS
 from pallet.client import Client
 from tools.bench.manifests import plain
-from tools.bench.observer import Binding, ObserverError, Watch, access, node_bindings
+from tools.bench.observer import Binding, Watch, access, node_bindings
+from tools.bench.spawned import ObserverError, Spawned
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-SPAWN = multiprocessing.get_context("spawn")
 DRAIN_SECONDS = 15.0
 """How long those that have arrived are waited for at the end."""
 _MOST_AT_ONCE = 64
@@ -34,35 +33,17 @@ class Arrival:
     bound: float | None
 
 
-class Stream:
+class Stream(Spawned):
     """Creates plain pods in a namespace from entry on, so many a second; a context manager."""
 
     def __init__(self, kubeconfig: Path, namespace: str, rate: float) -> None:
-        self._pipe, other = SPAWN.Pipe()
-        self._process = SPAWN.Process(
-            target=_stream, args=(kubeconfig, namespace, rate, other), name="stream", daemon=True
-        )
-
-    def __enter__(self) -> "Stream":
-        self._process.start()
-        self._receive()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.join()
+        super().__init__("stream", _stream, kubeconfig, namespace, rate)
 
     def stop(self) -> Sequence[Arrival]:
         """Create no more; give all pods once they are bound, or not waited for any longer."""
         self._pipe.send(None)
         arrivals: Sequence[Arrival] = self._receive()
         return arrivals
-
-    def _receive(self) -> Any:
-        message = self._pipe.recv()
-        if isinstance(message, str):
-            raise ObserverError(message)
-        return message
 
 
 def _stream(kubeconfig: Path, namespace: str, rate: float, pipe: "Connection[Any, Any]") -> None:
