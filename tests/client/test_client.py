@@ -1,7 +1,6 @@
 """The client against a scripted server, in virtual time: what is tried again, when, and what is raised."""
 
 import gc
-from collections.abc import AsyncIterator
 from weakref import ref
 
 import anyio
@@ -23,18 +22,6 @@ PATH = "/api/v1/namespaces/a"
 @pytest.fixture
 def anyio_backend() -> object:
     return VIRTUAL_TIME
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FaultProxy]:
-    async with FaultProxy.start() as proxy:
-        yield proxy
-
-
-@pytest.fixture
-async def client(server: FaultProxy) -> AsyncIterator[Client]:
-    async with Client.connect(master=server.url) as client:
-        yield client
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])

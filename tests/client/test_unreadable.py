@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -62,18 +62,6 @@ WRITES: dict[str, Ask] = {
 @pytest.fixture
 def anyio_backend() -> object:
     return VIRTUAL_TIME
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FaultProxy]:
-    async with FaultProxy.start() as proxy:
-        yield proxy
-
-
-@pytest.fixture
-async def client(server: FaultProxy) -> AsyncIterator[Client]:
-    async with Client.connect(master=server.url) as client:
-        yield client
 
 
 def break_all(server: FaultProxy, how: str, times: float = 100) -> None:
