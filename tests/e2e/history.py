@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from pallet.api.podset import POD_SET_LABEL
 from pallet.api.quantity import milli
@@ -32,7 +33,7 @@ class History:
 
     def check(self) -> None:
         """Fail where something was wrong at any moment: I1, I2 (cpu), I5, or a binding without its plan."""
-        self._catch_up()
+        self.catch_up()
         objects: dict[str, dict[str, Document]] = {"Pod": {}, "ScheduleTrigger": {}, "SchedulePlan": {}}
         for change in sorted(self.changes, key=_version):
             obj = change["object"]
@@ -62,14 +63,19 @@ class History:
             self._capacities[node] = milli(found["status"]["allocatable"]["cpu"])
         return self._capacities[node]
 
-    def _catch_up(self) -> None:
-        """Wait until the present state of the pods has been recorded."""
-        for pod in self.workload.pods().values():
-            meta = pod["metadata"]
-            eventually(
-                "the recording to catch up",
-                lambda meta=meta: any(_is_version(change, meta) for change in list(self.changes)),  # type: ignore[misc]
-            )
+    def catch_up(self) -> None:
+        """Wait until what there is now has been recorded; a killed API server takes what was not with it."""
+        for path in (self.workload.pods_path, self.workload.triggers_path, self.workload.plans_path):
+            for item in self.workload.request("GET", path)["items"]:
+                eventually("the recording to catch up", partial(self._has, item["metadata"]))
+
+    def _has(self, meta: Document) -> bool:
+        """Tell whether an object was recorded as it was at that version or later."""
+        return any(
+            change["object"]["metadata"]["uid"] == meta["uid"]
+            and _version(change) >= int(meta["resourceVersion"])
+            for change in list(self.changes)
+        )
 
 
 def _check_binding(
@@ -102,11 +108,6 @@ def _of_set(pod_set: str, objects: Mapping[str, Document]) -> list[Document]:
 def _version(change: Document) -> int:
     """One etcd counts the changes of all objects together."""
     return int(change["object"]["metadata"]["resourceVersion"])
-
-
-def _is_version(change: Document, meta: Document) -> bool:
-    seen = change["object"]["metadata"]
-    return bool(seen["uid"] == meta["uid"] and seen["resourceVersion"] == meta["resourceVersion"])
 
 
 @contextmanager

@@ -210,17 +210,21 @@ def test_the_api_server_goes_away_in_the_middle_of_a_set(
     control_plane: ControlPlane, workload: Workload, interception: Interception
 ) -> None:
     workload.pool.add(2, capacity=ROOM)
-    gone = []
+    gone: list[str] = []
 
-    async def pull_the_plug(exchange: Exchange) -> web.StreamResponse:
-        """Bind, and have the API server end before it can answer."""
-        await pass_on(exchange)
-        control_plane.kill_apiserver()
-        gone.append(exchange.request.path)
-        return await cut(exchange)
-
-    interception.on("POST", f"{workload.pods_path}/./binding", pull_the_plug)
     with recording(workload) as history:
+
+        async def pull_the_plug(exchange: Exchange) -> web.StreamResponse:
+            """Bind, and have the API server end before it can answer, with the other bindings under way."""
+            await anyio.to_thread.run_sync(history.catch_up)
+            if gone:
+                return await cut(exchange)
+            await pass_on(exchange)
+            control_plane.kill_apiserver()
+            gone.append(exchange.request.path)
+            return await cut(exchange)
+
+        interception.on("POST", f"{workload.pods_path}/./binding", pull_the_plug, times=len(PODS.split()))
         workload.add_pods(PODS, "web", cpu=ASKED)
         try:
             workload.add_trigger("web", "Schedule")
