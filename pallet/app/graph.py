@@ -37,6 +37,7 @@ from pallet.scheduler.conditions import ConditionWriter
 from pallet.scheduler.counting_gate import CountingGate
 from pallet.scheduler.debugger import CacheDebugger
 from pallet.scheduler.handlers import ClusterHandlers
+from pallet.scheduler.large_pods import LargePods
 from pallet.scheduler.queue import SchedulingQueue
 from pallet.scheduler.recorder import EventRecorder
 from pallet.scheduler.scheduler import Scheduler
@@ -103,6 +104,9 @@ class Graph:
             self._is_gated,
             lambda: self.started,
         )
+        self.large_pods = LargePods(
+            self.recorder, self._activate, self._is_gated, self._is_active, lambda: self.started
+        )
         for profile in configured:
             name = profile.scheduler_name
             handle = Handle(
@@ -123,7 +127,8 @@ class Graph:
             built = build_profile(profile, DEFAULTS, registry, handle)
             if any(each.configuration.bind_verb for each in extenders):
                 built = replace(built, bind=(ExtenderBinder(asked, client), *built.bind))
-            self.profiles[name] = replace(built, pre_enqueue=(*built.pre_enqueue, self.counting_gate))
+            gates = self.counting_gate, self.large_pods
+            self.profiles[name] = replace(built, pre_enqueue=(*built.pre_enqueue, *gates))
 
         self.queue = SchedulingQueue(
             self.profiles,
@@ -181,6 +186,9 @@ class Graph:
 
     def _is_gated(self, uid: str) -> bool:
         return self.queue.is_gated(uid)
+
+    def _is_active(self, uid: str) -> bool:
+        return self.queue.is_active(uid)
 
     def _released(self, pod: Pod) -> None:
         self.queue.move(ASSIGNED_POD_DELETE, pod, None)

@@ -2,15 +2,16 @@
 
 An object of the API may be 1.5 MiB: thousands of affinity terms, each to be compared with every kind of pod
 in the cluster, or of tolerations, each with every taint. kube-scheduler works for seconds on such a pod
-alone. Here a pod beyond one of the limits is not scheduled, and its event says why. The limits are several
-times what workloads use.
+alone. Here a pod with parts longer than workloads have is a large one: large pods are scheduled one at a
+time, beside other work (see `pallet.scheduler.large_pods`). A pod whose decision would take more than some
+50 ms is not scheduled, and its event says why.
 
 What only adds up (containers, ports, labels, annotations) has no limit but the API server's: 1.5 MiB of these
 take milliseconds.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from pallet.api.pod import Affinity
 from pallet.api.selectors import NodeSelectorRequirement, NodeSelectorTerm
@@ -20,55 +21,92 @@ from pallet.framework.status import SUCCESS, Status, unresolvable
 NAME: Final = "PodLimits"
 """Stands where the name of a plugin stands that refused a pod."""
 
-MAX_RESOURCES: Final = 500
-MAX_TERMS: Final = 50
-MAX_SELECTED: Final = 1000
-MAX_CONSTRAINTS: Final = 32
-MAX_NODE_EXPRESSIONS: Final = 500
-MAX_NODE_VALUES: Final = 20_000
-MAX_TOLERATIONS: Final = 500
-MAX_VOLUMES: Final = 500
+
+class Limit(NamedTuple):
+    """How long a part may be in an ordinary pod, and in any pod that is scheduled."""
+
+    ordinary: int
+    most: int
+
+
+RESOURCES: Final = Limit(500, 5000)
+TERMS: Final = Limit(50, 250)
+SELECTED: Final = Limit(1000, 10_000)
+CONSTRAINTS: Final = Limit(32, 128)
+NODE_EXPRESSIONS: Final = Limit(250, 2000)
+NODE_VALUES: Final = Limit(20_000, 200_000)
+TOLERATIONS: Final = Limit(500, 5000)
+VOLUMES: Final = Limit(500, 5000)
 
 _POD_AFFINITY = "spec.affinity.podAffinity and spec.affinity.podAntiAffinity"
 _SPREAD = "spec.topologySpreadConstraints"
 
 
+class Part(NamedTuple):
+    """A part of a pod: how long it is, how long it may be, and what it is."""
+
+    length: int
+    limit: Limit
+    what: str
+
+    @property
+    def times_ordinary(self) -> float:
+        """How many times as long it is as in an ordinary pod."""
+        return self.length / self.limit.ordinary
+
+
 def check_limits(info: PodInfo) -> Status:
     """Success, or which part of a pod is too long, how long it may be, and where it stands."""
-    spec = info.pod.spec
-    if (
-        spec.affinity is None
-        and not spec.topology_spread_constraints
-        and not spec.volumes
-        and len(info.requests.amounts) <= MAX_RESOURCES
-        and len(spec.node_selector) <= MAX_NODE_EXPRESSIONS
-        and len(spec.tolerations) <= MAX_TOLERATIONS
-    ):
-        return SUCCESS  # most pods
-    for count, limit, what in _lengths(info):
-        if count > limit:
-            return unresolvable(f"the pod has {count:,} {what}, and no more than {limit:,} are supported")
+    if not _is_plain(info):
+        for length, limit, what in _parts(info):
+            if length > limit.most:
+                return unresolvable(
+                    f"the pod has {length:,} {what}, and no more than {limit.most:,} are supported"
+                )
     return SUCCESS
 
 
-def _lengths(info: PodInfo) -> Iterator[tuple[int, int, str]]:
-    """How long each part is, how long it may be, and what it is."""
+def large_part(info: PodInfo) -> Part | None:
+    """The part that makes a pod a large one, the longest of several; None for an ordinary pod."""
+    if _is_plain(info):
+        return None
+    longest = max(_parts(info), key=lambda part: part.times_ordinary)
+    return longest if longest.times_ordinary > 1 else None
+
+
+def _is_plain(info: PodInfo) -> bool:
+    """Whether a pod has no part that may be long, as most have none; quick to tell."""
+    spec = info.pod.spec
+    return (
+        spec.affinity is None
+        and not spec.topology_spread_constraints
+        and not spec.volumes
+        and len(info.requests.amounts) <= RESOURCES.ordinary
+        and len(spec.node_selector) <= NODE_EXPRESSIONS.ordinary
+        and len(spec.tolerations) <= TOLERATIONS.ordinary
+    )
+
+
+def _parts(info: PodInfo) -> Iterator[Part]:
     spec, terms, volumes = info.pod.spec, info.terms, info.volumes
-    yield len(info.requests.amounts), MAX_RESOURCES, "resources in the requests of spec.containers"
+    yield Part(len(info.requests.amounts), RESOURCES, "resources in the requests of spec.containers")
     count = len(terms.required) + len(terms.required_anti) + len(terms.preferred)
-    yield count, MAX_TERMS, f"terms in {_POD_AFFINITY}"
-    yield terms.selected, MAX_SELECTED, f"labels, values and namespaces in the selectors of {_POD_AFFINITY}"
+    yield Part(count, TERMS, f"terms in {_POD_AFFINITY}")
+    yield Part(terms.selected, SELECTED, f"labels, values and namespaces in the selectors of {_POD_AFFINITY}")
     constraints = spec.topology_spread_constraints
-    yield len(constraints), MAX_CONSTRAINTS, f"entries in {_SPREAD}"
+    yield Part(len(constraints), CONSTRAINTS, f"entries in {_SPREAD}")
     selected = sum(selector_size(each.label_selector) for each in constraints)
-    yield selected, MAX_SELECTED, f"labels and values in the selectors of {_SPREAD}"
+    yield Part(selected, SELECTED, f"labels and values in the selectors of {_SPREAD}")
     asked = [each for term in _node_terms(spec.affinity) for each in _expressions(term)]
     expressions = len(spec.node_selector) + len(asked)
-    yield expressions, MAX_NODE_EXPRESSIONS, "expressions in spec.nodeSelector and spec.affinity.nodeAffinity"
-    yield sum(len(each.values) for each in asked), MAX_NODE_VALUES, "values in spec.affinity.nodeAffinity"
-    yield len(spec.tolerations), MAX_TOLERATIONS, "entries in spec.tolerations"
+    yield Part(
+        expressions, NODE_EXPRESSIONS, "expressions in spec.nodeSelector and spec.affinity.nodeAffinity"
+    )
+    values = sum(len(each.values) for each in asked)
+    yield Part(values, NODE_VALUES, "values in spec.affinity.nodeAffinity")
+    yield Part(len(spec.tolerations), TOLERATIONS, "entries in spec.tolerations")
     mounted = len(volumes.claims) + len(volumes.ephemeral) + len(volumes.disks) + len(volumes.mounted)
-    yield mounted, MAX_VOLUMES, "claims, disks and monitors in spec.volumes"
+    yield Part(mounted, VOLUMES, "claims, disks and monitors in spec.volumes")
 
 
 def _node_terms(affinity: Affinity | None) -> list[NodeSelectorTerm]:

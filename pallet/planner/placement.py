@@ -13,10 +13,14 @@ from pallet.cache.snapshot import Snapshot
 from pallet.framework.counting import Counting
 from pallet.framework.evaluator import Evaluator
 from pallet.framework.lift import PluginError
+from pallet.framework.pod_limits import large_part
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import INFEASIBLE
 from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import HYPOTHESIS, Problem
+
+_SHARE = 3
+"""Slices that others get for each one that a large pod takes."""
 
 
 @dataclass(slots=True)
@@ -44,7 +48,7 @@ async def place(
             if budget.exhausted:
                 await budget.pause()
             name = info.pod.metadata.name
-            await trial.count(info, budget)
+            await trial.prepare(info, budget)
             node, score, reason = trial.choose(info, planned[name] if planned is not None else None)
             if node is None:
                 left.append(info)
@@ -70,7 +74,7 @@ async def eligible_rows(problem: Problem, budget: LoopBudget) -> dict[bytes, lis
     for info in problem.pods:
         if budget.exhausted:
             await budget.pause()
-        await trial.count(info, budget)
+        await trial.prepare(info, budget)
         groups.setdefault(np.packbits(trial.feasible(info)).tobytes(), []).append(info)
     return groups
 
@@ -130,9 +134,12 @@ class _Trial:
             name: Counting(profile, problem.snapshot) for name, profile in problem.profiles.items()
         }
 
-    async def count(self, info: PodInfo, budget: LoopBudget) -> None:
-        """Count what the decision on a pod counts by."""
+    async def prepare(self, info: PodInfo, budget: LoopBudget) -> None:
+        """Count what the decision on a pod counts by; before a large one's, give others more slices."""
         await self._countings[info.pod.spec.scheduler_name].finish(info.pod, budget)
+        part = large_part(info)
+        for _ in range(int(_SHARE * part.times_ordinary) if part else 0):
+            await budget.pause()
 
     def choose(self, info: PodInfo, planned: str | None) -> tuple[str | None, int, str]:
         """The planned or else the best node, and its total; or None, and why the pod cannot go there."""

@@ -175,6 +175,10 @@ class SchedulingQueue:
         """Whether a pre-enqueue plugin keeps a pod out of the active queue."""
         return uid in self._gated
 
+    def is_active(self, uid: str) -> bool:
+        """Whether a pod is in the active queue."""
+        return self._active.get(uid) is not None
+
     def is_in_flight(self, uid: str) -> bool:
         """Whether a pod was popped and is still wanted: neither gone, nor done, nor put back."""
         return uid in self._in_flight

@@ -12,13 +12,13 @@ pytestmark = pytest.mark.e2e
 TERMS = 2900
 
 
-def apart_from(*apps: str) -> dict[str, object]:
+def apart_from(*apps: str, terms: int = TERMS) -> dict[str, object]:
     """Anti-affinity to many apps."""
-    terms = [
+    listed = [
         {"topologyKey": HOSTNAME, "labelSelector": {"matchLabels": {"app": app}}}
-        for app in (*(f"app-{number}" for number in range(TERMS - len(apps))), *apps)
+        for app in (*(f"app-{number}" for number in range(terms - len(apps))), *apps)
     ]
-    return {"podAntiAffinity": {REQUIRED: terms}}
+    return {"podAntiAffinity": {REQUIRED: listed}}
 
 
 def test_a_pod_beyond_the_limits_is_told_so_and_others_are_bound(workload: Workload, pallet: Pallet) -> None:
@@ -29,6 +29,18 @@ def test_a_pod_beyond_the_limits_is_told_so_and_others_are_bound(workload: Workl
     note = eventually("an event", lambda: workload.events("large").get("FailedScheduling"))
     assert f"the pod has {TERMS:,} terms in spec.affinity.podAffinity" in note
     workload.await_reason("large", "Unschedulable")
+
+
+def test_large_pods_are_scheduled_one_at_a_time_and_told_so(workload: Workload, pallet: Pallet) -> None:
+    first, second = workload.pool.add(2)
+    workload.add_pods("a", nodeName=first)
+    workload.await_bound("a")
+    workload.add_pods("large-1 large-2", affinity=apart_from("a", terms=200))
+    workload.add_pods("b")
+    nodes = workload.await_bound("a b large-1 large-2")
+    assert nodes["large-1"] == nodes["large-2"] == second
+    note = eventually("an event", lambda: workload.events("large-2").get("SchedulingDelayed"))
+    assert "The pod has 200 terms" in note
 
 
 def test_a_large_pod_that_was_put_on_a_node_is_counted_there(workload: Workload, pallet: Pallet) -> None:

@@ -6,43 +6,50 @@ from random import Random
 import pytest
 
 from pallet.api.codec import decoder
-from pallet.api.pod import Pod
+from pallet.api.pod import Pod, Toleration
 from pallet.cache.counters import PodCounters
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework import pod_limits
 from pallet.framework.evaluator import Evaluator
-from pallet.framework.pod_limits import check_limits
+from pallet.framework.pod_limits import Limit, check_limits, large_part
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code
-from tests.builders import make_node, make_pod
+from tests.builders import make_node, make_pod, pod_affinity, pod_term
 from tests.profiles import default_profile
 from tools.bench import attacks
 
 LIMITED = {
-    "resources": pod_limits.MAX_RESOURCES - 2,  # cpu and memory
-    "affinity, required": pod_limits.MAX_TERMS,
-    "affinity, preferred": pod_limits.MAX_TERMS,
-    "anti-affinity, required": pod_limits.MAX_TERMS,
-    "anti-affinity, preferred": pod_limits.MAX_TERMS,
-    "anti-affinity, topology keys": pod_limits.MAX_TERMS,
-    "anti-affinity, values": pod_limits.MAX_SELECTED - 2,  # the expression, and the namespace
-    "anti-affinity, expressions": pod_limits.MAX_SELECTED - 1,
-    "anti-affinity, namespaces": pod_limits.MAX_SELECTED - 1,
-    "node affinity, required": pod_limits.MAX_NODE_EXPRESSIONS,
-    "node affinity, preferred": pod_limits.MAX_NODE_EXPRESSIONS,
-    "node affinity, expressions": pod_limits.MAX_NODE_EXPRESSIONS,
-    "node affinity, values": pod_limits.MAX_NODE_VALUES,
-    "node affinity, Gt": pod_limits.MAX_NODE_EXPRESSIONS,
-    "node selector": pod_limits.MAX_NODE_EXPRESSIONS,
-    "tolerations": pod_limits.MAX_TOLERATIONS,
-    "tolerations of every effect": pod_limits.MAX_TOLERATIONS,
-    "spread, hard": pod_limits.MAX_CONSTRAINTS,
-    "spread, soft": pod_limits.MAX_CONSTRAINTS,
-    "claims": pod_limits.MAX_VOLUMES,
-    "disks": pod_limits.MAX_VOLUMES // 2,  # counted as a disk, and as an in-tree volume
-    "monitors": pod_limits.MAX_VOLUMES,
+    "resources": pod_limits.RESOURCES,
+    "affinity, required": pod_limits.TERMS,
+    "affinity, preferred": pod_limits.TERMS,
+    "anti-affinity, required": pod_limits.TERMS,
+    "anti-affinity, preferred": pod_limits.TERMS,
+    "anti-affinity, topology keys": pod_limits.TERMS,
+    "anti-affinity, values": pod_limits.SELECTED,
+    "anti-affinity, expressions": pod_limits.SELECTED,
+    "anti-affinity, namespaces": pod_limits.SELECTED,
+    "node affinity, required": pod_limits.NODE_EXPRESSIONS,
+    "node affinity, preferred": pod_limits.NODE_EXPRESSIONS,
+    "node affinity, expressions": pod_limits.NODE_EXPRESSIONS,
+    "node affinity, values": pod_limits.NODE_VALUES,
+    "node affinity, Gt": pod_limits.NODE_EXPRESSIONS,
+    "node selector": pod_limits.NODE_EXPRESSIONS,
+    "tolerations": pod_limits.TOLERATIONS,
+    "tolerations of every effect": pod_limits.TOLERATIONS,
+    "spread, hard": pod_limits.CONSTRAINTS,
+    "spread, soft": pod_limits.CONSTRAINTS,
+    "claims": pod_limits.VOLUMES,
+    "disks": pod_limits.VOLUMES,
+    "monitors": pod_limits.VOLUMES,
 }
+BESIDE = {
+    "resources": 2,  # cpu and memory
+    "anti-affinity, values": 2,  # the expression, and the namespace
+    "anti-affinity, expressions": 1,
+    "anti-affinity, namespaces": 1,
+}
+"""So much is counted beside the entries of a field."""
 UNLIMITED = attacks.LONG.keys() - LIMITED.keys()
 
 
@@ -52,8 +59,14 @@ def info_of(field: str, entries: int) -> PodInfo:
     return PodInfo(pod)
 
 
-@pytest.mark.parametrize(("field", "most"), LIMITED.items())
-def test_what_is_longer_than_a_limit_is_refused_with_its_place(field: str, most: int) -> None:
+def entries(field: str, length: int) -> int:
+    """How many entries make a part so long."""
+    return length // 2 if field == "disks" else length - BESIDE.get(field, 0)  # a disk is a volume as well
+
+
+@pytest.mark.parametrize(("field", "limit"), LIMITED.items())
+def test_what_is_longer_than_a_limit_is_refused_with_its_place(field: str, limit: Limit) -> None:
+    most = entries(field, limit.most)
     assert check_limits(info_of(field, most)) == SUCCESS
     refused = check_limits(info_of(field, most + 1))
     assert refused.code is Code.UNSCHEDULABLE_AND_UNRESOLVABLE
@@ -63,13 +76,34 @@ def test_what_is_longer_than_a_limit_is_refused_with_its_place(field: str, most:
     assert "are supported" in refused.message
 
 
+@pytest.mark.parametrize(("field", "limit"), LIMITED.items())
+def test_what_is_longer_than_in_ordinary_pods_makes_a_pod_a_large_one(field: str, limit: Limit) -> None:
+    most = entries(field, limit.ordinary)
+    assert large_part(info_of(field, most)) is None
+    part = large_part(info_of(field, most + 1))
+    assert part is not None
+    assert part.limit == limit
+    assert part.length > limit.ordinary
+
+
+def test_the_longest_part_of_several_says_how_large_a_pod_is() -> None:
+    terms = [pod_term(f"t{number}") for number in range(2 * pod_limits.TERMS.ordinary)]
+    tolerations = [Toleration(key=f"k{number}") for number in range(3 * pod_limits.TOLERATIONS.ordinary)]
+    part = large_part(PodInfo(make_pod("web", affinity=pod_affinity(away=terms), tolerations=tolerations)))
+    assert part is not None
+    assert part.what == "entries in spec.tolerations"
+    assert part.times_ordinary == 3
+
+
 @pytest.mark.parametrize("field", sorted(UNLIMITED))
 def test_what_only_adds_up_has_no_limit(field: str) -> None:
     assert check_limits(info_of(field, 2000)) == SUCCESS
+    assert large_part(info_of(field, 2000)) is None
 
 
 def test_an_ordinary_pod_is_within_the_limits() -> None:
     assert check_limits(PodInfo(make_pod("web"))) == SUCCESS
+    assert large_part(PodInfo(make_pod("web"))) is None
 
 
 def test_a_pod_beyond_the_limits_is_refused_before_anything_is_counted(
@@ -84,7 +118,7 @@ def test_a_pod_beyond_the_limits_is_refused_before_anything_is_counted(
     assert choice.node is None
     assert choice.message == (
         "0/1 nodes are available: the pod has 3,000 terms in spec.affinity.podAffinity and "
-        "spec.affinity.podAntiAffinity, and no more than 50 are supported."
+        "spec.affinity.podAntiAffinity, and no more than 250 are supported."
     )
     assert [refused.status.plugin for refused in choice.refusals] == [pod_limits.NAME]
     assert not counted

@@ -10,6 +10,7 @@ from pallet.api.node import Node
 from pallet.api.pod import Pod
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
+from pallet.framework.pod_limits import TERMS
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Status, error
 from pallet.loop_budget import SLICE_SECONDS, LoopBudget
@@ -194,6 +195,21 @@ async def test_the_same_seed_gives_the_same_plan() -> None:
     ]
     assert plans[:8] == plans[8:]
     assert len({tuple(plan.assignments.items()) for plan in plans}) > 1
+
+
+@pytest.mark.parametrize(("terms", "pauses"), [(TERMS.ordinary, 0), (4 * TERMS.ordinary, 12)])
+async def test_others_get_three_slices_for_each_that_a_large_pod_takes(
+    monkeypatch: pytest.MonkeyPatch, terms: int, pauses: int
+) -> None:
+    paused: list[int] = []
+
+    async def pause(_: LoopBudget) -> None:
+        paused.append(1)
+
+    monkeypatch.setattr(LoopBudget, "pause", pause)
+    large = pod("large", app="x", away=[str(number) for number in range(terms)])
+    await GreedyPlanner(LoopBudget(lambda: 0)).plan(problem(TWO, [large]))
+    assert len(paused) == pauses
 
 
 class Strict:

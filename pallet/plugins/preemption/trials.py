@@ -35,7 +35,10 @@ MOST_MOVES = 4096
 """How much is tried within one cycle: so many pods taken away, or put back, at some 7 us."""
 
 _ASKING = 4
-"""Having a pod come back and asking whether it may stay takes as long as so many moves."""
+"""Asking whether the preemptor fits takes as long as so many moves."""
+
+_ASKING_FOR_TERM = 0.5
+"""So many more for each required affinity term of the preemptor."""
 
 
 class Trial(NamedTuple):
@@ -78,6 +81,7 @@ class Trials:
         self._hopeful: list[int] = []
         self._unfinished = False
         self._moves = 0
+        self._asking = _ASKING
 
     def find(
         self,
@@ -104,6 +108,7 @@ class Trials:
         tried: dict[int, Trial] = {}
         best: tuple[Rank, float, int] | None = None
         candidates = self._moves = 0
+        self._asking = _ASKING + int(_ASKING_FOR_TERM * len(info.terms.required + info.terms.required_anti))
         self._unfinished = False
         for row in self._hopeful:
             if best is not None and not best[0][0]:
@@ -177,7 +182,7 @@ class Trials:
         refusal = self._refusal_by_staying(info, row)
         if refusal is not None:
             return Trial(refusal)
-        self._moves += 2 * len(pods)
+        self._moves += 2 * len(pods) + self._asking
         violated = self._budgets.violated_by(each.pod for each in pods)
         name = snapshot.table.name(row)
         going: list[int] = []
@@ -187,7 +192,7 @@ class Trials:
                 return Trial(status)
             for index in sorted(range(len(pods)), key=lambda index: not violated[index]):
                 snapshot.place(pods[index], name)
-                self._moves += _ASKING
+                self._moves += self._asking
                 if not ask.again(row).ok:
                     snapshot.remove(pods[index], row)
                     going.append(index)

@@ -1,0 +1,103 @@
+"""Lets large pods into the queue one at a time, so that their decisions leave the loop to others.
+
+A decision is one step on the event loop. That of a large pod takes up to some 50 ms; after it, other work
+goes on for many times as long before the next large pod has its turn. Which pods are large is said in
+`pallet.framework.pod_limits`.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final, NoReturn
+
+import anyio
+
+from pallet.api.pod import Pod
+from pallet.bounded_cache import MIB, BoundedCache
+from pallet.cache.pod_info import PodInfo
+from pallet.framework.handle import Recorder
+from pallet.framework.pod_limits import Part, large_part
+from pallet.framework.status import SUCCESS, Status, unschedulable
+from pallet.scheduler.recorder import pod_reference
+
+NAME: Final = "LargePods"
+
+PAUSE_SECONDS: Final = 0.1
+"""After the decision on a pod twice as long as an ordinary one, others have twice this time."""
+
+_LOOK_SECONDS: Final = 0.05
+"""How often to look whether the pod whose turn it is has been popped."""
+
+
+class LargePods:
+    """A pre-enqueue plugin of every profile. Of those that wait, the highest priority has the next turn.
+
+    activate: lets pods into the queue
+    is_active: whether a pod is in the active queue, where it waits for pods before it
+    leads: whether this process schedules; one that does not writes no events
+    """
+
+    name = NAME
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        activate: Callable[[Iterable[str]], object],
+        is_gated: Callable[[str], bool],
+        is_active: Callable[[str], bool],
+        leads: Callable[[], bool],
+    ) -> None:
+        self._recorder = recorder
+        self._activate = activate
+        self._is_gated = is_gated
+        self._is_active = is_active
+        self._leads = leads
+        self._kept: dict[str, tuple[Pod, Part]] = {}
+        self._turn = ""
+        self._told: BoundedCache[str, bool] = BoundedCache("large_pods_told", MIB)
+        self._wake = anyio.Event()
+
+    def pre_enqueue(self, pod: Pod) -> Status:
+        """Let an ordinary pod in, and the large one whose turn it is."""
+        uid = pod.metadata.uid
+        if uid == self._turn:
+            return SUCCESS
+        part = large_part(PodInfo(pod))
+        if part is None or part.length > part.limit.most:
+            return SUCCESS  # one that is too large is refused in no time
+        if self._leads() and not self._told.get(uid):
+            self._told[uid] = True
+            self._tell(pod, part)
+        self._kept[uid] = pod, part
+        self._wake.set()
+        return unschedulable("large pods are scheduled one at a time")
+
+    async def run(self) -> NoReturn:
+        """Give them their turns, until cancelled."""
+        while True:
+            if not self._kept:
+                self._wake = anyio.Event()
+                await self._wake.wait()
+            self._kept = {uid: kept for uid, kept in self._kept.items() if self._is_gated(uid)}
+            if self._kept:
+                uid, (_, part) = max(self._kept.items(), key=lambda item: item[1][0].spec.priority)
+                del self._kept[uid]
+                await self._serve(uid, PAUSE_SECONDS * part.times_ordinary)
+
+    async def _serve(self, uid: str, pause: float) -> None:
+        """Let a pod in, and wait until it was popped and others had their time."""
+        self._turn = uid
+        self._activate((uid,))
+        while self._is_active(uid):  # noqa: ASYNC110 - the queue tells nobody that a pod left it
+            await anyio.sleep(_LOOK_SECONDS)
+        self._turn = ""
+        await anyio.sleep(pause)
+
+    def _tell(self, pod: Pod, part: Part) -> None:
+        self._recorder.event(
+            pod_reference(pod),
+            pod.spec.scheduler_name,
+            kind="Normal",
+            reason="SchedulingDelayed",
+            action="Scheduling",
+            note=f"The pod has {part.length:,} {part.what}: with more than {part.limit.ordinary:,}, pods are "
+            "scheduled one at a time, beside other work",
+        )
