@@ -12,6 +12,7 @@ from tools.parity.subjects import (
     changes,
     features,
     images,
+    lengths,
     ports,
     priority,
     quantities,
@@ -25,7 +26,7 @@ from tools.parity.subjects import (
 
 _MODULES = (
     *(taints, selection, ports, resources, quantities, resizing, images),
-    *(affinity, spreading, volumes, priority, features, arguments, changes),
+    *(affinity, spreading, lengths, volumes, priority, features, arguments, changes),
 )
 
 SUBJECTS: Mapping[str, Subject] = {module.SUBJECT.name: module.SUBJECT for module in _MODULES}
