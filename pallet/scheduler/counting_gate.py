@@ -106,8 +106,11 @@ class CountingGate:
 
     async def _serve(self) -> None:
         """Count for the pod that needs least, to the end or until a slice is used up."""
+        self._kept = {uid: kept for uid, kept in self._kept.items() if self._is_gated(uid)}
+        if not self._kept:
+            return
         uid, kept = min(self._kept.items(), key=lambda item: item[1].work)
-        done = not self._is_gated(uid)
+        done = False
         while not done and not self._budget.exhausted:
             done = kept.step()
         if done:

@@ -191,6 +191,16 @@ async def test_a_pod_that_is_gone_is_not_counted_for(scene: Scene) -> None:
     assert scene.compared == 6 * PLACED
 
 
+async def test_nothing_is_kept_of_pods_that_are_gone_while_others_are_served(scene: Scene) -> None:
+    scene.ask(with_terms("gone", 45))
+    scene.gated.clear()
+    scene.ask(with_terms("stays", 44))
+    async with scene.running():
+        while not scene.compared:
+            await anyio.lowlevel.checkpoint()
+        assert scene.gate._kept.keys() == {"uid-stays"}
+
+
 async def test_terms_that_placed_pods_hold_are_compared_in_slices_too(scene: Scene) -> None:
     for number in range(50):
         holder = make_pod(f"holder-{number}", affinity=with_terms(f"holder-{number}", 100).spec.affinity)
