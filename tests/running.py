@@ -39,6 +39,8 @@ def configuration(**changes: Any) -> dict[str, Any]:
 class Pallet:
     """One `python -m pallet` with a configuration; it can be ended and started again, with the same log.
 
+    Another `module` may stand in for `pallet`, and run it with something changed.
+
     It talks to the API server of `kubeconfig`, or to the address `master`, or as in a pod, with the
     ServiceAccount files of the folder `in_pod`. `environment` adds to this process's own, `flags` to those
     that it has here.
@@ -51,6 +53,7 @@ class Pallet:
         *,
         kubeconfig: Path | None,
         master: str = "",
+        module: str = "pallet",
         in_pod: Path | None = None,
         environment: Mapping[str, str] | None = None,
         flags: Sequence[str] = (),
@@ -64,7 +67,7 @@ class Pallet:
         self._command = [
             sys.executable,
             "-m",
-            *(["tests.in_pod", str(in_pod)] if in_pod else ["pallet"]),
+            *(["tests.in_pod", str(in_pod)] if in_pod else [module]),
             f"--config={file}",
             f"--secure-port={self.port}",
             "--bind-address=127.0.0.1",

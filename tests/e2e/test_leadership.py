@@ -1,5 +1,7 @@
 """Two processes and one Lease: only the leader schedules, and what it began the next one finishes."""
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -72,6 +74,27 @@ def test_only_the_leader_binds_and_when_it_is_killed_the_other_goes_on(
         workload.await_plan_as_bound("second", "c d")
         eventually("the other to say so", lambda: bound_by(follower, workload) == {"c", "d"})
         history.check()
+
+
+def test_a_leader_whose_loop_is_dead_ends_and_the_other_goes_on(
+    control_plane: ControlPlane, service_account: Path, workload: Workload
+) -> None:
+    workload.pool.add(1)
+    config = configuration(leaderElection=ELECTION)
+    leader = Pallet(control_plane, config, kubeconfig=service_account, module="tests.with_dead_loop")
+    with ExitStack() as stack:
+        leader.start()
+        stack.callback(leader.stop)
+        eventually("a leader", lambda: leads(leader))
+        standby = stack.enter_context(running(control_plane, config, kubeconfig=service_account))
+        os.kill(leader.process.pid, signal.SIGUSR1)
+        workload.add_pods("a")
+        workload.await_bound("a")
+        eventually("the dead one to end", lambda: leader.process.code is not None)
+        assert leader.process.code == 1
+        assert "The event loop does not run any more, so the process ends" in leader.log
+        assert "hold_for_good" in leader.log
+        assert bound_by(standby, workload) == {"a"}
 
 
 def test_a_leader_that_is_told_to_end_hands_over(workload: Workload, two: list[Pallet]) -> None:
