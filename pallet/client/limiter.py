@@ -43,6 +43,12 @@ class RateLimiter:
         self._tokens -= 1.0
         return True
 
+    def charge(self, tokens: float) -> None:
+        """Take tokens that need not be there yet: those who come next wait for them as well."""
+        if self.qps > 0:
+            self._refill()
+            self._tokens -= tokens
+
     async def acquire(self, priority: Priority = Priority.NORMAL) -> None:
         """Take a token, waiting for it behind those of higher priority and those who came before."""
         if self.try_acquire():

@@ -5,7 +5,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc_health.v1.health_pb2 import DESCRIPTOR, HealthCheckRequest, HealthCheckResponse
 
-from pallet.planner.admission import Context, Method, read
+from pallet.planner.admission import Context, Method, Turnstile
 from pallet.planner.protocol import SERVICE
 
 NAME: str = DESCRIPTOR.services_by_name["Health"].full_name
@@ -18,7 +18,8 @@ _UNKNOWN = HealthCheckResponse(status=HealthCheckResponse.SERVICE_UNKNOWN).Seria
 class Health:
     """The health of the planner: it serves until the end begins."""
 
-    def __init__(self) -> None:
+    def __init__(self, turnstile: Turnstile) -> None:
+        self._turnstile = turnstile
         self._ending = anyio.Event()
 
     def methods(self) -> dict[str, Method]:
@@ -30,21 +31,21 @@ class Health:
         self._ending.set()
 
     async def _check(self, context: Context) -> None:
-        if not await _is_known(context):
+        if not await self._is_known(context):
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
         await context.write(_NOT_SERVING if self._ending.is_set() else _SERVING)
 
     async def _watch(self, context: Context) -> None:
-        known = await _is_known(context)
+        known = await self._is_known(context)
         await context.write(_SERVING if known else _UNKNOWN)
         await self._ending.wait()
         if known:
             await context.write(_NOT_SERVING)
 
-
-async def _is_known(context: Context) -> bool:
-    """Whether the service that is asked about is served here; the empty name means all of them."""
-    try:
-        return HealthCheckRequest.FromString(await read(context) or b"").service in {"", SERVICE}
-    except DecodeError:
-        return False
+    async def _is_known(self, context: Context) -> bool:
+        """Whether the service that is asked about is served here; the empty name means all of them."""
+        message = await self._turnstile.read(context)
+        try:
+            return HealthCheckRequest.FromString(message or b"").service in {"", SERVICE}
+        except DecodeError:
+            return False

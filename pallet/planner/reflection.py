@@ -7,7 +7,7 @@ from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
 from pallet.planner import health
-from pallet.planner.admission import Context, Method, Turnstile, host_of, read
+from pallet.planner.admission import Context, Method, Turnstile, host_of
 from pallet.planner.protocol import SERVICE
 
 
@@ -29,7 +29,7 @@ class Reflection:
 
     async def _questions(self, context: Context) -> AsyncIterator[ServerReflectionRequest]:
         """The questions of one call, which ends when no more come."""
-        while message := await read(context):
+        while message := await self._turnstile.read(context):
             try:
                 question = ServerReflectionRequest.FromString(message)
             except DecodeError:

@@ -30,7 +30,6 @@ from pallet.planner.admission import (
     RestingLock,
     Turnstile,
     host_of,
-    read,
 )
 from pallet.planner.health import Health
 from pallet.planner.interface import Plan, Planner, PlannerError
@@ -83,6 +82,7 @@ class PlannerServer:
         self._profiles = profiles
         self._members = members
         self._budget = budget
+        self._turnstile = Turnstile()
         self._planning = RestingLock()
         self._calls = Counter[str]()
 
@@ -100,13 +100,13 @@ class PlannerServer:
         """
         server = grpc.aio.server(options=OPTIONS)
         port = await _listen(server, address, tls)
-        health, turnstile = Health(), Turnstile()
+        health = Health(self._turnstile)
         methods = {
             f"/{SERVICE}/{METHOD}": Method(self._build_schedule_plan),
             **health.methods(),
-            **Reflection(turnstile).methods(),
+            **Reflection(self._turnstile).methods(),
         }
-        server.add_generic_rpc_handlers((Admission(methods, turnstile),))
+        server.add_generic_rpc_handlers((Admission(methods, self._turnstile),))
         await server.start()
         log.info(
             "Serving plans",
@@ -144,7 +144,7 @@ class PlannerServer:
             await _end(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls are waiting")
         self._calls[host] += 1
         try:
-            request = await _request(context)
+            request = await self._request(context)
             try:
                 answer = await self._answer(request)
             except PlannerError as error:
@@ -154,6 +154,17 @@ class PlannerServer:
         finally:
             self._calls[host] -= 1
             self._calls += Counter()  # drops hosts without calls
+
+    async def _request(self, context: Context) -> SchedulePlanRequest:
+        """The request of a call, which is ended where it makes no sense."""
+        message = await self._turnstile.read(context)
+        try:
+            request = SchedulePlanRequest.FromString(message or b"")
+        except DecodeError:
+            await _end(context, grpc.StatusCode.INVALID_ARGUMENT, "the request cannot be read")
+        if not request.namespace or not request.podSet:
+            await _end(context, grpc.StatusCode.INVALID_ARGUMENT, "namespace and podSet must be given")
+        return request
 
     async def _answer(self, request: SchedulePlanRequest) -> SchedulePlanResponse:
         """The plan for a request, at once where the set has no pods."""
@@ -186,18 +197,6 @@ class PlannerServer:
         if held is None or held.hold is Hold.RESERVED:
             return None
         return held.node
-
-
-async def _request(context: Context) -> SchedulePlanRequest:
-    """The request of a call, which is ended where it makes no sense."""
-    message = await read(context)
-    try:
-        request = SchedulePlanRequest.FromString(message or b"")
-    except DecodeError:
-        await _end(context, grpc.StatusCode.INVALID_ARGUMENT, "the request cannot be read")
-    if not request.namespace or not request.podSet:
-        await _end(context, grpc.StatusCode.INVALID_ARGUMENT, "namespace and podSet must be given")
-    return request
 
 
 async def _end(context: Context, code: grpc.StatusCode, details: str) -> NoReturn:

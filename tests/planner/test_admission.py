@@ -3,7 +3,7 @@
 import asyncio
 import struct
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import anyio.abc
@@ -14,7 +14,15 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from pallet.planner import admission, server
-from pallet.planner.admission import BURST, CALLS_PER_SECOND, OPTIONS, RestingLock, Turnstile
+from pallet.planner.admission import (
+    BURST,
+    CALL_BYTES,
+    CALLS_PER_SECOND,
+    OPTIONS,
+    Context,
+    RestingLock,
+    Turnstile,
+)
 from pallet.planner.interface import Plan, Problem
 from pallet.planner.protocol import MAX_REQUEST, METHOD, SERVICE
 from pallet.planner.server import MAX_CALLS, MAX_CALLS_OF_HOST
@@ -40,6 +48,16 @@ class Slow(FixedPlanner):
         self.begun.set()
         await self.go_on.wait()
         return plan
+
+
+class Sent:
+    """The context of a call that has sent a message."""
+
+    def __init__(self, message: bytes) -> None:
+        self._message = message
+
+    async def read(self) -> bytes:
+        return self._message
 
 
 async def code_of(call: Any) -> grpc.StatusCode:
@@ -246,6 +264,18 @@ class TestInVirtualTime:
             for _ in range(BURST + int(CALLS_PER_SECOND)):
                 tasks.start_soon(turnstile.enter, "host")
         assert anyio.current_time() - start == pytest.approx(1.0)
+
+    async def test_large_messages_count_as_many_calls(self) -> None:
+        turnstile = Turnstile()
+        for _ in range(BURST // 65):
+            await turnstile.enter("host")
+            assert await turnstile.read(cast("Context", Sent(b"x" * 64 * CALL_BYTES)))
+        await turnstile.enter("host")
+        await turnstile.read(cast("Context", Sent(b"x" * 64 * CALL_BYTES)))
+        start = anyio.current_time()
+        await turnstile.enter("host")
+        owed = (BURST // 65 + 1) * 65 + 1 - BURST
+        assert anyio.current_time() - start == pytest.approx(owed / CALLS_PER_SECOND)
 
     async def test_the_hosts_take_turns(self) -> None:
         turnstile, passed = Turnstile(), list[str]()

@@ -17,6 +17,9 @@ from pallet.planner.wire.planner_pb2 import SchedulePlanRequest
 
 SPAWN = multiprocessing.get_context("spawn")
 REQUEST_BYTES = 4_000_000
+MANY_NODES = 149_000
+"""Of five characters, in seven bytes each."""
+POD_SET = "flood"
 CALLERS = 4
 IDLE_WATCHES = 40
 IDLE_CONNECTIONS = 900
@@ -42,8 +45,18 @@ class Flood:
 def planner_requests(port: int) -> None:
     """Ask for plans, with requests of 4 MB of node names."""
     name = "n" * 200
-    nodes = [f"{name}-{number}" for number in range(REQUEST_BYTES // len(name))]
-    request = SchedulePlanRequest(namespace="attack", podSet="flood", scheduledPod="p", eligibleNodes=nodes)
+    _ask_for_plans(port, [f"{name}-{number}" for number in range(REQUEST_BYTES // len(name))])
+
+
+def planner_plans(port: int) -> None:
+    """Ask for plans, with requests just below the limit of 1 MiB, of as many node names as that can hold."""
+    _ask_for_plans(port, [f"{number:05x}" for number in range(MANY_NODES)])
+
+
+def _ask_for_plans(port: int, nodes: list[str]) -> None:
+    request = SchedulePlanRequest(
+        namespace="attack", podSet=POD_SET, scheduledPod=f"{POD_SET}-0", eligibleNodes=nodes
+    )
     body = request.SerializeToString()
 
     def call() -> None:

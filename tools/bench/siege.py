@@ -8,7 +8,7 @@ from typing import Final
 
 from tools.bench import attacks, floods, stage
 from tools.bench.floods import Flood
-from tools.bench.manifests import Manifest, node_name
+from tools.bench.manifests import Manifest, node_name, pod
 from tools.bench.stage import POD_SET_API
 from tools.controlplane import ApiError, ControlPlane
 
@@ -91,6 +91,15 @@ def hand_written_plan(siege: Siege) -> None:
     siege.client.request("POST", f"{collection}/scheduleplans", plan)
 
 
+def planner_plans(siege: Siege) -> None:
+    """Requests of 1 MiB for plans of a set that exists."""
+    labels = {stage.POD_SET_LABEL: floods.POD_SET}
+    siege.create(*(pod(f"{floods.POD_SET}-{number}", labels=labels) for number in range(20)))
+    triggers = f"{POD_SET_API}/{attacks.NAMESPACE}/scheduletriggers"
+    siege.client.request("POST", triggers, stage.trigger(floods.POD_SET, "Planning"))
+    siege.flood(floods.planner_plans, siege.planner_port)
+
+
 ATTACKS: Final[dict[str, Callable[[Siege], None]]] = {
     "made-up-resources": made_up_resources,
     "many-resources": many_resources,
@@ -100,6 +109,7 @@ ATTACKS: Final[dict[str, Callable[[Siege], None]]] = {
     "huge-numbers": huge_numbers,
     "hand-written-plan": hand_written_plan,
     "planner-requests": lambda siege: siege.flood(floods.planner_requests, siege.planner_port),
+    "planner-plans": planner_plans,
     "planner-health-watches": lambda siege: siege.flood(floods.health_watches, siege.planner_port),
     "metrics-requests": lambda siege: siege.flood(floods.metrics_requests, siege.secure_port),
     "idle-connections": lambda siege: siege.flood(floods.idle_connections, siege.secure_port),
