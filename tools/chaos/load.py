@@ -27,6 +27,9 @@ STORAGE_CLASS = "chaos"
 VOLUME_SHARE = 0.4
 """Share of the bare pods that have a volume each."""
 
+LONG_TERMS = 80
+"""So many terms more make a pod one that is scheduled alone."""
+
 MOST_PODS = 420
 MOST_TIGHT = 64
 ACTS_PER_SECOND = 1.1
@@ -118,7 +121,7 @@ class _Load:
 
     def _spec(self, name: str, count: int) -> Document:
         """The spec of alike pods, of one of the sorts that compete for something."""
-        sort = self._rng.choice(("small", "large", "tight", "tight", "tight", "apart", "port"))
+        sort = self._rng.choice(("small", "large", "tight", "tight", "tight", "apart", "long", "port"))
         if sort == "tight" and sum(self._tight.values()) + count > MOST_TIGHT:
             sort = "small"
         cpu = {"small": "100m", "large": "3", "tight": "1500m"}.get(sort, "200m")
@@ -139,9 +142,13 @@ class _Load:
         if sort == "port":
             port = self._rng.randrange(8000, 8004)
             container["ports"] = [{"containerPort": port, "hostPort": port}]
-        if sort == "apart":
-            term = {"labelSelector": {"matchLabels": {"app": name}}, "topologyKey": "kubernetes.io/hostname"}
-            spec["affinity"] = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+        if sort in ("apart", "long"):
+            apps = [name, *(f"none-{number}" for number in range(LONG_TERMS if sort == "long" else 0))]
+            terms = [
+                {"labelSelector": {"matchLabels": {"app": app}}, "topologyKey": "kubernetes.io/hostname"}
+                for app in apps
+            ]
+            spec["affinity"] = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
         return spec
 
     def _deploy(self) -> Iterator[Act]:
