@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from pallet.api import requests as requests_module
 from pallet.api.labels import Labels
 from pallet.api.meta import ObjectMeta
 from pallet.api.pod import Container, Pod, PodSpec, ResourceRequirements
@@ -220,3 +221,14 @@ def test_the_amount_of_one_resource() -> None:
     names = ("a.example/x", "a.example/y", "cpu", "memory", "pods", "")
     assert [requests.of(name) for name in names] == [2, 0, 1000, 3, 0, 0]
     assert requests.beyond == ()
+
+
+def test_an_init_container_costs_no_more_for_the_resources_of_those_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[int] = []
+    monkeypatch.setattr(requests_module, "_raise_to", lambda _, floor: compared.append(len(floor)))
+    requests_of(
+        pod_of({}, init=[container({f"example.com/{number}": "1"}, sidecar=True) for number in range(100)])
+    )
+    assert sum(compared) < 10 * 100  # with those before them, half of 100 * 100

@@ -11,9 +11,13 @@ import pytest
 from aiohttp import web
 
 from pallet.api.core import LEASES, Lease
+from pallet.api.resource import Resource
 from pallet.client import Backoff, Client
-from pallet.informers.informer import SharedInformer
+from pallet.informers import reflector
+from pallet.informers.decoding import decode_event
+from pallet.informers.informer import Handler, SharedInformer
 from pallet.loop_budget import LoopBudget
+from tests.budgets import UsedUpBudget
 from tests.faults.virtual_time import VIRTUAL_TIME
 from tools.faults.proxy import Exchange, Fault, FaultProxy, answer
 
@@ -141,6 +145,30 @@ async def test_what_trickles_in_does_not_make_way_for_others() -> None:
             await server.until(lambda: len(server.requests) == 2)
             assert [each.metadata.resource_version for each in informer.store.list()] == ["7"]
     assert pauses == []
+
+
+async def test_others_have_their_turn_before_and_after_each_object_is_decoded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps: list[str] = []
+
+    def decode(resource: Resource[Lease], line: bytes) -> object:
+        steps.append("decode")
+        return decode_event(resource, line)
+
+    monkeypatch.setattr(reflector, "decode_event", decode)
+    changes = event("MODIFIED", 6, "a") + event("MODIFIED", 7, "a")
+    async with FaultProxy.start() as server:
+        server.on("GET", "/leases", answer(200, a_list(5, "a")))
+        server.on("GET", "/leases", answer(200, changes))
+        server.on("GET", "/leases", answer(503), times=100)
+        async with running(server.url, UsedUpBudget(lambda: steps.append("pause"))) as informer:
+            informer.add_handler(
+                Handler(on_update=lambda _, new: steps.append(new.metadata.resource_version))
+            )
+            await server.until(lambda: len(server.requests) == 3)
+    turn = ["pause", "decode", "pause"]
+    assert steps[-8:] == [*turn, "6", *turn, "7"]
 
 
 async def test_an_older_list_is_believed_when_it_is_insisted_on() -> None:

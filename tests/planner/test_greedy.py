@@ -10,6 +10,7 @@ from pallet.api.node import Node
 from pallet.api.pod import Pod
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
+from pallet.framework.counting import FEW
 from pallet.framework.pod_limits import TERMS
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Status, error
@@ -18,6 +19,7 @@ from pallet.planner import placement
 from pallet.planner.greedy import GreedyPlanner
 from pallet.planner.interface import HYPOTHESIS, Plan, Problem
 from pallet.planner.problem import pod_infos
+from tests.budgets import UsedUpBudget
 from tests.builders import SCHEDULER
 from tests.planner.scene import PROFILES, ZONE, node, pod, problem
 
@@ -258,3 +260,20 @@ async def test_a_long_set_is_planned_in_slices(
         await work(problem(THREE, [pod(f"p{i}", "10m") for i in range(20)]), LoopBudget(lambda: next(clock)))
         done.set()
     assert turns >= least
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        pytest.param(lambda posed, budget: GreedyPlanner(budget).plan(posed), id="placed"),
+        pytest.param(placement.eligible_rows, id="asked for its nodes"),
+    ],
+)
+async def test_what_a_large_pod_is_decided_by_is_counted_in_slices(
+    work: Callable[[Problem, LoopBudget], Awaitable[object]],
+) -> None:
+    terms, pauses = 40, count()
+    placed = [pod(f"p{i}", "1m", app=f"app-{i}", on="n1") for i in range(FEW // terms + 1)]
+    large = pod("large", away=[f"other-{i}" for i in range(terms)])
+    await work(problem(THREE, [large], placed), UsedUpBudget(lambda: next(pauses)))
+    assert next(pauses) >= terms

@@ -10,7 +10,11 @@ from pallet.api.node import Node, Taint
 from pallet.api.pod import Affinity, NodeAffinity, Pod, Toleration, TopologySpreadConstraint
 from pallet.api.selectors import LabelRequirement, LabelSelector, NodeSelector, NodeSelectorTerm
 from pallet.api.selectors import NodeSelectorRequirement as Requirement
+from pallet.cache.columns import Mask
+from pallet.cache.node_table import NodeTable
+from pallet.framework.pod_limits import CONSTRAINTS
 from pallet.plugins.pod_topology_spread import PodTopologySpread
+from pallet.plugins.spread_domains import Ground
 from tests.builders import HOSTNAME, ZONE, even, make_node, make_pod, rather_even
 from tests.plugins.asking import Asked
 
@@ -337,6 +341,20 @@ def test_a_cordoned_node_counts_and_one_that_is_gone_does_not() -> None:
         placed({"a": 1, "b": 1, "x": 1}), A, make_node("b", labels={ZONE: "1"}, cordoned=True), X
     )
     assert cordoned.messages(pod(even(skew=1))) == {"a": UNEVEN, "b": UNEVEN, "x": ""}
+
+
+def test_the_nodes_that_count_are_found_once_for_all_constraints(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Ground] = []
+    mask = Ground.mask
+
+    def counted(ground: Ground, table: NodeTable) -> Mask:
+        found.append(ground)
+        return mask(ground, table)
+
+    monkeypatch.setattr(Ground, "mask", counted)
+    wanted = pod(*(even(app=f"app-{number}") for number in range(CONSTRAINTS.ordinary)))
+    assert asked([]).messages(wanted) == verdicts()
+    assert len(found) == 1
 
 
 def test_pods_that_come_and_go_are_followed() -> None:

@@ -27,6 +27,9 @@ pytestmark = pytest.mark.anyio
 PLACED = 1000
 """Placed pods, each with labels of its own."""
 
+A_SLICE = round(SLICE_SECONDS / 1e-5)
+"""Comparisons that fit into a slice."""
+
 
 class Scene:
     """A gate in front of a cluster with many sorts of pods. Each comparison takes 10 µs of its clock."""
@@ -86,6 +89,16 @@ class Scene:
         while not {f"uid-{name}" for name in names} <= set(self.let_in):
             await anyio.lowlevel.checkpoint()
 
+    async def steps_until_let_in(self, name: str) -> list[int]:
+        """How much is compared between two turns of others."""
+        seen = [self.compared]
+        async with self.running():
+            while f"uid-{name}" not in self.let_in:
+                seen.append(self.compared)
+                await anyio.lowlevel.checkpoint()
+        seen.append(self.compared)
+        return [after - before for before, after in pairwise(seen)]
+
     def _activate(self, uids: Iterable[str]) -> None:
         for uid in uids:
             pod = self.gated.pop(uid, None)
@@ -123,15 +136,9 @@ async def test_a_pod_with_many_terms_is_let_in_when_they_are_counted(scene: Scen
 
 async def test_others_run_between_slices(scene: Scene) -> None:
     scene.ask(with_terms("many", 50))
-    seen = [0]
-    async with scene.running():
-        while "uid-many" not in scene.let_in:
-            seen.append(scene.compared)
-            await anyio.lowlevel.checkpoint()
-    a_slice = round(SLICE_SECONDS / 1e-5)
-    steps = [after - before for before, after in pairwise(seen)]
-    assert max(steps) <= a_slice + counting._STEP
-    assert len([step for step in steps if step]) >= 50 * PLACED // (a_slice + counting._STEP)
+    steps = await scene.steps_until_let_in("many")
+    assert max(steps) <= A_SLICE + counting._STEP
+    assert len([step for step in steps if step]) >= 50 * PLACED // (A_SLICE + counting._STEP)
 
 
 async def test_decisions_get_three_slices_for_each_one_spent_on_counting(scene: Scene) -> None:
@@ -207,8 +214,7 @@ async def test_terms_that_placed_pods_hold_are_compared_in_slices_too(scene: Sce
         scene.place(holder)
     scene.compared = 0
     assert not scene.ask(make_pod("plain"))
-    async with scene.running():
-        await scene.until_let_in("plain")
+    assert max(await scene.steps_until_let_in("plain")) <= A_SLICE + counting._STEP
     assert scene.compared == 5000
     assert scene.ask(make_pod("another"))
 
