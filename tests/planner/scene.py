@@ -171,14 +171,18 @@ async def planner_behind_socket(respond: Respond) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def served(
-    cache: Cache, pods: Sequence[Pod], planner: Planner | None = None, tls: TLSFiles | None = None
+    cache: Cache,
+    pods: Sequence[Pod],
+    planner: Planner | None = None,
+    tls: TLSFiles | None = None,
+    budget: LoopBudget | None = None,
 ) -> AsyncIterator[str]:
     """Serve plans for the set shop/web; gives the address."""
 
     def members(namespace: str, pod_set: str) -> Sequence[Pod]:
         return pods if (namespace, pod_set) == ("shop", "web") else ()
 
-    budget = LoopBudget()
+    budget = budget or LoopBudget()
     server = PlannerServer(planner or GreedyPlanner(budget), cache, PROFILES, members, budget)
     async with anyio.create_task_group() as tasks:
         port = await tasks.start(server.serve, "127.0.0.1:0", tls)

@@ -200,6 +200,19 @@ async def test_garbage_for_other_methods_is_refused_without_a_traceback(
     assert not [record for record in caplog.records if record.exc_info]
 
 
+async def test_calls_of_every_kind_wait_for_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[str] = []
+
+    async def enter(_: Turnstile, host: str) -> None:
+        waited.append(host)
+
+    monkeypatch.setattr(Turnstile, "enter", enter)
+    async with served(cache_of(NODES), PODS) as address:
+        for path in (PATH, "/grpc.health.v1.Health/Check", "/unknown/Method"):
+            await send(address, b"", path)
+    assert len(waited) == 3
+
+
 async def test_a_caller_that_sends_no_message_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "READ_SECONDS", 0.05)
     async with served(cache_of(NODES), PODS) as address, grpc.aio.insecure_channel(address) as channel:

@@ -1,6 +1,7 @@
 import logging
 import socket
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from pallet.planner.protocol import SERVICE, TLSFiles
 from pallet.planner.remote import RemotePlanner
 from pallet.planner.server import PlannerServer
 from pallet.planner.wire.planner_pb2 import SchedulePlanResponse
+from tests.budgets import UsedUpBudget
 from tests.planner import cluster
 from tests.planner.scene import PROFILES, FixedPlanner, ask, cache_of, node, pod, problem, served
 from tools.controlplane.certificates import Authority, Pair
@@ -75,6 +77,13 @@ async def test_members_that_have_a_node_keep_it() -> None:
     async with served(cache, [bound, assumed, reserved]) as address:
         answer = await ask(address)
     assert dict(answer.assignments) == {"bound": "n1", "assumed": "n2", "reserved": "n3"}
+
+
+async def test_the_pods_of_a_large_set_are_looked_at_in_slices() -> None:
+    pods, pauses = [pod(f"p{number}", on="n1") for number in range(20)], count()
+    async with served(cache_of(NODES, pods), pods, budget=UsedUpBudget(lambda: next(pauses))) as address:
+        assert len((await ask(address)).assignments) == 20
+    assert next(pauses) == 20
 
 
 async def test_a_plan_of_before_binds_nobody() -> None:
@@ -222,13 +231,17 @@ def files(folder: Path, authority: Authority, pair: Pair) -> TLSFiles:
     return TLSFiles(*(str(folder / name) for name in contents))
 
 
-async def test_both_sides_of_mutual_tls_know_each_other(tmp_path: Path) -> None:
+async def test_both_sides_of_mutual_tls_know_each_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Fault 4: the original dials in plain text."""
+    caplog.set_level(logging.INFO, "pallet")
     authority, stranger = Authority.create(), Authority.create()
     server = files(tmp_path / "server", authority, authority.server())
     client = files(tmp_path / "client", authority, authority.client("scheduler"))
     intruder = files(tmp_path / "intruder", authority, stranger.client("scheduler"))
     async with served(cache_of(NODES), PODS, tls=server) as address:
+        assert 'callers="with a certificate"' in caplog.text
 
         def remote(tls: TLSFiles | None) -> RemotePlanner:
             return RemotePlanner("ops", "planner", LoopBudget(), lambda _ns, _svc: address, tls=tls)
@@ -268,7 +281,7 @@ async def test_it_serves_while_the_own_service_selects_this_pod(
             taken.close()
             await anyio.wait_all_tasks_blocked()
             known.put_service({"app": "scheduler"})
-            await said(caplog, "Serving plans")
+            await said(caplog, 'callers="anybody, since planner.tls is not configured"')
             assert (await ask(f"127.0.0.1:{port}")).assignments == {"p0": "n1"}
             known.put_service({"app": "other"})
             await said(caplog, "Plans are served no longer")
