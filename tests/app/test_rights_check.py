@@ -1,6 +1,7 @@
 """What is told of missing rights, and when, in virtual time before a scripted API server."""
 
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -75,7 +76,9 @@ class World:
                 tasks.cancel_scope.cancel()
 
 
-async def test_all_that_is_missing_is_one_event_on_the_account() -> None:
+async def test_all_that_is_missing_is_one_event_on_the_account_and_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     world = World({CREATE, STATUS})
     async with world.checked(CREATE, BIND, STATUS):
         await anyio.sleep(3 * AGAIN_SECONDS)
@@ -85,6 +88,10 @@ async def test_all_that_is_missing_is_one_event_on_the_account() -> None:
         'grant {apiGroups: [""], resources: [pods/status], verbs: [patch]}; '
         "{apiGroups: [planner.ciena.io], resources: [scheduleplans], verbs: [create]}"
     )
+    [line] = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert line.startswith("Rights are missing user=system:serviceaccount:ns:me ")
+    assert "resources: [pods/status], verbs: [patch]" in line
+    assert "resources: [scheduleplans], verbs: [create]" in line
 
 
 async def test_a_user_is_named_as_a_binding_names_it() -> None:

@@ -82,6 +82,22 @@ def test_kinds_of_errors(status: Status, true: set[str]) -> None:
     assert {kind for kind in kinds if getattr(error, kind)} == true
 
 
+@pytest.mark.parametrize(
+    ("status", "key"),
+    [
+        (Status(code=403, reason="Forbidden", message=FORBIDDEN_IN_CLUSTER), "Forbidden"),
+        (Status(code=403, reason="Forbidden", message=FORBIDDEN_IN_NAMESPACE), "Forbidden"),
+        (Status(code=401, reason="Unauthorized"), "Unauthorized"),
+        (Status(code=429, reason="TooManyRequests"), "429 TooManyRequests"),
+        (Status(code=503), "503 "),
+        (Status(code=404, reason="NotFound"), ""),
+        (Status(code=409, reason="Conflict"), ""),
+    ],
+)
+def test_what_is_wrong_with_all_requests_alike_is_one_thing_to_the_log(status: Status, key: str) -> None:
+    assert ApiError(status, "list", "nodes").log_key == key
+
+
 def test_the_wait_is_read_from_the_status_too() -> None:
     status = Status(code=504, details=StatusDetails(retry_after_seconds=3))
     assert ApiError(status, "get", "pods").retry_after == 3.0

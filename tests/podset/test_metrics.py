@@ -95,10 +95,13 @@ def test_the_longest_of_all_sets_is_shown() -> None:
 
     for name, since in (("one", 40), ("two", 70), ("later", 130)):
         metrics.overdue.note(WEB._replace(name=name), at(since))
+        metrics.pending.note(WEB._replace(name=name), at(since))
     metrics.plan_behind.keep(WEB, late=True)
     shown = generate_latest(instruments.registry).decode()
     assert "\npodset_trigger_overdue_seconds 60.0\n" in shown
     assert "\npodset_plan_behind_seconds 0.0\n" in shown
+    assert "\npodset_oldest_pending_seconds 60.0\n" in shown
+    assert '\npodset_pending_seconds{pod_set="default/two"} 30.0\n' in shown
 
     metrics.forget(WEB._replace(name="one"))
     assert metrics.overdue.longest() == 30

@@ -1,5 +1,7 @@
 """The loop, from a pending pod to its binding, and every way in which that can fail."""
 
+import logging
+
 import anyio
 import pytest
 from aiohttp import web
@@ -7,9 +9,10 @@ from msgspec.structs import replace
 
 from pallet.api.pod import Pod
 from pallet.framework.events import ASSIGNED_POD_DELETE, EventInterest
+from pallet.framework.pod_limits import TERMS
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status, error, unschedulable
-from tests.builders import SCHEDULER, make_pod
+from tests.builders import SCHEDULER, make_pod, pod_affinity, pod_term
 from tests.faults.virtual_time import VIRTUAL_TIME
 from tests.scheduler.probe import Probe
 from tests.scheduler.world import World, a_world
@@ -103,6 +106,31 @@ async def test_a_pod_that_does_not_fit_is_told_why_and_waits(world: World) -> No
     await world.until(lambda: world.api.bound == ["a n2"])
 
 
+async def test_with_v_2_bindings_and_refusals_are_logged(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO - 2, "pallet")
+    world.add_pod("a")
+    world.add_pod("b", cpu="5")
+    await world.until(lambda: len(world.api.events) == 2)
+    lines = [record.getMessage() for record in caplog.records]
+    assert "Bound pod pod=default/a pod_set=web node=n1 attempts=1" in lines
+    why = "0/1 nodes are available: 1 Insufficient cpu."
+    assert f'Unable to schedule pod pod=default/b pod_set=web reason="{why}"' in lines
+    assert not [line for line in lines if line.startswith("Chose a node")]
+
+
+async def test_with_v_6_the_scores_behind_a_choice_are_logged(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO - 6, "pallet")
+    world.add_node("n2")
+    world.add_pod("a")
+    await world.until(lambda: bool(world.api.bound))
+    [line] = [text for each in caplog.records if (text := each.getMessage()).startswith("Chose a node")]
+    assert line.startswith(f"Chose a node pod=default/a node={world.api.bound[0].removeprefix('a ')} ")
+
+
 async def test_a_pod_that_asks_for_more_than_is_counted_is_refused_once(world: World) -> None:
     """Not an error, which would be tried again and again; and no other pods help it."""
     world.add_pod("a", cpu="9E")
@@ -116,6 +144,16 @@ async def test_a_pod_that_asks_for_more_than_is_counted_is_refused_once(world: W
     attempts = world.metrics.schedule_attempts_total
     assert attempts["unschedulable", SCHEDULER].value == 1
     assert attempts["error", SCHEDULER].value == 0
+
+
+async def test_a_pod_beyond_the_limits_is_refused_once(world: World) -> None:
+    """No event makes it shorter."""
+    terms = [pod_term(f"app-{number}") for number in range(TERMS.most + 1)]
+    world.handlers.add_pod(world.api.put(make_pod("a", affinity=pod_affinity(away=terms))))
+    await world.until(lambda: bool(world.api.conditions))
+    world.add_node("n2")
+    await anyio.sleep(200)
+    assert world.metrics.schedule_attempts_total["unschedulable", SCHEDULER].value == 1
 
 
 async def test_without_nodes_kube_schedulers_words_are_used_and_any_event_helps(world: World) -> None:
