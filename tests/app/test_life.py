@@ -1,9 +1,13 @@
-"""What the process is put together from, as far as it keeps one that does not lead from writing."""
+"""How the process is put together, as far as it is about leading."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+import anyio
+import anyio.abc
 import pytest
 
 from pallet.app import life
@@ -12,6 +16,7 @@ from pallet.config.load import default_configuration
 from pallet.config.settings import Settings
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
+from pallet.leaderelection.fence import Fence
 
 if TYPE_CHECKING:
     from pallet.leaderelection import ElectionThread
@@ -55,6 +60,49 @@ async def test_work_events_and_extenders_ask_the_fence(
     with pytest.raises(PutTogetherError):
         await life.run(settings(leader_elect=elects))
     assert [fence and fence() for fence in fences] == [0.0 if elects else None] * 3  # the lease is not won
+
+
+async def test_the_lease_is_given_up_before_what_serves_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers may take their time."""
+    ended: list[str] = []
+
+    class Graph:
+        def __init__(self, *_: object) -> None:
+            self.metrics = Metrics(Instruments())
+            self.view = SimpleNamespace(beat=lambda: None)
+            self.recorder = None
+
+        def needed_rights(self, _: Settings) -> frozenset[object]:
+            return frozenset()
+
+    class Election:
+        elector = SimpleNamespace(fence=Fence())
+
+        def abdicate(self) -> None: ...
+
+        async def release(self) -> None:
+            ended.append("lease")
+
+    @asynccontextmanager
+    async def campaign(_: Settings) -> AsyncIterator[Election]:
+        yield Election()
+
+    async def serve(*, task_status: anyio.abc.TaskStatus[None]) -> None:
+        task_status.started()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append("service")
+
+    async def start(*parts: object) -> None:
+        tasks, services = cast("tuple[anyio.abc.TaskGroup, anyio.abc.TaskGroup]", parts[-2:])
+        await services.start(serve)
+        tasks.cancel_scope.cancel()  # as on SIGTERM
+
+    for name, part in (("Graph", Graph), ("_campaign", campaign), ("_start", start)):
+        monkeypatch.setattr(life, name, part)
+    assert await life.run(replace(settings(leader_elect=True), secure_port=0)) == 0
+    assert ended == ["lease", "service"]
 
 
 @pytest.mark.parametrize("elects", [True, False])
