@@ -197,7 +197,8 @@ async def test_a_taken_port_is_one_error_that_names_it(capfd: pytest.CaptureFixt
         )
         with pytest.raises(OSError, match=f"the planner cannot listen on {address}: Address already in use$"):
             await second.serve(address)
-    assert not capfd.readouterr().err
+    # gRPC says nothing of it. What it says of the closed loops of earlier tests may come at any time.
+    assert address not in capfd.readouterr().err
 
 
 async def test_reflection_tells_the_services_and_the_messages() -> None:
