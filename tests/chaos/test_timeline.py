@@ -7,7 +7,7 @@ import pytest
 
 from tools.chaos.load import MOST_PODS, NAMESPACES, node_names
 from tools.chaos.network import ANSWERS, EDITS, TARGETS
-from tools.chaos.timeline import ASKED, GARBLES, PER_HOUR, Timeline, counts, draw
+from tools.chaos.timeline import ASKED, GARBLES, LEADS_SHARE, PER_HOUR, UNSEEN, Timeline, counts, draw
 
 
 def test_a_seed_gives_the_same_timeline_again() -> None:
@@ -61,6 +61,24 @@ def test_the_load_ends_with_every_node_there_and_taking_pods() -> None:
     assert {act.path.split("/")[-1] for act in draw(3, 20, 50).load if "/nodes/" in act.path} <= {
         name for names in node_names(50) for name in names
     }
+
+
+def test_pods_are_to_be_bound_while_a_standby_that_has_taken_over_does_not_see_others() -> None:
+    timeline = draw(3, 20, 50)
+    faults = [fault for fault in timeline.faults if fault.kind == UNSEEN]
+    for index, fault in enumerate(faults[1:-1], 1):
+        name = f"contest-{index}"
+        begun = {"waits": 0.0, "comes": 0.0}
+        switched = [
+            act.at for act in timeline.load if act.method == "PATCH" and act.path.endswith(f"/{name}")
+        ]
+        for act in timeline.load:
+            made = act.body["metadata"]["name"] if act.method == "POST" and act.body else ""
+            if made.startswith(f"{name}-"):
+                begun[made.split("-")[2]] = act.at
+        leads_until = fault.at + fault.seconds * LEADS_SHARE
+        assert begun["waits"] < fault.at < begun["comes"] < leads_until
+        assert [leads_until < at < fault.at + fault.seconds for at in switched] == [True]
 
 
 def test_the_load_stays_within_its_bound() -> None:

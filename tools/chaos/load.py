@@ -5,7 +5,7 @@ pods on them), added again under their names, cordoned and tainted. At the end e
 pods.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from random import Random
 from typing import Any
 
@@ -19,9 +19,11 @@ Document = dict[str, Any]
 SCHEDULER = "podset-planner-scheduler"
 NAMESPACES = ("chaos-a", "chaos-b", "chaos-c")
 TIGHT = "tight"
-TIGHT_SHARE = 0.16
-"""Share of the nodes that are small, and only for pods that nearly fill them."""
+TIGHT_SHARE = 0.1
+"""Share of the nodes that are small, and only for pods that nearly fill them: most of their room is taken, so
+that who does not see what others have bound takes it twice."""
 
+TRIGGERS = "/apis/planner.ciena.io/v1alpha1"
 VOLUMES = "/api/v1/persistentvolumes"
 STORAGE_CLASS = "chaos"
 VOLUME_SHARE = 0.4
@@ -32,6 +34,10 @@ LONG_TERMS = 80
 
 MOST_PODS = 420
 MOST_TIGHT = 64
+CONTENDERS = 6
+"""Pods on each side of a contest."""
+MOST_OF_A_NODE = "2500m"
+"""What each of them asks: no small node has room for two, but most have for one."""
 ACTS_PER_SECOND = 1.1
 
 
@@ -65,6 +71,45 @@ def node(name: str) -> Document:
 def draw_load(seed: int, minutes: float, count: int) -> Iterator[Act]:
     """Draw the load of a seed."""
     return _Load(Random(f"{seed} load"), minutes * 60, count).run()  # noqa: S311 - it is to be repeated
+
+
+def _spec(sort: str, cpu: str = "") -> Document:
+    """The spec of a pod of a sort, without what is drawn."""
+    cpu = cpu or {"small": "100m", "large": "3", "tight": "1500m"}.get(sort, "200m")
+    requests = {"cpu": cpu, "memory": "256Mi"}
+    spec: Document = {
+        "schedulerName": SCHEDULER,
+        "terminationGracePeriodSeconds": 0,
+        "containers": [{"name": "main", "image": "main:1", "resources": {"requests": requests}}],
+    }
+    if sort == "tight":
+        spec["nodeSelector"] = {"size": TIGHT}
+        spec["tolerations"] = [{"key": "size", "value": TIGHT, "effect": "NoSchedule"}]
+    return spec
+
+
+def contest(name: str, since: float, meanwhile: float, switched: float, over: float) -> Iterator[Act]:
+    """Pods that want the same room: those of a set, which wait for their trigger, and meanwhile others."""
+    namespace = NAMESPACES[0]
+    triggers = f"{TRIGGERS}/namespaces/{namespace}/scheduletriggers"
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    yield Act(since, "POST", triggers, _trigger(name, {POD_SET_LABEL: name}, "Planning"))
+    for at, sort, labels in ((since, "waits", {POD_SET_LABEL: name}), (meanwhile, "comes", {})):
+        for index in range(CONTENDERS):
+            metadata = {"name": f"{name}-{sort}-{index}", "labels": {"app": name, **labels}}
+            yield Act(at, "POST", pods, {"metadata": metadata, "spec": _spec(TIGHT, MOST_OF_A_NODE)})
+            yield Act(over, "DELETE", f"{pods}/{metadata['name']}")
+    yield Act(switched, "PATCH", f"{triggers}/{name}", {"spec": {"state": "Schedule"}})
+    yield Act(over, "DELETE", f"{triggers}/{name}")
+
+
+def _trigger(name: str, labels: Mapping[str, str], state: str) -> Document:
+    return {
+        "apiVersion": "planner.ciena.io/v1alpha1",
+        "kind": "ScheduleTrigger",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"state": state},
+    }
 
 
 class _Load:
@@ -124,24 +169,13 @@ class _Load:
         sort = self._rng.choice(("small", "large", "tight", "tight", "tight", "apart", "long", "port"))
         if sort == "tight" and sum(self._tight.values()) + count > MOST_TIGHT:
             sort = "small"
-        cpu = {"small": "100m", "large": "3", "tight": "1500m"}.get(sort, "200m")
-        container: Document = {
-            "name": "main",
-            "image": "main:1",
-            "resources": {"requests": {"cpu": cpu, "memory": "256Mi"}},
-        }
-        spec: Document = {
-            "schedulerName": SCHEDULER,
-            "terminationGracePeriodSeconds": self._rng.choice((0, 1, 3)),
-            "containers": [container],
-        }
+        spec = _spec(sort)
+        spec["terminationGracePeriodSeconds"] = self._rng.choice((0, 1, 3))
         if sort == "tight":
             self._tight[name] = count
-            spec["nodeSelector"] = {"size": TIGHT}
-            spec["tolerations"] = [{"key": "size", "value": TIGHT, "effect": "NoSchedule"}]
         if sort == "port":
             port = self._rng.randrange(8000, 8004)
-            container["ports"] = [{"containerPort": port, "hostPort": port}]
+            spec["containers"][0]["ports"] = [{"containerPort": port, "hostPort": port}]
         if sort in ("apart", "long"):
             apps = [name, *(f"none-{number}" for number in range(LONG_TERMS if sort == "long" else 0))]
             terms = [
@@ -237,16 +271,10 @@ class _Load:
         quiet = self._rng.choice(("", "", "2s", "5s", "12s"))
         state = "Planning" if quiet else self._rng.choice(("Planning", "Schedule"))
         labels = {POD_SET_LABEL: name, **({QUIET_TIME_LABEL: quiet} if quiet else {})}
-        path = f"/apis/planner.ciena.io/v1alpha1/namespaces/{namespace}/scheduletriggers"
-        trigger = {
-            "apiVersion": "planner.ciena.io/v1alpha1",
-            "kind": "ScheduleTrigger",
-            "metadata": {"name": name, "labels": labels},
-            "spec": {"state": state},
-        }
+        path = f"{TRIGGERS}/namespaces/{namespace}/scheduletriggers"
         self._states[f"{path}/{name}"] = "quiet" if quiet else state
         self._sets[f"{path}/{name}"] = []
-        yield self._act("POST", path, trigger)
+        yield self._act("POST", path, _trigger(name, labels, state))
         yield from self._members(f"{path}/{name}", count)
 
     def _members(self, trigger: str, count: int) -> Iterator[Act]:

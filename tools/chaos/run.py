@@ -29,7 +29,7 @@ from tools.chaos.load import Act
 from tools.chaos.network import EDITS, line
 from tools.chaos.observer import Observer
 from tools.chaos.replicas import Pair, Replica
-from tools.chaos.timeline import Fault, Timeline
+from tools.chaos.timeline import LEADS_SHARE, Fault, Timeline, undisturbed
 from tools.controlplane import ApiError, ControlPlane
 
 LEAD_SECONDS = 60.0
@@ -41,6 +41,9 @@ SETTLED_SECONDS = 3.0
 DUMP_PAUSE = 5.0
 QUIET_SECONDS = 10.0
 ORDER_SECONDS = 1.0
+WATCHES_SECONDS = 4.0
+"""How long a fault that is for the watches of a standby waits for them."""
+
 SIGNAL_SECONDS = 20.0
 """How long a signal waits for a replica that runs."""
 
@@ -140,6 +143,7 @@ class Run:
     started: float = 0.0
     orders: dict[Fault, str] = field(default_factory=dict)
     """Faults whose point has not been reached yet, and the process that was told of them last."""
+    no_orders_until: float = 0.0
 
     async def play(self) -> None:
         """Do what the timeline says, at its times."""
@@ -168,6 +172,8 @@ class Run:
                 self.tasks.start_soon(self._signal, fault)
             case "killed at a point" | "stopped at a point":
                 self.orders[fault] = ""
+            case "taken over unseen":
+                self.tasks.start_soon(self.take_over_unseen, fault)
             case "API server restarted":
                 self._happened(fault)
                 self.tasks.start_soon(anyio.to_thread.run_sync, self.cluster.restart_apiserver)
@@ -191,6 +197,33 @@ class Run:
             else:
                 replica.signal(signal.Signals[fault.kind])
 
+    async def take_over_unseen(self, fault: Fault) -> None:
+        """Freeze what the standby sees of pods, and stop the leader for the later part of that time."""
+        self._withhold(undisturbed(fault)[1] - fault.at)
+        leader, standby = self.pair.by_part
+        leader.go_on()
+        with anyio.move_on_after(WATCHES_SECONDS):
+            while not standby.line.watches(fault.what):  # noqa: ASYNC110 - it may be starting
+                await anyio.sleep(0.1)
+        if not (watches := standby.line.watches(fault.what)):
+            return
+        self.tasks.start_soon(standby.line.freeze_for, watches, fault.seconds)
+        leader.line.thaw(leader.line.watches(fault.what))
+        await anyio.sleep(fault.seconds * LEADS_SHARE)
+        frozen = any(watch.frozen for watch in standby.line.watches(fault.what))
+        if frozen and leader.runs and leader is self.pair.by_part[0]:
+            self._happened(fault, standby.name, f"{fault.what} {fault.seconds}, {leader.agent} stopped")
+            stopped = fault.seconds * (1 - LEADS_SHARE)
+            self.tasks.start_soon(partial(leader.stop_for, stopped, signal_it=True))
+
+    def _withhold(self, seconds: float) -> None:
+        """Take back what waits for a request or a point, and order it again only after a while."""
+        self.no_orders_until = time.monotonic() + seconds
+        self.orders = dict.fromkeys(self.orders, "")
+        for replica in self.pair.replicas:
+            replica.line.disarm()
+            replica.order(do="disarm")
+
     def _hit_watches(self, replica: Replica, fault: Fault) -> None:
         watches = replica.line.watches(fault.what)
         if not watches:
@@ -211,6 +244,7 @@ class Run:
     async def give_orders(self) -> None:
         """Tell whoever leads what is to happen at its fault points: a process that ends forgets it."""
         while True:
+            await anyio.sleep(max(0.0, self.no_orders_until - time.monotonic()))
             leader = self.pair.by_part[0]
             for fault, agent in self.orders.items():
                 if agent != leader.agent and leader.runs:

@@ -6,7 +6,7 @@ from random import Random
 
 import msgspec
 
-from tools.chaos.load import Act, draw_load
+from tools.chaos.load import Act, contest, draw_load
 from tools.chaos.replica import POINTS
 
 LEADER, STANDBY = "leader", "standby"
@@ -50,12 +50,25 @@ class Timeline(msgspec.Struct, frozen=True):
         return msgspec.json.decode(file.read_bytes(), type=cls)
 
 
+UNSEEN = "taken over unseen"
+LEADS_SHARE = 0.25
+"""The part of the time in which the standby sees no pods before the leader is stopped: it binds some in that
+part, and the standby takes over and binds in the rest."""
+
+SEEN_SECONDS = 5.0
+"""How long before that time the pods are made that the standby will bind, and how long after its beginning
+those that it does not see."""
+
+LEASE_SECONDS = 20.0
+"""How long after the leader was stopped the standby leads."""
+
 PER_HOUR: Mapping[str, int] = {
     "SIGKILL": 26,
     "SIGTERM": 26,
     "SIGSTOP": 28,
     "killed at a point": 40,
     "stopped at a point": 36,
+    UNSEEN: 24,
     "API server restarted": 24,
     "etcd compacted": 30,
     "watches cut": 70,
@@ -86,9 +99,40 @@ FAILURES = ("500", "502", "503", "504", "500 done", "504 done")
 
 def draw(seed: int, minutes: float, nodes: int) -> Timeline:
     """Draw the timeline of a seed."""
-    faults = (fault for kind, count in PER_HOUR.items() for fault in _of_kind(seed, kind, count, minutes))
-    ordered = sorted(faults, key=lambda fault: fault.at)
-    return Timeline(seed, minutes, nodes, tuple(ordered), tuple(draw_load(seed, minutes, nodes)))
+    faults = [fault for kind, count in PER_HOUR.items() for fault in _of_kind(seed, kind, count, minutes)]
+    faults = sorted(_moved(faults), key=lambda fault: fault.at)
+    load = [*draw_load(seed, minutes, nodes), *_contests(faults, minutes * 60)]
+    load.sort(key=lambda act: act.at)
+    return Timeline(seed, minutes, nodes, tuple(faults), tuple(load))
+
+
+def undisturbed(fault: Fault) -> tuple[float, float]:
+    """From when until when no other fault begins."""
+    return fault.at - SEEN_SECONDS, _switched(fault) + SEEN_SECONDS
+
+
+def _moved(faults: list[Fault]) -> Iterator[Fault]:
+    """Let a take-over unseen meet no other fault: those come one after another when it is done."""
+    unseen = [undisturbed(fault) for fault in faults if fault.kind == UNSEEN]
+    for fault in faults:
+        at = fault.at
+        if fault.kind != UNSEEN:
+            for start, end in unseen:
+                at = round(end + (at - start) / 4, 1) if start < at < end else at
+        yield msgspec.structs.replace(fault, at=at)
+
+
+def _switched(fault: Fault) -> float:
+    """When the standby leads, and gets pods to bind."""
+    return fault.at + fault.seconds * LEADS_SHARE + LEASE_SECONDS
+
+
+def _contests(faults: Iterable[Fault], end: float) -> Iterator[Act]:
+    """For each take-over unseen, pods that the standby has seen wait, and others that it does not see."""
+    for index, fault in enumerate(each for each in faults if each.kind == UNSEEN):
+        before, meanwhile = fault.at - SEEN_SECONDS, fault.at + SEEN_SECONDS
+        moments = (before, meanwhile, _switched(fault), fault.at + fault.seconds + 10)
+        yield from contest(f"contest-{index}", *(round(min(max(0.0, at), end), 2) for at in moments))
 
 
 def counts(faults: Iterable[Fault]) -> dict[str, int]:
@@ -120,6 +164,8 @@ def _fault(rng: Random, kind: str, at: float) -> Fault:
         case "killed at a point" | "stopped at a point":
             do = "kill" if kind.startswith("killed") else "stop"
             return Fault(at, kind, LEADER, seconds, rng.choice(POINTS), rng.randrange(4), do)
+        case "taken over unseen":
+            return Fault(at, kind, STANDBY, round(rng.uniform(45, 60), 1), "pods")
         case "API server restarted" | "etcd compacted":
             return Fault(at, kind)
         case "watches cut" | "watches frozen" | "watches garbled":
