@@ -47,6 +47,10 @@ chaos: binaries ## two replicas under faults and load, then a checker; ARGS="--m
 fuzz: $(READY) ## a million random inputs for every parser, compared with Go's own; about ten minutes
 	@$(BIN)/python -m tools.fuzz $(ARGS)
 
+.PHONY: test-node
+test-node: binaries ## the scenes on a real node; needs root, and Debian's packages
+	$(BIN)/pytest tests/node $(ARGS)
+
 ##@ Control plane
 
 .PHONY: binaries
@@ -60,6 +64,14 @@ cluster: binaries ## start a control plane with three workers that keeps running
 .PHONY: cluster-down
 cluster-down: $(READY) ## end it
 	@$(BIN)/python -m tools.controlplane down
+
+.PHONY: node
+node: binaries ## start a cluster of one real node that keeps running, with NODES=100 that pretend; needs root
+	@$(BIN)/python -m tools.node up --fake $(or $(NODES),0)
+
+.PHONY: node-down
+node-down: $(READY) ## end it, and leave nothing of it on this machine
+	@$(BIN)/python -m tools.node down
 
 ##@ Development
 

@@ -238,7 +238,7 @@ async def test_both_sides_of_mutual_tls_know_each_other(
     """Fault 4: the original dials in plain text."""
     caplog.set_level(logging.INFO, "pallet")
     authority, stranger = Authority.create(), Authority.create()
-    server = files(tmp_path / "server", authority, authority.server())
+    server = files(tmp_path / "server", authority, authority.server(["127.0.0.1"]))
     client = files(tmp_path / "client", authority, authority.client("scheduler"))
     intruder = files(tmp_path / "intruder", authority, stranger.client("scheduler"))
     async with served(cache_of(NODES), PODS, tls=server) as address:

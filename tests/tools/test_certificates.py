@@ -40,7 +40,7 @@ def context(purpose: ssl.Purpose, authority: Authority, pair: Pair, folder: Path
 def test_both_ends_pass_the_strict_verification(tmp_path: Path, hostname: str) -> None:
     authority = Authority.create()
     client = context(ssl.Purpose.SERVER_AUTH, authority, authority.client("ann", ["admins"]), tmp_path)
-    server = context(ssl.Purpose.CLIENT_AUTH, authority, authority.server(), tmp_path)
+    server = context(ssl.Purpose.CLIENT_AUTH, authority, authority.server(["127.0.0.1"]), tmp_path)
 
     accepted = handshake(client, server, hostname)
 
@@ -52,7 +52,7 @@ def test_both_ends_pass_the_strict_verification(tmp_path: Path, hostname: str) -
 def test_another_name_is_refused(tmp_path: Path) -> None:
     authority = Authority.create()
     client = context(ssl.Purpose.SERVER_AUTH, authority, authority.client("ann"), tmp_path)
-    server = context(ssl.Purpose.CLIENT_AUTH, authority, authority.server(), tmp_path)
+    server = context(ssl.Purpose.CLIENT_AUTH, authority, authority.server(["127.0.0.1"]), tmp_path)
     with pytest.raises(ssl.SSLCertVerificationError, match=r"not valid for 'example\.org'"):
         handshake(client, server, "example.org")
 
@@ -60,7 +60,7 @@ def test_another_name_is_refused(tmp_path: Path) -> None:
 def test_another_authority_is_refused(tmp_path: Path) -> None:
     authority, stranger = Authority.create(), Authority.create()
     client = context(ssl.Purpose.SERVER_AUTH, stranger, stranger.client("ann"), tmp_path)
-    server = context(ssl.Purpose.CLIENT_AUTH, authority, authority.server(), tmp_path)
+    server = context(ssl.Purpose.CLIENT_AUTH, authority, authority.server(["127.0.0.1"]), tmp_path)
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(client, server, "localhost")
 

@@ -55,10 +55,10 @@ class Authority:
         )
         return cls(Pair(_pem(builder.sign(key, hashes.SHA256())), key_pem(key)))
 
-    def server(self) -> Pair:
-        """A certificate for an API server that listens on loopback."""
+    def server(self, addresses: Iterable[str]) -> Pair:
+        """A certificate for an API server that is reached at some IP addresses."""
         names: list[x509.GeneralName] = [x509.DNSName(name) for name in SERVER_NAMES]
-        names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+        names += (x509.IPAddress(ipaddress.ip_address(address)) for address in addresses)
         return self._issue(_name("kube-apiserver"), ExtendedKeyUsageOID.SERVER_AUTH, names)
 
     def client(self, user: str, groups: Iterable[str] = ()) -> Pair:

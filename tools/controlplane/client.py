@@ -29,10 +29,11 @@ class ApiError(Exception):
 
 
 class Client:
-    """Requests to the server on a loopback port, as one identity: that of the certificate in `context`."""
+    """Requests to a server, as one identity: that of the certificate in `context`."""
 
-    def __init__(self, port: int, context: ssl.SSLContext) -> None:
+    def __init__(self, port: int, context: ssl.SSLContext, address: str = "127.0.0.1") -> None:
         self._port = port
+        self._address = address
         self._context = context
         self._idle: deque[http.client.HTTPSConnection] = deque()
 
@@ -65,7 +66,7 @@ class Client:
 
     def _connect(self) -> http.client.HTTPSConnection:
         return http.client.HTTPSConnection(
-            "127.0.0.1", self._port, timeout=TIMEOUT_SECONDS, context=self._context
+            self._address, self._port, timeout=TIMEOUT_SECONDS, context=self._context
         )
 
     def _exchange(

@@ -14,6 +14,7 @@ from tools.controlplane import binaries
 from tools.controlplane.certificates import Authority, Pair
 from tools.controlplane.client import ApiError, Client
 
+LOOPBACK = "127.0.0.1"
 ADMIN_GROUP = "system:masters"
 TOKEN_SECONDS = 24 * 3600
 
@@ -23,15 +24,16 @@ class KubectlError(Exception):
 
 
 class Cluster:
-    """The control plane that listens on `port` and whose authority is kept in `directory`."""
+    """The control plane that listens on a port of an address, and whose authority is kept in `directory`."""
 
-    def __init__(self, directory: Path, port: int) -> None:
+    def __init__(self, directory: Path, port: int, address: str = LOOPBACK) -> None:
         self.directory = directory
         self.port = port
-        self.server = f"https://127.0.0.1:{port}"
+        self.address = address
+        self.server = f"https://{address}:{port}"
         self.ca_file = directory / "ca.crt"
         self._authority = Authority(Pair(self.ca_file.read_bytes(), (directory / "ca.key").read_bytes()))
-        self.client = Client(port, self._admin_context())
+        self.client = Client(port, self._admin_context(), address)
         self.kubeconfig = self.kubeconfig_for("admin", [ADMIN_GROUP])
 
     def kubeconfig_for(self, user: str, groups: Iterable[str] = ()) -> Path:

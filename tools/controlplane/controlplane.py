@@ -14,10 +14,13 @@ import yaml
 
 from tools.controlplane import binaries, certificates, nodes
 from tools.controlplane.client import ApiError
-from tools.controlplane.cluster import Cluster, write_private
+from tools.controlplane.cluster import LOOPBACK, Cluster, write_private
 from tools.controlplane.processes import Guard, Process, free_port
 
 START_SECONDS = 60.0
+SERVICE_ADDRESSES = "10.0.0.0/16"
+SERVICE_ADDRESS = "10.0.0.1"
+"""Of the Service kubernetes, which leads to the API server where pods can reach its address."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
 MEMORY_BYTES = 2 * 1024**3
 
@@ -29,7 +32,8 @@ class ControlPlane(Cluster):
     With `kwok` in place of kubelets, nodes become Ready and stay so, and bound pods are Running. Without,
     nodes are born Ready, bound pods stay Pending, and neither costs anything: for benchmarks.
     `apiserver_args` and `controller_manager_args` come after the others, so that they win. `controllers` are
-    those that kube-controller-manager runs, by default all of its own.
+    those that kube-controller-manager runs, by default all of its own. The API server listens on `address`
+    only.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class ControlPlane(Cluster):
         apiserver_args: Sequence[str] = (),
         controller_manager_args: Sequence[str] = (),
         controllers: Sequence[str] = ("*",),
+        address: str = LOOPBACK,
     ) -> None:
         for program in ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", *["kwok"] * kwok):
             binaries.find(program)  # build or complain before anything is made
@@ -51,9 +56,9 @@ class ControlPlane(Cluster):
         self._processes: dict[str, Process] = {}
         self._guard: Guard | None = None
         directory = Path(tempfile.mkdtemp(prefix="pallet-controlplane-", dir=_memory()))
-        _write_keys(directory)
+        _write_keys(directory, {LOOPBACK, address, SERVICE_ADDRESS})
         self._etcd_port = free_port()
-        super().__init__(directory, free_port())
+        super().__init__(directory, free_port(), address)
 
     def __enter__(self) -> Self:
         self.start()
@@ -183,9 +188,10 @@ class ControlPlane(Cluster):
             "kube-apiserver",
             "kube-apiserver",
             f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
-            "--bind-address=127.0.0.1",
-            "--advertise-address=127.0.0.1",
-            "--endpoint-reconciler-type=none",  # Endpoints must not hold loopback addresses
+            f"--bind-address={self.address}",
+            f"--advertise-address={self.address}",
+            # Endpoints must not hold loopback addresses.
+            *["--endpoint-reconciler-type=none"] * (self.address == LOOPBACK),
             f"--secure-port={self.port}",
             f"--tls-cert-file={directory / 'apiserver.crt'}",
             f"--tls-private-key-file={directory / 'apiserver.key'}",
@@ -193,7 +199,7 @@ class ControlPlane(Cluster):
             f"--service-account-key-file={directory / 'service-account.key'}",
             f"--service-account-signing-key-file={directory / 'service-account.key'}",
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-            "--service-cluster-ip-range=10.0.0.0/16",
+            f"--service-cluster-ip-range={SERVICE_ADDRESSES}",
             "--authorization-mode=Node,RBAC",
             "--allow-privileged",
             *admission,
@@ -262,9 +268,9 @@ def _memory() -> Path | None:
     return MEMORY if roomy else None
 
 
-def _write_keys(directory: Path) -> None:
+def _write_keys(directory: Path, addresses: Iterable[str]) -> None:
     authority = certificates.Authority.create()
-    server = authority.server()
+    server = authority.server(addresses)
     for name, content in (
         ("ca.crt", authority.pair.certificate),
         ("ca.key", authority.pair.key),

@@ -50,7 +50,7 @@ class Detached:
     @property
     def running(self) -> dict[str, int]:
         """Those of its processes that still run."""
-        return {name: pid for name, pid in self.pids.items() if self._is_ours(pid)}
+        return {name: pid for name, pid in self.pids.items() if is_of(pid, self.directory)}
 
     @property
     def whole(self) -> bool:
@@ -74,9 +74,10 @@ class Detached:
         shutil.rmtree(self.directory, ignore_errors=True)
         state_file().unlink(missing_ok=True)
 
-    def _is_ours(self, pid: int) -> bool:
-        # A process id can be given to a stranger; ours name the folder in their arguments.
-        return self.directory in _command_line(pid)
+
+def is_of(pid: int, directory: str) -> bool:
+    """Whether a process is one of those with this folder. An id can be given to a stranger; ours name it."""
+    return directory in _command_line(pid)
 
 
 def state_file() -> Path:

@@ -1,0 +1,40 @@
+"""One real node for the whole run, with the project's image, as its users would deploy it."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tools.controlplane import binaries
+from tools.demo.shell import ROOT, Shell
+from tools.node import images, machine
+from tools.node.cluster import RealCluster
+from tools.node.node import load
+
+IMAGE = "docker.io/library/podset-planner-scheduler:demo"
+EXAMPLES = ("docker.io/ciena/grpc-hello-server:0.1.0", "docker.io/ciena/grpc-hello-client:0.1.0")
+"""Images of the examples that only have to run."""
+
+FAKE_NODES = 3
+
+
+@pytest.fixture(scope="session")
+def real_cluster() -> Iterator[RealCluster]:
+    """The cluster, with the images that its pods need."""
+    if os.geteuid():
+        pytest.skip("a real node needs root")
+    commit = machine.run("git", "-C", ROOT, "rev-parse", "HEAD").strip()
+    images.build_scheduler(IMAGE, commit)
+    with RealCluster(fake=FAKE_NODES) as cluster:
+        with images.exported(IMAGE) as archive:
+            load(cluster.directory, archive)
+        for name in EXAMPLES:
+            load(cluster.directory, images.waiting(name))
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def shell(real_cluster: RealCluster) -> Shell:
+    """A terminal of somebody who has the cluster's kubeconfig."""
+    path = f"{binaries.find('kubectl').parent}:{os.environ['PATH']}"
+    return Shell({"KUBECONFIG": str(real_cluster.kubeconfig), "PATH": path})

@@ -1,0 +1,82 @@
+"""`python -m tools.node up|down|kubeconfig|load`: a cluster of one real node, for playing by hand."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.controlplane import ApiError, KubectlError
+from tools.controlplane.binaries import MissingBinaryError
+from tools.controlplane.build import BuildError
+from tools.controlplane.processes import StartError
+from tools.node import images
+from tools.node.detached import Detached
+from tools.node.machine import MachineError
+from tools.node.node import load
+
+NONE_RUNNING = "no real node is running; start one with `python -m tools.node up`"
+
+
+def main() -> int:
+    """Run one command and return its exit code."""
+    arguments = _parser().parse_args()
+    try:
+        return _COMMANDS[arguments.command](arguments)
+    except (MachineError, MissingBinaryError, BuildError, StartError, ApiError, KubectlError) as error:
+        print(f"error: {error}", file=sys.stderr)
+    except subprocess.CalledProcessError as error:
+        print(f"error: cannot install a Go toolchain: {error}", file=sys.stderr)
+    return 1
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    there = Detached.load()
+    if there:
+        print("a real node is running already; `down` ends it", file=sys.stderr)
+    else:
+        there = Detached.start(arguments.fake)
+    print(f"export KUBECONFIG={there.cluster.kubeconfig}")
+    return 0
+
+
+def _down(_: argparse.Namespace) -> int:
+    there = Detached.load()
+    if there:
+        there.stop()
+    print("real node ended" if there else "no real node was running")
+    return 0
+
+
+def _kubeconfig(_: argparse.Namespace) -> int:
+    there = Detached.load()
+    print(there.cluster.kubeconfig if there else NONE_RUNNING, file=sys.stdout if there else sys.stderr)
+    return 0 if there else 1
+
+
+def _load(arguments: argparse.Namespace) -> int:
+    there = Detached.load()
+    if not there:
+        print(NONE_RUNNING, file=sys.stderr)
+        return 1
+    with images.exported(arguments.image) as archive:
+        load(Path(there.directory), archive)
+    return 0
+
+
+_COMMANDS = {"up": _up, "down": _down, "kubeconfig": _kubeconfig, "load": _load}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tools.node", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="start one that keeps running, and print its KUBECONFIG line")
+    up.add_argument("--fake", type=int, default=0, help="how many nodes beside it only pretend (default 0)")
+    commands.add_parser("down", help="end it, and take back what it changed on this machine")
+    commands.add_parser("kubeconfig", help="print the path of the admin's kubeconfig")
+    given = commands.add_parser("load", help="give it an image that buildah has")
+    given.add_argument("image", help="its full name, as in docker.io/library/podset-planner-scheduler:0.1.0")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""A cluster of one real node: control plane, kube-scheduler, the node, cluster DNS."""
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+from tools.controlplane import ControlPlane, Taint, numbered
+from tools.node import images, machine
+from tools.node.node import NAME, Node, load
+
+MANIFESTS = Path(__file__).parent / "manifests"
+KWOK = Taint("kwok.x-k8s.io/node", "NoSchedule", "fake")
+"""Keeps pods off the nodes that only pretend, unless they tolerate it."""
+
+READY_SECONDS = 120.0
+
+
+class RealCluster(ControlPlane):
+    """A control plane with one real node; `fake` nodes by kwok stand beside it, tainted with `KWOK`."""
+
+    def __init__(self, *, fake: int = 0, detached: bool = False, apiserver_args: Iterable[str] = ()) -> None:
+        machine.check()
+        super().__init__(
+            detached=detached,
+            address=machine.ADDRESS,
+            apiserver_args=("--kubelet-preferred-address-types=InternalIP", *apiserver_args),
+        )
+        self.node = Node(self.directory, self.kubeconfig)
+        self.before = machine.Before.look()
+        self._fake = fake
+
+    def start(self) -> None:
+        """Start everything, and wait until the node is Ready and names can be looked up."""
+        try:
+            machine.make_bridge()
+            super().start()
+            self.start_kube_scheduler()
+            self._processes |= self.node.start(self._processes["etcd"].pid)
+            for archive in (images.waiting(), images.coredns()):
+                load(self.directory, archive)
+            self.kubectl("apply", "-f", str(MANIFESTS / "coredns.yaml"))
+            self.kubectl("wait", "--for=create", f"node/{NAME}", f"--timeout={READY_SECONDS:.0f}s")
+            self.kubectl("wait", "--for=condition=Ready", f"node/{NAME}", f"--timeout={READY_SECONDS:.0f}s")
+            self.kubectl("-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=120s")
+            self.add_nodes(numbered("fake", self._fake), taints=[KWOK])
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End everything, and take back what was changed on the machine."""
+        with ExitStack() as last_first:
+            last_first.callback(self.before.restore)
+            last_first.callback(super().stop)
+            last_first.callback(self.node.stop)

@@ -1,0 +1,167 @@
+"""What a real node needs of the machine it runs on, and what it changes there."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+
+BRIDGE, ADDRESS = "pallet0", "10.99.0.1"
+"""The API server, the kubelet and CoreDNS's callers meet here."""
+
+POD_BRIDGE, POD_ADDRESSES = "palletpods0", "10.98.0.0/16"
+
+PACKAGES = {
+    "runc": "runc",
+    "iptables-save": "iptables",
+    "conntrack": "conntrack",
+    "ip": "iproute2",
+    "buildah": "buildah",
+}
+"""By program, Debian's package that has it."""
+
+CNI_PLUGINS = Path("/usr/lib/cni")
+CNI_PACKAGE = "containernetworking-plugins"
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+CGROUPS = Path("/sys/fs/cgroup")
+FOLDERS = ("/run/containerd", "/var/lib/cni", "/var/lib/kubelet")
+"""What containerd's shims, the CNI library and the kubelet's plugins use, whatever they are configured to."""
+
+TABLES = ("filter", "nat", "mangle", "raw")
+SYSTEM_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+
+_OURS = re.compile(r"(^:|-A |-j )(KUBE-|CNI-)")
+
+
+class MachineError(Exception):
+    """The machine lacks something, or has something in the way; the message is one line."""
+
+
+def check() -> None:
+    """Raise `MachineError` unless a node can be started here."""
+    if os.geteuid():
+        raise MachineError("a real node needs root")
+    missing = {
+        package for program, package in PACKAGES.items() if not shutil.which(program, path=SYSTEM_PATH)
+    }
+    if not (CNI_PLUGINS / "bridge").exists():
+        missing.add(CNI_PACKAGE)
+    if missing:
+        raise MachineError(f"missing: apt-get install --no-install-recommends {' '.join(sorted(missing))}")
+    for link in (BRIDGE, POD_BRIDGE):
+        if Path("/sys/class/net", link).exists():
+            raise MachineError(
+                f"the interface {link} is there already: end the other node with `make node-down`"
+            )
+    if any(_OURS.search(line) for table in TABLES for line in _rules(table)):
+        raise MachineError(
+            "there are iptables rules of Kubernetes: this machine is a node of another cluster"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was on the machine before a node was started, and is to be so again."""
+
+    namespaces: list[str]
+    forwarding: str
+    folders: list[str]
+
+    @classmethod
+    def look(cls) -> Self:
+        """See what is there now."""
+        folders = [folder for folder in FOLDERS if Path(folder).exists()]
+        return cls(_namespaces(), FORWARDING.read_text(), folders)
+
+    def restore(self) -> None:
+        """Take back what a node has changed, once nothing of it runs: links, rules, cgroups, folders."""
+        for namespace in set(_namespaces()) - set(self.namespaces):
+            run("ip", "netns", "del", namespace)
+        for link in (POD_BRIDGE, BRIDGE):
+            if Path("/sys/class/net", link).exists():
+                run("ip", "link", "del", link)
+        for table in TABLES:
+            _remove_rules(table)
+        for group in sorted(CGROUPS.glob("*/kubepods/**/"), key=lambda path: -len(path.parts)):
+            with suppress(OSError):
+                group.rmdir()
+        for folder in set(FOLDERS) - set(self.folders):
+            shutil.rmtree(folder, ignore_errors=True)
+        FORWARDING.write_text(self.forwarding)
+
+
+def make_bridge() -> None:
+    """Make the bridge with the API server's address, and let packets pass between it and the pods."""
+    FORWARDING.write_text("1")
+    run("ip", "link", "add", BRIDGE, "type", "bridge")
+    run("ip", "addr", "add", f"{ADDRESS}/32", "dev", BRIDGE)
+    run("ip", "link", "set", BRIDGE, "up")
+
+
+def run(
+    *command: str | Path,
+    input: str | None = None,  # noqa: A002 - as subprocess names it
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Run a program and return what it prints. Raises `MachineError` with what it said."""
+    result = subprocess.run(
+        command,
+        input=input,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PATH": SYSTEM_PATH, **environment},
+    )
+    if result.returncode:
+        raise MachineError(f"{' '.join(map(str, command))}: {result.stderr.strip()}")
+    return result.stdout
+
+
+def kill_containers() -> None:
+    """End every process in a cgroup of a pod, wherever the kubelet has put them."""
+    for file in CGROUPS.glob("*/kubepods/**/cgroup.procs"):
+        for pid in file.read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+
+
+def kill(program: str, argument: str) -> None:
+    """End the processes of a program that have this argument."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue  # it has ended
+        if words[0].endswith(program) and argument in words:
+            with suppress(ProcessLookupError):
+                os.kill(int(path.parent.name), signal.SIGKILL)
+
+
+def unmount(folder: Path) -> None:
+    """Unmount everything below a folder, the innermost first."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    found = [Path(line.split()[1].encode().decode("unicode_escape")) for line in lines]
+    for path in reversed([each for each in found if each.is_relative_to(folder)]):
+        run("umount", "--lazy", path)
+
+
+def _namespaces() -> list[str]:
+    return [line.split()[0] for line in run("ip", "netns", "list").splitlines() if line]
+
+
+def _rules(table: str) -> list[str]:
+    return run("iptables-save", "-t", table).splitlines()
+
+
+def _remove_rules(table: str) -> None:
+    """Leave out the chains of Kubernetes and of the CNI plugins, and what refers to them."""
+    rules = _rules(table)
+    if any(_OURS.search(line) for line in rules):
+        kept = [line for line in rules if not _OURS.search(line)]
+        run("iptables-restore", "-T", table, input="\n".join((*kept, "")))
