@@ -13,7 +13,7 @@ take milliseconds.
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from pallet.api.pod import Affinity
+from pallet.api.pod import Affinity, Pod
 from pallet.api.selectors import NodeSelectorRequirement, NodeSelectorTerm
 from pallet.cache.pod_info import PodInfo, selector_size
 from pallet.framework.status import SUCCESS, Status, unresolvable
@@ -38,6 +38,9 @@ NODE_VALUES: Final = Limit(20_000, 200_000)
 TOLERATIONS: Final = Limit(500, 5000)
 VOLUMES: Final = Limit(500, 5000)
 
+_FEW_CONTAINERS, _FEW_REQUESTS = 20, 20
+"""Together less than the resources of an ordinary pod."""
+
 _POD_AFFINITY = "spec.affinity.podAffinity and spec.affinity.podAntiAffinity"
 _SPREAD = "spec.topologySpreadConstraints"
 
@@ -57,7 +60,7 @@ class Part(NamedTuple):
 
 def check_limits(info: PodInfo) -> Status:
     """Success, or which part of a pod is too long, how long it may be, and where it stands."""
-    if not _is_plain(info):
+    if not _is_plain(info.pod):
         for length, limit, what in _parts(info):
             if length > limit.most:
                 return unresolvable(
@@ -66,47 +69,49 @@ def check_limits(info: PodInfo) -> Status:
     return SUCCESS
 
 
-def large_part(info: PodInfo) -> Part | None:
+def large_part(pod: Pod) -> Part | None:
     """The part that makes a pod a large one, the longest of several; None for an ordinary pod."""
-    if _is_plain(info):
+    if _is_plain(pod):
         return None
-    longest = max(_parts(info), key=lambda part: part.times_ordinary)
-    return longest if longest.times_ordinary > 1 else None
+    long = [Part(*part) for part in _parts(PodInfo(pod)) if part[0] > part[1].ordinary]
+    return max(long, key=lambda part: part.times_ordinary, default=None)
 
 
-def _is_plain(info: PodInfo) -> bool:
-    """Whether a pod has no part that may be long, as most have none; quick to tell."""
-    spec = info.pod.spec
+def _is_plain(pod: Pod) -> bool:
+    """Whether a pod has no part that may be long, as most have none. Quick to tell: every cycle asks."""
+    spec = pod.spec
     return (
         spec.affinity is None
         and not spec.topology_spread_constraints
-        and not spec.volumes
-        and len(info.requests.amounts) <= RESOURCES.ordinary
+        and len(spec.volumes) <= VOLUMES.ordinary // 2  # one may count as a disk and as an in-tree volume
+        and all(volume.rbd is None for volume in spec.volumes)  # which has monitors
         and len(spec.node_selector) <= NODE_EXPRESSIONS.ordinary
         and len(spec.tolerations) <= TOLERATIONS.ordinary
+        and len(spec.containers) + len(spec.init_containers) <= _FEW_CONTAINERS
+        and all(
+            len(container.resources.requests) <= _FEW_REQUESTS
+            for container in (*spec.containers, *spec.init_containers)
+        )
     )
 
 
-def _parts(info: PodInfo) -> Iterator[Part]:
+def _parts(info: PodInfo) -> Iterator[tuple[int, Limit, str]]:
     spec, terms, volumes = info.pod.spec, info.terms, info.volumes
-    yield Part(len(info.requests.amounts), RESOURCES, "resources in the requests of spec.containers")
+    yield len(info.requests.amounts), RESOURCES, "resources in the requests of spec.containers"
     count = len(terms.required) + len(terms.required_anti) + len(terms.preferred)
-    yield Part(count, TERMS, f"terms in {_POD_AFFINITY}")
-    yield Part(terms.selected, SELECTED, f"labels, values and namespaces in the selectors of {_POD_AFFINITY}")
+    yield count, TERMS, f"terms in {_POD_AFFINITY}"
+    yield terms.selected, SELECTED, f"labels, values and namespaces in the selectors of {_POD_AFFINITY}"
     constraints = spec.topology_spread_constraints
-    yield Part(len(constraints), CONSTRAINTS, f"entries in {_SPREAD}")
+    yield len(constraints), CONSTRAINTS, f"entries in {_SPREAD}"
     selected = sum(selector_size(each.label_selector) for each in constraints)
-    yield Part(selected, SELECTED, f"labels and values in the selectors of {_SPREAD}")
+    yield selected, SELECTED, f"labels and values in the selectors of {_SPREAD}"
     asked = [each for term in _node_terms(spec.affinity) for each in _expressions(term)]
     expressions = len(spec.node_selector) + len(asked)
-    yield Part(
-        expressions, NODE_EXPRESSIONS, "expressions in spec.nodeSelector and spec.affinity.nodeAffinity"
-    )
-    values = sum(len(each.values) for each in asked)
-    yield Part(values, NODE_VALUES, "values in spec.affinity.nodeAffinity")
-    yield Part(len(spec.tolerations), TOLERATIONS, "entries in spec.tolerations")
+    yield expressions, NODE_EXPRESSIONS, "expressions in spec.nodeSelector and spec.affinity.nodeAffinity"
+    yield sum(len(each.values) for each in asked), NODE_VALUES, "values in spec.affinity.nodeAffinity"
+    yield len(spec.tolerations), TOLERATIONS, "entries in spec.tolerations"
     mounted = len(volumes.claims) + len(volumes.ephemeral) + len(volumes.disks) + len(volumes.mounted)
-    yield Part(mounted, VOLUMES, "claims, disks and monitors in spec.volumes")
+    yield mounted, VOLUMES, "claims, disks and monitors in spec.volumes"
 
 
 def _node_terms(affinity: Affinity | None) -> list[NodeSelectorTerm]:

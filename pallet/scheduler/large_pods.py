@@ -12,7 +12,6 @@ import anyio
 
 from pallet.api.pod import Pod
 from pallet.bounded_cache import MIB, BoundedCache
-from pallet.cache.pod_info import PodInfo
 from pallet.framework.handle import Recorder
 from pallet.framework.pod_limits import Part, large_part
 from pallet.framework.status import SUCCESS, Status, unschedulable
@@ -60,7 +59,7 @@ class LargePods:
         uid = pod.metadata.uid
         if uid == self._turn:
             return SUCCESS
-        part = large_part(PodInfo(pod))
+        part = large_part(pod)
         if part is None or part.length > part.limit.most:
             return SUCCESS  # one that is too large is refused in no time
         if self._leads() and not self._told.get(uid):
