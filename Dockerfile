@@ -1,5 +1,5 @@
 # The image podset-planner-scheduler: `pallet`, as user 65532, on a root file system that may be read-only.
-FROM python:3.13-slim-trixie AS build
+FROM docker.io/library/python:3.13-slim-trixie AS build
 WORKDIR /src
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv --without-pip /opt/pallet
@@ -12,7 +12,7 @@ COPY pallet pallet
 RUN pip wheel --no-build-isolation --no-deps --wheel-dir /wheels . \
     && pip --python /opt/pallet/bin/python install --no-deps --no-index /wheels/*.whl
 
-FROM python:3.13-slim-trixie
+FROM docker.io/library/python:3.13-slim-trixie
 ARG COMMIT=""
 LABEL org.opencontainers.image.title="podset-planner-scheduler" \
       org.opencontainers.image.licenses="Apache-2.0" \

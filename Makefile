@@ -113,7 +113,8 @@ clean: ## remove what was made in this folder
 
 ##@ Build
 
-DOCKER ?= docker
+# The Docker engine, or buildah where there is none.
+DOCKER ?= $(shell docker info >/dev/null 2>&1 || ! command -v buildah >/dev/null && echo docker || echo buildah)
 DOCKER_REGISTRY ?=
 DOCKER_TAG ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE := $(if $(DOCKER_REGISTRY),$(DOCKER_REGISTRY)/)podset-planner-scheduler
@@ -137,7 +138,7 @@ docker-push: docker ## push it
 
 .PHONY: docker
 docker:
-	@$(DOCKER) info >/dev/null 2>&1 || { echo "No Docker engine answers here: install or start one, or set DOCKER=podman." \
+	@$(DOCKER) info >/dev/null 2>&1 || { echo "No Docker engine answers here: install or start one, or buildah, or set DOCKER=podman." \
 		"Without one, 'make demo' runs the same process beside a local control plane."; exit 1; }
 
 ##@ Deployment

@@ -29,7 +29,7 @@ def test_runs_pallet_as_a_user_without_rights() -> None:
 def test_all_that_is_downloaded_is_pinned() -> None:
     assert not [rest for word, rest in instructions() if word == "ADD"]
     for base in (rest.split()[0] for word, rest in instructions() if word == "FROM"):
-        assert re.fullmatch(r"python:\d+\.\d+-slim-\w+", base)
+        assert re.fullmatch(r"docker\.io/library/python:\d+\.\d+-slim-\w+", base)
     installs = [
         words
         for word, rest in instructions()

@@ -90,9 +90,9 @@ def _make_base(root: Path, name: str) -> None:
 
 
 def _base_name() -> str:
-    """The base image that the Dockerfile names, in full."""
+    """The base image that the Dockerfile names."""
     stages = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    return f"docker.io/library/{stages[-1]}"
+    return str(stages[-1])
 
 
 def _python(base: str) -> Path:
