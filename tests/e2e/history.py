@@ -150,8 +150,8 @@ class _Watch:
         context = ssl.create_default_context(cafile=self._control_plane.ca_file)
         context.load_cert_chain(self._control_plane.directory / "admin.pem")
         while not self._stopped.wait(PAUSE):
-            port = self._control_plane.port
-            self._connection = http.client.HTTPSConnection("127.0.0.1", port, context=context)
+            address, port = self._control_plane.address, self._control_plane.port
+            self._connection = http.client.HTTPSConnection(address, port, context=context)
             with suppress(OSError, http.client.HTTPException, ApiError), closing(self._connection):
                 query = f"watch=true&resourceVersion={self._version}&timeoutSeconds=120"
                 self._connection.request("GET", f"{self._path}?{query}")

@@ -1,11 +1,15 @@
 """One real node for the whole run, with the project's image, as its users would deploy it."""
 
 import os
+import secrets
 from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.workload import Workload
 from tools.controlplane import binaries
+from tools.controlplane.pytest_plugin import NodePool
+from tools.demo.kind import deploy
 from tools.demo.shell import ROOT, Shell
 from tools.node import images, machine
 from tools.node.cluster import RealCluster
@@ -31,6 +35,21 @@ def real_cluster() -> Iterator[RealCluster]:
         for name in EXAMPLES:
             load(cluster.directory, images.waiting(name))
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def deployed(shell: Shell, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The scheduler's Deployment, Ready, as `config/default` installs it."""
+    deploy(shell, tmp_path_factory.mktemp("deployed"))
+
+
+@pytest.fixture
+def workload(real_cluster: RealCluster, deployed: None, request: pytest.FixtureRequest) -> Iterator[Workload]:
+    """What a test does in a namespace of its own, with pods that run."""
+    name = f"node-{secrets.token_hex(4)}"
+    real_cluster.create_namespace(name)
+    yield Workload(real_cluster, name, NodePool("real", real_cluster))
+    real_cluster.client.request("DELETE", f"/api/v1/namespaces/{name}")
 
 
 @pytest.fixture(scope="session")
