@@ -1,17 +1,23 @@
 """Two replicas of the Deployment: what happens to a set when the one that leads goes."""
 
-from collections.abc import Iterator
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.history import recording
-from tests.e2e.workload import Workload, eventually
+from tests.e2e.workload import Document, Workload, eventually
 from tools.demo.shell import Shell
+from tools.node import machine
 from tools.node.node import NAME, PAUSE_IMAGE
 
 pytestmark = pytest.mark.time_limit(600)
 
 DEPLOYMENT = "-n planner-system deployment/podset-planner-scheduler"
+PODS = "/api/v1/namespaces/planner-system/pods"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/planner-system/leases/podset-planner-scheduler"
 MEMBERS = [f"member-{number}" for number in range(20)]
 
@@ -49,14 +55,45 @@ def await_running(workload: Workload) -> None:
     eventually("all members to run", are_running, patience=60)
 
 
-def test_a_set_is_placed_whole_when_the_leader_s_pod_is_deleted(workload: Workload, shell: Shell) -> None:
+def delete(shell: Shell, pod: Document) -> None:
+    shell.run(f"kubectl -n planner-system delete pod {pod['metadata']['name']}")
+
+
+def kill(_: Shell, pod: Document) -> None:
+    os.kill(process_of(pod), signal.SIGKILL)
+
+
+def stop(_: Shell, pod: Document) -> None:
+    os.kill(process_of(pod), signal.SIGSTOP)
+
+
+def process_of(pod: Document) -> int:
+    """The scheduler in a pod, seen from the machine."""
+    pids = machine.processes_of(pod["metadata"]["uid"])
+    [pid] = [pid for pid in pids if "pallet" in Path(f"/proc/{pid}/cmdline").read_text()]
+    return pid
+
+
+@pytest.mark.parametrize("end", [delete, kill, stop])
+def test_a_set_is_placed_whole_when_the_leader_goes_in_the_middle(
+    workload: Workload, shell: Shell, end: Callable[[Shell, Document], None]
+) -> None:
     with recording(workload) as history:
         add_members(workload)
-        gone = leader(workload)
+        gone = workload.request("GET", f"{PODS}/{leader(workload)}")
         workload.switch("Schedule")
         eventually("the first binding", workload.bindings)
-        shell.run(f"kubectl -n planner-system delete pod {gone}")
+        end(shell, gone)
+        began = time.monotonic()
         workload.await_plan_as_bound("web", " ".join(MEMBERS))
         await_running(workload)
+        print(f"all members run {time.monotonic() - began:.1f} s later")  # noqa: T201 - pytest shows it
         history.check()
-    assert leader(workload) != gone
+    if end is not delete:
+        eventually("the container to be started again", lambda: restarts(workload, gone) == 1, patience=120)
+
+
+def restarts(workload: Workload, pod: Document) -> int:
+    found = workload.request("GET", f"{PODS}/{pod['metadata']['name']}")
+    count: int = found["status"]["containerStatuses"][0]["restartCount"]
+    return count

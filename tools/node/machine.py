@@ -131,6 +131,12 @@ def kill_containers() -> None:
                 os.kill(int(pid), signal.SIGKILL)
 
 
+def processes_of(pod_uid: str) -> list[int]:
+    """The processes in the containers of a pod, its sandbox included."""
+    files = CGROUPS.glob(f"pids/kubepods/**/pod{pod_uid}/*/cgroup.procs")
+    return [int(pid) for file in files for pid in file.read_text().split()]
+
+
 def kill(program: str, argument: str) -> None:
     """End the processes of a program that have this argument."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
