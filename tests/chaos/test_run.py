@@ -7,6 +7,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
+import anyio.from_thread
+import anyio.lowlevel
 import pytest
 
 from tests.chaos.test_network import EVENT, World, world
@@ -69,3 +71,24 @@ async def test_a_standby_that_watches_nothing_is_no_fault(
         stand = Stand(tmp_path, here, monkeypatch)
         await stand.meet(UNSEEN)
         assert (stand.signals, stand.recorder.records) == ([], [])
+
+
+async def test_the_api_server_is_restarted_once_at_a_time(tmp_path: Path) -> None:
+    began, under_way, most = anyio.Event(), [0], [0]
+
+    def restart_apiserver() -> None:
+        under_way[0] += 1
+        most[0] = max(most[0], under_way[0])
+        anyio.from_thread.run_sync(began.set)
+        anyio.from_thread.run(anyio.lowlevel.checkpoint)
+        under_way[0] -= 1
+
+    recorder, none = Recorder(tmp_path / "history.jsonl"), cast("Any", None)
+    cluster: Any = SimpleNamespace(restart_apiserver=restart_apiserver)
+    async with anyio.create_task_group() as tasks:
+        run = Run(none, Path(), cluster, recorder, none, tasks)
+        for _ in range(3):
+            run._inflict(Fault(0, "API server restarted", STANDBY, 0, ""))
+    assert began.is_set()
+    assert most == [1]
+    assert len(recorder.records) == 3

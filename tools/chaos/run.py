@@ -144,6 +144,7 @@ class Run:
     orders: dict[Fault, str] = field(default_factory=dict)
     """Faults whose point has not been reached yet, and the process that was told of them last."""
     no_orders_until: float = 0.0
+    restarting: anyio.Lock = field(default_factory=anyio.Lock)
 
     async def play(self) -> None:
         """Do what the timeline says, at its times."""
@@ -175,8 +176,7 @@ class Run:
             case "taken over unseen":
                 self.tasks.start_soon(self.take_over_unseen, fault)
             case "API server restarted":
-                self._happened(fault)
-                self.tasks.start_soon(anyio.to_thread.run_sync, self.cluster.restart_apiserver)
+                self.tasks.start_soon(self._restart_apiserver, fault)
             case "etcd compacted":
                 self.tasks.start_soon(self._compact, fault)
             case "watches cut" | "watches frozen" | "watches garbled":
@@ -196,6 +196,12 @@ class Run:
                 self.tasks.start_soon(partial(replica.stop_for, fault.seconds, signal_it=True))
             else:
                 replica.signal(signal.Signals[fault.kind])
+
+    async def _restart_apiserver(self, fault: Fault) -> None:
+        """Restart the API server, once an earlier restart is over."""
+        async with self.restarting:
+            self._happened(fault)
+            await anyio.to_thread.run_sync(self.cluster.restart_apiserver)
 
     async def take_over_unseen(self, fault: Fault) -> None:
         """Freeze what the standby sees of pods, and stop the leader for the later part of that time."""
