@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -150,6 +151,15 @@ def test_against_the_real_workload() -> None:
     assert 5 <= figures[1] <= figures[2] <= figures[3] <= figures[4]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Children heed Ctrl-C, also where this process was started by a shell in the background and does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_gives_the_figures_too() -> None:
     with serving() as port:
         options = ("--duration=0", "--sleep=50", "--concurrency=2")
