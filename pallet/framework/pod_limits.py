@@ -4,7 +4,7 @@ An object of the API may be 1.5 MiB: thousands of affinity terms, each to be com
 in the cluster, or of tolerations, each with every taint. kube-scheduler works for seconds on such a pod
 alone. Here a pod with parts longer than workloads have is a large one: large pods are scheduled one at a
 time, beside other work (see `pallet.scheduler.large_pods`). A pod whose decision would take more than some
-50 ms is not scheduled, and its event says why.
+65 ms is not scheduled, and its event says why.
 
 What only adds up (containers, ports, labels, annotations) has no limit but the API server's: 1.5 MiB of these
 take milliseconds.

@@ -18,7 +18,7 @@ from pallet.framework.handle import Recorder
 from pallet.framework.profile import Profile
 from pallet.framework.status import SUCCESS, Status, unschedulable
 from pallet.loop_budget import LoopBudget
-from pallet.scheduler.recorder import pod_reference
+from pallet.scheduler.recorder import tell_delayed
 
 NAME: Final = "CountingGate"
 
@@ -91,7 +91,11 @@ class CountingGate:
         if work <= FEW or self._served.get(pod.metadata.uid):
             return SUCCESS
         if work > LONG and pod.metadata.uid not in self._kept and self._leads():
-            self._tell(pod, work)
+            note = (
+                "The pod is scheduled after its affinity and spreading have been compared with the placed "
+                f"pods, beside other work: {work:,} comparisons are to be made"
+            )
+            tell_delayed(self._recorder, pod, note)
         self._kept[pod.metadata.uid] = _Kept(pod, counting, work, _MOST_STEPS + work // _LEAST_IN_A_STEP)
         self._wake.set()
         return unschedulable("what the pod's affinity and spreading count by is being counted")
@@ -127,14 +131,3 @@ class CountingGate:
             profile = self._profiles[scheduler_name]
             counting = self._countings[scheduler_name] = Counting(profile, self._snapshot)
         return counting
-
-    def _tell(self, pod: Pod, work: int) -> None:
-        self._recorder.event(
-            pod_reference(pod),
-            pod.spec.scheduler_name,
-            kind="Normal",
-            reason="SchedulingDelayed",
-            action="Scheduling",
-            note=f"The pod is scheduled after its affinity and spreading have been compared with the placed "
-            f"pods, beside other work: {work:,} comparisons are to be made",
-        )

@@ -1,6 +1,6 @@
 """Lets large pods into the queue one at a time, so that their decisions leave the loop to others.
 
-A decision is one step on the event loop. That of a large pod takes up to some 50 ms; after it, other work
+A decision is one step on the event loop. That of a large pod takes up to some 65 ms; after it, other work
 goes on for many times as long before the next large pod has its turn. Which pods are large is said in
 `pallet.framework.pod_limits`.
 """
@@ -15,7 +15,7 @@ from pallet.bounded_cache import MIB, BoundedCache
 from pallet.framework.handle import Recorder
 from pallet.framework.pod_limits import Part, large_part
 from pallet.framework.status import SUCCESS, Status, unschedulable
-from pallet.scheduler.recorder import pod_reference
+from pallet.scheduler.recorder import tell_delayed
 
 NAME: Final = "LargePods"
 
@@ -64,7 +64,11 @@ class LargePods:
             return SUCCESS  # one that is too large is refused in no time
         if self._leads() and not self._told.get(uid):
             self._told[uid] = True
-            self._tell(pod, part)
+            note = (
+                f"The pod has {part.length:,} {part.what}: with more than {part.limit.ordinary:,}, pods are "
+                "scheduled one at a time, beside other work"
+            )
+            tell_delayed(self._recorder, pod, note)
         self._kept[uid] = pod, part
         self._wake.set()
         return unschedulable("large pods are scheduled one at a time")
@@ -85,18 +89,7 @@ class LargePods:
         """Let a pod in, and wait until it was popped and others had their time."""
         self._turn = uid
         self._activate((uid,))
-        while self._is_active(uid):  # noqa: ASYNC110 - the queue tells nobody that a pod left it
+        while self._is_active(uid):  # noqa: ASYNC110 - the queue has no event for a pod that leaves it
             await anyio.sleep(_LOOK_SECONDS)
         self._turn = ""
         await anyio.sleep(pause)
-
-    def _tell(self, pod: Pod, part: Part) -> None:
-        self._recorder.event(
-            pod_reference(pod),
-            pod.spec.scheduler_name,
-            kind="Normal",
-            reason="SchedulingDelayed",
-            action="Scheduling",
-            note=f"The pod has {part.length:,} {part.what}: with more than {part.limit.ordinary:,}, pods are "
-            "scheduled one at a time, beside other work",
-        )

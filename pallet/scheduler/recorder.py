@@ -20,6 +20,7 @@ from pallet.bounded_cache import MIB, register
 from pallet.client.client import Client
 from pallet.client.errors import AnswerLost, ApiError, Unreachable
 from pallet.client.limiter import Priority
+from pallet.framework.handle import Recorder
 from pallet.logs import get_logger
 from pallet.scheduler.workers import Workers
 
@@ -199,6 +200,18 @@ def pod_reference(pod: Pod) -> ObjectReference:
     """How an event names a pod."""
     meta = pod.metadata
     return ObjectReference("Pod", meta.namespace, meta.name, meta.uid, "v1", meta.resource_version)
+
+
+def tell_delayed(recorder: Recorder, pod: Pod, note: str) -> None:
+    """Record why a pod is scheduled later than others."""
+    recorder.event(
+        pod_reference(pod),
+        pod.spec.scheduler_name,
+        kind="Normal",
+        reason="SchedulingDelayed",
+        action="Scheduling",
+        note=note,
+    )
 
 
 def _micro_time(moment: datetime) -> str:

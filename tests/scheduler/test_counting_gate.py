@@ -1,7 +1,7 @@
 """Pods whose decision needs much counting: kept back, served in slices, the shortest first. In steps."""
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +21,7 @@ from pallet.scheduler import counting_gate
 from pallet.scheduler.counting_gate import CountingGate
 from tests.builders import SCHEDULER, make_node, make_pod, pod_affinity, pod_term
 from tests.profiles import default_profile
+from tests.scheduler.background import in_background
 
 pytestmark = pytest.mark.anyio
 
@@ -78,12 +79,8 @@ class Scene:
     ) -> None:
         self.notes.append(note)
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self.gate.run)
-            yield
-            tasks.cancel_scope.cancel()
+    def running(self) -> AbstractAsyncContextManager[None]:
+        return in_background(self.gate.run)
 
     async def until_let_in(self, *names: str) -> None:
         while not {f"uid-{name}" for name in names} <= set(self.let_in):

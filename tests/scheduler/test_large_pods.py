@@ -1,7 +1,7 @@
 """Large pods: one at a time, with time for others between two of them."""
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 import anyio
@@ -16,6 +16,7 @@ from pallet.scheduler.large_pods import PAUSE_SECONDS, LargePods
 from pallet.scheduler.queue import SchedulingQueue
 from tests.builders import SCHEDULER, make_pod, pod_affinity, pod_term
 from tests.faults.virtual_time import VIRTUAL_TIME
+from tests.scheduler.background import in_background
 from tests.scheduler.probe import Probe, a_profile
 
 pytestmark = pytest.mark.anyio
@@ -62,12 +63,8 @@ class Scene:
         self.queue.done(queued.uid)
         return queued.pod.metadata.name
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self.gate.run)
-            yield
-            tasks.cancel_scope.cancel()
+    def running(self) -> AbstractAsyncContextManager[None]:
+        return in_background(self.gate.run)
 
 
 @pytest.fixture
