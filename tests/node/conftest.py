@@ -54,6 +54,6 @@ def workload(real_cluster: RealCluster, deployed: None, request: pytest.FixtureR
 
 @pytest.fixture(scope="session")
 def shell(real_cluster: RealCluster) -> Shell:
-    """A terminal of somebody who has the cluster's kubeconfig."""
+    """A shell with the kubeconfig of the cluster."""
     path = f"{binaries.find('kubectl').parent}:{os.environ['PATH']}"
     return Shell({"KUBECONFIG": str(real_cluster.kubeconfig), "PATH": path})

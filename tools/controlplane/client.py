@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+LOOPBACK = "127.0.0.1"
 PARALLEL_REQUESTS = 16
 TIMEOUT_SECONDS = 60.0
 
@@ -31,7 +32,7 @@ class ApiError(Exception):
 class Client:
     """Requests to a server, as one identity: that of the certificate in `context`."""
 
-    def __init__(self, port: int, context: ssl.SSLContext, address: str = "127.0.0.1") -> None:
+    def __init__(self, port: int, context: ssl.SSLContext, address: str = LOOPBACK) -> None:
         self._port = port
         self._address = address
         self._context = context

@@ -12,9 +12,8 @@ import yaml
 
 from tools.controlplane import binaries
 from tools.controlplane.certificates import Authority, Pair
-from tools.controlplane.client import ApiError, Client
+from tools.controlplane.client import LOOPBACK, ApiError, Client
 
-LOOPBACK = "127.0.0.1"
 ADMIN_GROUP = "system:masters"
 TOKEN_SECONDS = 24 * 3600
 

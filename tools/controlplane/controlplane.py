@@ -13,8 +13,8 @@ from typing import Any, Self
 import yaml
 
 from tools.controlplane import binaries, certificates, nodes
-from tools.controlplane.client import ApiError
-from tools.controlplane.cluster import LOOPBACK, Cluster, write_private
+from tools.controlplane.client import LOOPBACK, ApiError
+from tools.controlplane.cluster import Cluster, write_private
 from tools.controlplane.processes import Guard, Process, free_port
 
 START_SECONDS = 60.0

@@ -6,7 +6,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,7 +51,7 @@ class Detached:
     @property
     def running(self) -> dict[str, int]:
         """Those of its processes that still run."""
-        return {name: pid for name, pid in self.pids.items() if is_of(pid, self.directory)}
+        return _running(self.pids, self.directory)
 
     @property
     def whole(self) -> bool:
@@ -64,20 +65,26 @@ class Detached:
 
     def stop(self) -> None:
         """Ends what still runs of it and forgets it."""
-        deadline = time.monotonic() + STOP_SECONDS
-        while running := self.running:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"still running after {STOP_SECONDS:.0f} s: {running}; end them by hand")
-            for pid in running.values():
-                os.kill(pid, signal.SIGKILL)
-            time.sleep(0.02)
+        kill(self.pids, self.directory)
         shutil.rmtree(self.directory, ignore_errors=True)
         state_file().unlink(missing_ok=True)
 
 
-def is_of(pid: int, directory: str) -> bool:
-    """Whether a process is one of those with this folder. An id can be given to a stranger; ours name it."""
-    return directory in _command_line(pid)
+def kill(pids: Mapping[str, int], directory: str) -> None:
+    """Kills those of the processes of a folder that still run. Raises `TimeoutError` where they stay."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while running := _running(pids, directory):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"still running after {STOP_SECONDS:.0f} s: {running}; end them by hand")
+        for pid in running.values():
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def _running(pids: Mapping[str, int], directory: str) -> dict[str, int]:
+    # A process id can be given to a stranger; ours name the folder in their arguments.
+    return {name: pid for name, pid in pids.items() if directory in _command_line(pid)}
 
 
 def state_file() -> Path:

@@ -39,9 +39,10 @@ class RealCluster(ControlPlane):
             for archive in (images.waiting(), images.coredns()):
                 load(self.directory, archive)
             self.kubectl("apply", "-f", str(MANIFESTS / "coredns.yaml"))
-            self.kubectl("wait", "--for=create", f"node/{NAME}", f"--timeout={READY_SECONDS:.0f}s")
-            self.kubectl("wait", "--for=condition=Ready", f"node/{NAME}", f"--timeout={READY_SECONDS:.0f}s")
-            self.kubectl("-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=120s")
+            timeout = f"--timeout={READY_SECONDS:.0f}s"
+            self.kubectl("wait", "--for=create", f"node/{NAME}", timeout)
+            self.kubectl("wait", "--for=condition=Ready", f"node/{NAME}", timeout)
+            self.kubectl("-n", "kube-system", "rollout", "status", "deployment/coredns", timeout)
             self.add_nodes(numbered("fake", self._fake), taints=[KWOK])
         except BaseException:
             self.stop()

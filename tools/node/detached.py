@@ -1,11 +1,7 @@
 """A real cluster that outlives the command which started it: one a machine, remembered in a state file."""
 
 import json
-import os
 import shutil
-import signal
-import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -13,8 +9,6 @@ from typing import Self
 from tools.controlplane import Cluster, detached
 from tools.node import machine, node
 from tools.node.cluster import RealCluster
-
-STOP_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +50,7 @@ class Detached:
 
     def stop(self) -> None:
         """End what still runs of it, take back what it changed on the machine, and forget it."""
-        deadline = time.monotonic() + STOP_SECONDS
-        while running := [pid for pid in self.pids.values() if detached.is_of(pid, self.directory)]:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"still running after {STOP_SECONDS:.0f} s: {running}; end them by hand")
-            for pid in running:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(0.02)
+        detached.kill(self.pids, self.directory)
         node.clear(Path(self.directory))
         self.before.restore()
         shutil.rmtree(self.directory, ignore_errors=True)

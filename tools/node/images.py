@@ -3,7 +3,7 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,16 +24,12 @@ BASE_PACKAGES = (
 
 def waiting(name: str = PAUSE_IMAGE) -> Path:
     """The archive of an image that only waits, under the name of one that cannot be pulled."""
-    with tempfile.TemporaryDirectory() as folder:
-        go = toolchain.find(IMAGES / "pause" / "go.mod", build.cache() / "go", print)
-        program = Path(folder, "pause")
-        machine.run(go, "build", "-C", IMAGES / "pause", "-trimpath", "-ldflags=-s -w", f"-o={program}", ".")
-        return _archive(name, program)
+    return _archive(name, _compile_pause)
 
 
 def coredns() -> Path:
     """The archive of CoreDNS's image."""
-    return _archive(COREDNS_IMAGE, programs.find("coredns"))
+    return _archive(COREDNS_IMAGE, lambda _: programs.find("coredns"))
 
 
 def build_scheduler(name: str, commit: str) -> None:
@@ -114,16 +110,25 @@ def _is_there(name: str) -> bool:
     return True
 
 
-def _archive(name: str, program: Path) -> Path:
-    """An image with one program, which it runs; kept in the cache."""
+def _archive(name: str, find: Callable[[Path], Path]) -> Path:
+    """An image with one program, which it runs; kept in the cache. The program may be made in a folder."""
     archive = programs.folder().parent / (re.sub(r"\W", "-", name) + ".tar")
     if not archive.exists():
-        container = _buildah("from", "scratch").strip()
-        _buildah("copy", "--quiet", container, str(program), f"/{program.name}")
-        _buildah("config", "--entrypoint", f'["/{program.name}"]', container)
-        _buildah("commit", "--quiet", "--rm", container, name)
-        _buildah("push", "--quiet", name, f"oci-archive:{archive}:{name}")
+        with tempfile.TemporaryDirectory() as folder:
+            program = find(Path(folder))
+            container = _buildah("from", "scratch").strip()
+            _buildah("copy", "--quiet", container, str(program), f"/{program.name}")
+            _buildah("config", "--entrypoint", f'["/{program.name}"]', container)
+            _buildah("commit", "--quiet", "--rm", container, name)
+            _buildah("push", "--quiet", name, f"oci-archive:{archive}:{name}")
     return archive
+
+
+def _compile_pause(folder: Path) -> Path:
+    source, program = IMAGES / "pause", folder / "pause"
+    go = toolchain.find(source / "go.mod", build.cache() / "go", print)
+    machine.run(go, "build", "-C", source, "-trimpath", "-ldflags=-s -w", f"-o={program}", ".")
+    return program
 
 
 def _buildah(*arguments: str) -> str:

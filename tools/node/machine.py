@@ -5,7 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,16 +125,14 @@ def run(
 
 def kill_containers() -> None:
     """End every process in a cgroup of a pod, wherever the kubelet has put them."""
-    for file in CGROUPS.glob("*/kubepods/**/cgroup.procs"):
-        for pid in file.read_text().split():
-            with suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+    for pid in _processes("*/kubepods/**/cgroup.procs"):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def processes_of(pod_uid: str) -> list[int]:
     """The processes in the containers of a pod, its sandbox included."""
-    files = CGROUPS.glob(f"pids/kubepods/**/pod{pod_uid}/*/cgroup.procs")
-    return [int(pid) for file in files for pid in file.read_text().split()]
+    return list(_processes(f"pids/kubepods/**/pod{pod_uid}/*/cgroup.procs"))
 
 
 def kill(program: str, argument: str) -> None:
@@ -155,6 +153,12 @@ def unmount(folder: Path) -> None:
     found = [Path(line.split()[1].encode().decode("unicode_escape")) for line in lines]
     for path in reversed([each for each in found if each.is_relative_to(folder)]):
         run("umount", "--lazy", path)
+
+
+def _processes(files: str) -> Iterator[int]:
+    """The processes that some files of the cgroups name."""
+    for file in CGROUPS.glob(files):
+        yield from map(int, file.read_text().split())
 
 
 def _namespaces() -> list[str]:
