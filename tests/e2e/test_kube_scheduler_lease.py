@@ -86,7 +86,7 @@ def test_the_overlay_stands_by_until_kube_scheduler_ends_and_then_takes_over(
         eventually("the other to lead", lambda: '"Scheduling"' in process.log)
         workload.add_pods("ours", schedulerName="default-scheduler")
         workload.await_bound("ours")
-        assert f"pod={workload.namespace}/ours" in process.log
+        eventually("it to say so", lambda: f"pod={workload.namespace}/ours" in process.log)
         assert "forbidden" not in process.log
 
 

@@ -94,7 +94,8 @@ def test_a_leader_whose_loop_is_dead_ends_and_the_other_goes_on(
         assert leader.process.code == 1
         assert "The event loop does not run any more, so the process ends" in leader.log
         assert "hold_for_good" in leader.log
-        assert bound_by(standby, workload) == {"a"}
+        eventually("the other to say so", lambda: bound_by(standby, workload) == {"a"})
+        assert bound_by(leader, workload) == set()
 
 
 def test_a_leader_that_is_told_to_end_hands_over(workload: Workload, two: list[Pallet]) -> None:
