@@ -263,11 +263,10 @@ def footprint(value: object, most: int) -> int:
 
     What several of them share is counted for each. Of more than `most` bytes not all are counted.
     """
-    total = 0
-    layer = [value]
+    layer, total = [value], getsizeof(value)
     while layer and total <= most:
-        total += sum(map(getsizeof, layer))
         layer = [part for each in layer for part in _parts(each)]
+        total += sum(map(getsizeof, layer))
     return total
 
 

@@ -22,5 +22,7 @@ def is_label_value(text: str) -> bool:
 
 def is_label_key(text: str) -> bool:
     """Say whether a text may be the key of a label: a name, or `subdomain/name`."""
+    if _LABEL_VALUE.fullmatch(text) is not None:  # as most are: without a prefix
+        return True
     prefix, slash, name = text.rpartition("/")
-    return _LABEL_VALUE.fullmatch(name) is not None and (not slash or is_subdomain(prefix))
+    return bool(slash) and _LABEL_VALUE.fullmatch(name) is not None and is_subdomain(prefix)

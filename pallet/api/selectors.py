@@ -11,7 +11,6 @@ import msgspec
 
 from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.names import is_label_key, is_label_value
-from pallet.bounded_cache import MIB, bounded_cache
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
 
@@ -118,14 +117,22 @@ class NodeSelectorTerm(
     @property
     def valid(self) -> bool:
         """Whether the term has requirements, all well formed; one that is not valid selects no node."""
-        return _is_valid(self)
+        if not self.match_expressions and not self.match_fields:
+            return False
+        for requirement in self.match_expressions:  # there may be thousands: all() takes longer
+            if not requirement.valid:
+                return False
+        return all(
+            requirement.operator in ("In", "NotIn") and len(requirement.values) == 1
+            for requirement in self.match_fields
+        )
 
     def matches(self, name: str, labels: Mapping[str, str]) -> bool:
         """Say whether the term selects a node of this name and with these labels."""
         return (
-            self.valid
-            and all(requirement.matches(labels) for requirement in self.match_expressions)
+            all(requirement.matches(labels) for requirement in self.match_expressions)
             and all(matches_name(requirement, name) for requirement in self.match_fields)
+            and self.valid  # which is more to find out
         )
 
 
@@ -153,13 +160,3 @@ def label_integer(text: str) -> int | None:
         return None
     value = int(text)
     return value if -(2**63) <= value < 2**63 else None
-
-
-@bounded_cache("node_selector_terms", 4 * MIB)
-def _is_valid(term: NodeSelectorTerm) -> bool:
-    if not term.match_expressions and not term.match_fields:
-        return False
-    return all(requirement.valid for requirement in term.match_expressions) and all(
-        requirement.operator in ("In", "NotIn") and len(requirement.values) == 1
-        for requirement in term.match_fields
-    )

@@ -4,7 +4,7 @@ A column has one entry a row, over the table's whole capacity. Names are small i
 comparison of integers over all nodes at once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -17,7 +17,6 @@ from pallet.api.selectors import label_integer
 Codes = npt.NDArray[np.intp]
 """As wide as an index, since that is what numpy counts and looks up by."""
 Mask = npt.NDArray[np.bool_]
-Integers = npt.NDArray[np.int64]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 ABSENT = 0
@@ -37,15 +36,32 @@ class LabelColumn:
         self.code_of: dict[str, int] = {}
         self.nodes: list[int] = [capacity]
         self.stamp = 0
-        self._integers: tuple[list[str], Integers, Mask] | None = None
+        self._integers: tuple[list[str], list[int], Codes] | None = None
 
-    def integers(self) -> tuple[Integers, Mask]:
-        """The values as Gt and Lt read them: by code, the integer, and whether the value is one."""
+    @classmethod
+    def of(cls, values: Sequence[str | None]) -> "LabelColumn":
+        """The column with these values, None where a row has none."""
+        column = cls(len(values))
+        column.values += dict.fromkeys(value for value in values if value is not None)
+        column.code_of = {value: code for code, value in enumerate(column.values) if code != ABSENT}
+        column.codes = np.array(
+            [ABSENT if value is None else column.code_of[value] for value in values], np.intp
+        )
+        column.nodes = np.bincount(column.codes, minlength=len(column.values)).tolist()
+        return column
+
+    def integers(self) -> tuple[list[int], Codes]:
+        """The values as Gt and Lt read them: the distinct integers in order, and the place of each code's.
+
+        Places are counted from 1: intp, (codes,), 0 where the value is no integer.
+        """
         known = self._integers
-        if known is None or known[0] is not self.values or known[1].size != len(self.values):
+        if known is None or known[0] is not self.values or known[2].size != len(self.values):
             read = [None, *map(label_integer, self.values[1:])]  # the first stands for no label
-            integers = np.array([each or 0 for each in read], np.int64)
-            known = self._integers = self.values, integers, np.array([each is not None for each in read])
+            integers = sorted({each for each in read if each is not None})
+            rank_of = {each: rank for rank, each in enumerate(integers, start=1)}
+            ranks = np.array([0 if each is None else rank_of[each] for each in read], np.intp)
+            known = self._integers = self.values, integers, ranks
         return known[1], known[2]
 
     def put(self, row: int, value: str | None) -> None:
@@ -151,10 +167,7 @@ class LabelColumns:
         return twin
 
     def _made(self, key: str) -> LabelColumn:
-        column = self._columns[key] = LabelColumn(len(self._by_row))
-        for row, labels in enumerate(self._by_row):
-            if key in labels:
-                column.put(row, labels[key])
+        column = self._columns[key] = LabelColumn.of([labels.get(key) for labels in self._by_row])
         return column
 
     def _forget(self, key: str) -> None:

@@ -43,6 +43,9 @@ T = TypeVar("T")
 _KINDS_BYTES = 128 * MIB
 """Of a kind and the verdicts that it follows: 100 to 200 bytes a node, and 150 KiB."""
 
+_KEY_BYTES = MIB // 2
+"""What plugins know a pod by may take so much. To measure a longer one would take as long as the decision."""
+
 
 class Choice(msgspec.Struct, frozen=True):
     """The decision on one pod: a node, or why there is none.
@@ -96,7 +99,7 @@ class Evaluator:
         self._kinds: BoundedCache[Hashable, _Known] = BoundedCache(
             "pod_kinds",
             _KINDS_BYTES,
-            lambda key, known: footprint(key, _KINDS_BYTES) + known.kind.bytes_for(snapshot.table.capacity),
+            lambda key, known: _key_bytes(key) + known.kind.bytes_for(snapshot.table.capacity),
         )
         percentage = profile.percentage_of_nodes_to_score
         self._sampler = None if percentage is None else Sampler(percentage)
@@ -376,6 +379,12 @@ class Evaluator:
     def _scores_of(self, rows: Rows, advice: Advice) -> Scores:
         name = self._snapshot.table.name
         return np.array([advice.scores.get(name(row), 0) for row in rows.tolist()], np.int64)
+
+
+def _key_bytes(key: Hashable) -> int:
+    """The bytes of what plugins know a pod by, or more than are kept."""
+    found = footprint(key, _KEY_BYTES)
+    return found if found <= _KEY_BYTES else _KINDS_BYTES
 
 
 _Asked = tuple[str, Callable[..., T], Counter]

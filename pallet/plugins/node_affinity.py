@@ -18,7 +18,7 @@ from pallet.framework.interface import Codes, Reads, RowChoice, Scores
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Status, unresolvable
 from pallet.plugins import names
-from pallet.plugins.node_selection import match_any, match_required, match_term
+from pallet.plugins.node_selection import add_weights, match_any, match_required
 from pallet.plugins.normalize import to_scale
 
 _NOT_WANTED, _NOT_ENFORCED = 1, 2
@@ -108,10 +108,8 @@ class NodeAffinity:
 
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """The sum of the weights of the preferred terms that select the node."""
-        scores = np.zeros(snapshot.table.live[rows].shape, np.int64)
-        for preferred in (*_wanted(info.pod).preferred, *self._added.preferred):
-            scores[match_term(preferred.preference, snapshot.table, rows)] += preferred.weight
-        return scores
+        preferred = (*_wanted(info.pod).preferred, *self._added.preferred)
+        return add_weights(preferred, snapshot.table, rows)
 
     def normalize(self, scores: Scores, low: int, high: int) -> Scores:
         """In proportion to the best."""

@@ -135,16 +135,31 @@ def test_a_resized_column_keeps_what_there_is_room_for_and_adds_zeros(capacity: 
 
 
 def test_integers_follow_the_values() -> None:
-    column = LabelColumn(2)
+    column = LabelColumn(3)
     column.put(0, "7")
-    integers, known = column.integers()
-    assert (integers.tolist(), known.tolist()) == ([0, 7], [False, True])
+    integers, ranks = column.integers()
+    assert (integers, ranks.tolist()) == ([7], [0, 1])
     assert column.integers()[0] is integers
     column.put(1, "many")
-    integers, known = column.integers()
-    assert (integers.tolist(), known.tolist()) == ([0, 7, 0], [False, True, False])
+    column.put(2, "-1")
+    integers, ranks = column.integers()
+    assert (integers, ranks.tolist()) == ([-1, 7], [0, 2, 0, 1])
+    column.put(2, "+7")  # another text of the same integer
+    integers, ranks = column.integers()
+    assert ranks[column.codes].tolist() == [2, 0, 2]
     for number in range(200):  # values that are used no more are given up on the way
         column.put(0, str(number))
-    integers, known = column.integers()
-    assert integers[column.codes[0]] == 199
-    assert known[column.codes].tolist() == [True, False]
+    integers, ranks = column.integers()
+    assert integers[ranks[column.codes[0]] - 1] == 199
+    assert ranks[column.codes[1]] == 0
+
+
+def test_a_column_of_values_is_the_one_that_gets_them_one_by_one() -> None:
+    values_of_rows = ["x", None, "", "y", "x"]
+    made, grown = LabelColumn.of(values_of_rows), LabelColumn(5)
+    for row, value in enumerate(values_of_rows):
+        grown.put(row, value)
+    assert values(made) == values(grown) == values_of_rows
+    assert (made.values, made.code_of, made.nodes) == (grown.values, grown.code_of, grown.nodes)
+    made.put(1, "x")
+    assert made.members(1) == [0, 1, 4]

@@ -1,12 +1,15 @@
 """What an evaluator remembers of pods is bounded in bytes, and goes with them."""
 
 import gc
+from collections.abc import Iterable
 from random import Random
 from weakref import ref
 
 import numpy as np
 import pytest
 
+from pallet import bounded_cache
+from pallet.api.pod import Toleration
 from pallet.bounded_cache import cache_sizes, registered
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
@@ -63,6 +66,26 @@ def test_kinds_that_are_not_used_are_given_back_with_their_verdicts(evaluator: E
         for cache in registered():
             cache.age()
     assert len(evaluator._kinds) == verdicts(evaluator) == 0
+
+
+def test_a_kind_that_is_known_by_very_much_is_not_kept(
+    evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it is known by would have to be measured, which takes longer than to decide again."""
+    parts: list[object] = []
+    parts_of = bounded_cache._parts
+
+    def counted(value: object) -> Iterable[object]:
+        parts.append(value)
+        return parts_of(value)
+
+    monkeypatch.setattr(module, "_KEY_BYTES", 100_000)
+    monkeypatch.setattr(bounded_cache, "_parts", counted)
+    for count, kept in ((10, 1), (5000, 1)):
+        tolerations = [Toleration(key=f"k{number}") for number in range(count)]
+        assert evaluator.choose(CycleState(), PodInfo(make_pod("p", tolerations=tolerations))).node
+        assert len(evaluator._kinds) == kept
+    assert len(parts) < 5000
 
 
 def test_an_evaluator_goes_with_what_it_remembers(cache: Cache) -> None:
