@@ -7,7 +7,9 @@ MAX_NAME = 253
 
 _DNS_LABEL = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = re.compile(rf"{_DNS_LABEL}(?:\.{_DNS_LABEL})*")
-_LABEL_VALUE = re.compile("[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_NAME = "[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_LABEL_VALUE = re.compile(_NAME)
+_LABEL_KEY = re.compile(rf"(?:{_SUBDOMAIN.pattern}/)?{_NAME}")
 
 
 def is_subdomain(text: str) -> bool:
@@ -22,7 +24,4 @@ def is_label_value(text: str) -> bool:
 
 def is_label_key(text: str) -> bool:
     """Say whether a text may be the key of a label: a name, or `subdomain/name`."""
-    if _LABEL_VALUE.fullmatch(text) is not None:  # as most are: without a prefix
-        return True
-    prefix, slash, name = text.rpartition("/")
-    return bool(slash) and _LABEL_VALUE.fullmatch(name) is not None and is_subdomain(prefix)
+    return _LABEL_KEY.fullmatch(text) is not None and text.find("/") <= MAX_NAME

@@ -72,11 +72,15 @@ K = TypeVar("K")
 
 
 class VolumesInUse:
-    """Claims (named and ephemeral), disks and in-tree volumes of the placed pods, each with its rows."""
+    """Claims (named and ephemeral), disks and in-tree volumes of the placed pods, each with its rows.
+
+    `written` and `read` are the disks by what tells them apart: those that pods may write to, and the others.
+    """
 
     def __init__(self) -> None:
         self.claims: dict[str, RowCounts] = {}
-        self.disks: dict[Disk, RowCounts] = {}
+        self.written: dict[tuple[str, ...], RowCounts] = {}
+        self.read: dict[tuple[str, ...], RowCounts] = {}
         self.mounted: dict[tuple[str, str], RowCounts] = {}
 
     def add(self, volumes: PodVolumes, row: int) -> None:
@@ -90,7 +94,8 @@ class VolumesInUse:
     def copy(self) -> "VolumesInUse":
         """Counts that can be changed without changing these."""
         twin = VolumesInUse()
-        twin.claims, twin.disks, twin.mounted = _copy(self.claims), _copy(self.disks), _copy(self.mounted)
+        twin.claims, twin.mounted = _copy(self.claims), _copy(self.mounted)
+        twin.written, twin.read = _copy(self.written), _copy(self.read)
         return twin
 
     def _apply(self, volumes: PodVolumes, row: int, by: int) -> None:
@@ -99,7 +104,7 @@ class VolumesInUse:
         for claim in (*volumes.claims, *volumes.ephemeral):
             _bump(self.claims, claim, row, by)
         for disk in volumes.disks:
-            _bump(self.disks, disk, row, by)
+            _bump(self.read if disk.read_only else self.written, disk.identity, row, by)
         for mounted in volumes.mounted:
             _bump(self.mounted, mounted, row, by)
 

@@ -38,13 +38,15 @@ class _Wanted(NamedTuple):
     """What a pod asks for, put so that it can be asked quickly of one node after the other.
 
     `parts` are name, amount and mark of what some node offers; `nowhere` is the code for what none does, 0
-    where there is nothing like that. `flag` stands in the code of every node where anything is short.
+    where there is nothing like that, and `lacking` has its reasons. `flag` stands in the code of every node
+    where anything is short.
     """
 
     requests: Requests
     offered: frozenset[str]
     parts: tuple[tuple[str, int, int], ...]
     nowhere: int
+    lacking: tuple[str, ...]
     flag: int
 
 
@@ -81,7 +83,7 @@ class NodeResourcesFit:
         self._args = args
         self._cache = handle.cache
         self._strategy = Strategy(args.scoring_strategy)
-        self._last = _Wanted(Requests(), frozenset(), (), 0, 0)
+        self._last = _Wanted(Requests(), frozenset(), (), 0, (), 0)
 
     def filter_signature(self, info: PodInfo) -> Hashable | None:
         """The requests."""
@@ -111,19 +113,26 @@ class NodeResourcesFit:
         """All resources that are short, unless there are so many that the code does not tell."""
         if info.requests.beyond:
             return _beyond_all(info.requests)
-        return self._explain(info, code, lambda mark, *_: not code & _DIGEST and bool(code & mark))
+        return _refusal(
+            code,
+            *(
+                _insufficient(resource)
+                for number, (resource, _) in enumerate(info.requests.amounts)
+                if not code & _DIGEST and code & (2 << number)
+            ),
+        )
 
     def explain_row(self, info: PodInfo, code: int, snapshot: Snapshot, row: int) -> Status:
         """All resources that are short, however many the pod asks for."""
         if not code & _DIGEST or info.requests.beyond:
             return self.explain(info, code)
         columns = snapshot.table.resources
-
-        def is_short(_: int, resource: str, wanted: int) -> bool:
-            offered, taken = columns[resource].at(row) if resource in columns else (0, 0)
-            return wanted > min(offered, offered - taken)
-
-        return self._explain(info, code, is_short)
+        wanted, short = self._wanted(info.requests, columns.offered), []
+        for resource, amount_wanted, _ in wanted.parts:
+            offered, taken = columns[resource].at(row)
+            if amount_wanted > min(offered, offered - taken):
+                short.append(_insufficient(resource))
+        return _refusal(code, *sorted((*short, *wanted.lacking)))
 
     def score_signature(self, info: PodInfo) -> Hashable | None:
         """The requests, containers without any counted at a minimum."""
@@ -159,27 +168,32 @@ class NodeResourcesFit:
         at: Callable[[str], tuple[Any, Any]],
     ) -> Any:
         """The rule, on what is offered and taken of a resource: integers, or arrays of them."""
-        last = self._last
-        if last.requests is not requests or last.offered is not columns.offered:
-            last = self._last = self._wanted(requests, columns.offered)
+        asked = self._wanted(requests, columns.offered)
         offered, taken = at(PODS)
-        code = (taken >= offered) * _TOO_MANY_PODS | last.nowhere
-        for resource, wanted, mark in last.parts:
+        code = (taken >= offered) * _TOO_MANY_PODS | asked.nowhere
+        for resource, wanted, mark in asked.parts:
             offered, taken = at(resource)
             too_small = wanted > offered
             short = (wanted > offered - taken) | too_small
             code ^= short * mark
             code |= too_small * _UNRESOLVABLE
-            if last.flag:
-                code |= short * last.flag
+            if asked.flag:
+                code |= short * asked.flag
         return code
 
     def _wanted(self, requests: Requests, offered: frozenset[str]) -> _Wanted:
+        """What these requests come to where nodes offer this; kept from one call to the next."""
+        last = self._last
+        if last.requests is not requests or last.offered is not offered:
+            last = self._last = self._made(requests, offered)
+        return last
+
+    def _made(self, requests: Requests, offered: frozenset[str]) -> _Wanted:
         many = len(requests.amounts) > _MARKS
         flag = _DIGEST if many else 0
         if requests.beyond:
-            return _Wanted(requests, offered, (), _UNRESOLVABLE, 0)
-        parts, nowhere = [], 0
+            return _Wanted(requests, offered, (), _UNRESOLVABLE, (), 0)
+        parts, nowhere, lacking = [], 0, []
         for number, (resource, wanted) in enumerate(requests.amounts):
             if not self._ignores(resource):
                 mark = 2 + 2 * (hash(resource) % (1 << _MARKS - 1)) if many else 2 << number
@@ -187,18 +201,8 @@ class NodeResourcesFit:
                     parts.append((resource, wanted, mark))
                 else:
                     nowhere = (nowhere ^ mark) | flag | _UNRESOLVABLE
-        return _Wanted(requests, offered, tuple(parts), nowhere, flag)
-
-    def _explain(self, info: PodInfo, code: int, is_short: Callable[[int, str, int], bool]) -> Status:
-        reasons = ["Too many pods"] if code & _TOO_MANY_PODS else []
-        reasons += [
-            f"Insufficient {resource}"
-            for number, (resource, wanted) in enumerate(info.requests.amounts)
-            if not self._ignores(resource) and is_short(2 << number, resource, wanted)
-        ]
-        if not reasons:  # loads were supposed that are gone
-            reasons = ["Insufficient resources"]
-        return (unresolvable if code & _UNRESOLVABLE else unschedulable)(*reasons)
+                    lacking.append(_insufficient(resource))
+        return _Wanted(requests, offered, tuple(parts), nowhere, tuple(lacking), flag)
 
     def _ignores(self, resource: str) -> bool:
         if "/" not in resource:
@@ -244,6 +248,18 @@ def _offered(node: Node, resource: str) -> int:
 def _grew(requests: Requests, old: Node, new: Node) -> bool:
     resources = (PODS, *(resource for resource, _ in requests.amounts))
     return any(_offered(new, resource) > _offered(old, resource) for resource in resources)
+
+
+def _insufficient(resource: str) -> str:
+    return f"Insufficient {resource}"
+
+
+def _refusal(code: int, *insufficient: str) -> Status:
+    """What a code means, given what it says of resources other than pods."""
+    reasons = (*(("Too many pods",) if code & _TOO_MANY_PODS else ()), *insufficient)
+    if not reasons:  # loads were supposed that are gone
+        reasons = ("Insufficient resources",)
+    return (unresolvable if code & _UNRESOLVABLE else unschedulable)(*reasons)
 
 
 def _beyond_all(requests: Requests) -> Status:

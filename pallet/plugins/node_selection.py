@@ -5,6 +5,7 @@ two of these are combined at a hundredth of the price of two arrays. The first r
 """
 
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from operator import or_
@@ -53,11 +54,11 @@ def match_label(requirement: NodeSelectorRequirement, column: LabelColumn, rows:
 def add_weights(preferred: Iterable[PreferredSchedulingTerm], table: NodeTable, rows: RowChoice) -> Scores:
     """The sum of the weights of the terms that select each of the rows: int64, (rows,)."""
     chosen = _ChosenRows(table, rows)
-    terms: dict[int, _Counts] = {}
+    terms = defaultdict[int, _Counts](_Counts)
     for each in preferred:
         selected = chosen.meeting(each.preference)
         if selected and each.preference.valid:
-            terms.setdefault(each.weight, _Counts()).add(selected)
+            terms[each.weight].add(selected)
     scores: Scores = np.zeros(chosen.count, np.int64)
     for weight, counts in terms.items():
         for power, bits in enumerate(counts.planes):

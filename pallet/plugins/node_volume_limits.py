@@ -150,7 +150,7 @@ def _overfull(driver: str, wanted: set[CSIVolume], limits: Counts, ledger: Ledge
     attached = ledger.attached.get(driver, np.zeros_like(limits))
     suspects: list[int] = (attached > limits - len(wanted)).nonzero()[0].tolist()
     nothing: set[CSIVolume] = set()
-    new = {row: len(wanted - ledger.on_row.get(row, nothing)) for row in suspects}
+    new = {row: len(wanted) - len(wanted & ledger.on_row.get(row, nothing)) for row in suspects}
     return [row for row in suspects if new[row] and attached[row] + new[row] > limits[row]]
 
 

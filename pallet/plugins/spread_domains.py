@@ -14,7 +14,7 @@ from pallet.cache.tally import Counts
 from pallet.framework.interface import ALL_ROWS
 from pallet.plugins.node_selection import match_required
 from pallet.plugins.spread_constraints import Constraint
-from pallet.plugins.tolerations import NO_EXECUTE, NO_SCHEDULE, tolerated
+from pallet.plugins.tolerations import NO_EXECUTE, NO_SCHEDULE, Tolerance
 
 _DOMAINS_BYTES = 32 * MIB
 
@@ -34,8 +34,9 @@ class Ground(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
         for key in self.keys:
             mask &= table.labels[key].codes != ABSENT
         if self.tolerations is not None:
+            tolerance = Tolerance(self.tolerations)
             for taint, present in table.taints.present.items():
-                if taint.effect in (NO_SCHEDULE, NO_EXECUTE) and not tolerated(self.tolerations, taint):
+                if taint.effect in (NO_SCHEDULE, NO_EXECUTE) and not tolerance.covers(taint):
                     mask &= ~present
         return mask
 

@@ -16,7 +16,7 @@ from pallet.framework.state import CycleState
 from pallet.framework.status import Status, unresolvable
 from pallet.plugins import names
 from pallet.plugins.normalize import to_reversed_scale
-from pallet.plugins.tolerations import NO_EXECUTE, NO_SCHEDULE, PREFER_NO_SCHEDULE, tolerated
+from pallet.plugins.tolerations import NO_EXECUTE, NO_SCHEDULE, PREFER_NO_SCHEDULE, Tolerance, tolerated
 
 
 class TaintToleration:
@@ -35,8 +35,9 @@ class TaintToleration:
     def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
         """Code 1 where a taint keeps the pod away."""
         table, kept_away = snapshot.table, np.zeros(snapshot.table.capacity, np.bool_)
+        tolerance = Tolerance(info.pod.spec.tolerations)
         for taint, present in table.taints.present.items():
-            if _is_in_the_way(taint, info.pod.spec.tolerations):
+            if taint.effect in (NO_SCHEDULE, NO_EXECUTE) and not tolerance.covers(taint):
                 kept_away |= present
         return kept_away[rows].astype(np.uint32)
 
@@ -55,10 +56,10 @@ class TaintToleration:
 
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """How many PreferNoSchedule taints are not tolerated."""
-        table, soft = snapshot.table, _soft(info.pod)
+        table, tolerance = snapshot.table, Tolerance(_soft(info.pod))
         counts: Scores = np.zeros(table.capacity, np.int64)
         for taint, present in table.taints.present.items():
-            if taint.effect == PREFER_NO_SCHEDULE and not tolerated(soft, taint):
+            if taint.effect == PREFER_NO_SCHEDULE and not tolerance.covers(taint):
                 counts += present
         return counts[rows]
 

@@ -27,3 +27,27 @@ def tolerated(tolerations: Iterable[Toleration], taint: Taint) -> bool:
         if tolerates(toleration, taint):
             return True
     return False
+
+
+class Tolerance:
+    """What some tolerations cover: a taint is looked up, and compared with none, however many they are."""
+
+    __slots__ = ("_any_value", "_values")
+
+    def __init__(self, tolerations: Iterable[Toleration]) -> None:
+        self._any_value: set[tuple[str, str]] = set()
+        self._values: set[tuple[str, str, str]] = set()
+        for each in tolerations:
+            if each.operator == "Exists":
+                self._any_value.add((each.key, each.effect))
+            elif each.key and each.operator in ("", "Equal"):
+                self._values.add((each.key, each.effect, each.value))
+
+    def covers(self, taint: Taint) -> bool:
+        """Whether any of the tolerations covers a taint."""
+        return any(
+            (taint.key, effect) in self._any_value
+            or ("", effect) in self._any_value
+            or (taint.key, effect, taint.value) in self._values
+            for effect in (taint.effect, "")
+        )

@@ -1,6 +1,6 @@
 """VolumeRestrictions: disks that only one pod of a node may write to, claims that only one pod may use."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from pallet.api.pod import Pod
 from pallet.api.storage import PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
-from pallet.cache.volumes_in_use import Disk, volumes_of
+from pallet.cache.volumes_in_use import volumes_of
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
 from pallet.framework.handle import Handle
 from pallet.framework.interface import Codes, Reads, RowChoice
@@ -58,9 +58,13 @@ class VolumeRestrictions:
         """Which of the two it is; disks first."""
         taken = _CLAIM_TAKEN if _used(state.read(_EXCLUSIVE), snapshot) else 0
         codes = np.full(snapshot.table.capacity, taken, np.uint32)
+        written, read = snapshot.volumes.written, snapshot.volumes.read
+        mounted: set[int] = set()
         for disk in info.volumes.disks:
-            for other in _conflicting(disk):
-                codes[list(snapshot.volumes.disks.get(other, ()))] = _DISK_TAKEN
+            mounted.update(written.get(disk.identity, ()))
+            if not disk.read_only:
+                mounted.update(read.get(disk.identity, ()))
+        codes[list(mounted)] = _DISK_TAKEN
         return codes[rows]
 
     def explain(self, info: PodInfo, code: int) -> Status:
@@ -85,19 +89,14 @@ def _used(claims: "list[str] | tuple[str, ...]", snapshot: Snapshot) -> bool:
     return any(claim in snapshot.volumes.claims for claim in claims)
 
 
-def _conflicting(disk: Disk) -> Iterator[Disk]:
-    """The mounts that this one cannot stand beside: whatever writes, and for a writer those that read too."""
-    yield Disk(disk.identity)
-    if not disk.read_only:
-        yield Disk(disk.identity, read_only=True)
-
-
 def _shared_a_volume(pod: Pod, old: Pod, _: Pod | None) -> Hint:
     """Only pods of the same namespace are looked at, as kube-scheduler does even for disks."""
     if old.metadata.namespace != pod.metadata.namespace:
         return Hint.SKIP
     wanted, held = volumes_of(pod), volumes_of(old)
-    shared = any(other in held.disks for disk in wanted.disks for other in _conflicting(disk))
+    written = {disk.identity for disk in held.disks if not disk.read_only}
+    mounted = {disk.identity for disk in held.disks}
+    shared = any(disk.identity in (written if disk.read_only else mounted) for disk in wanted.disks)
     return Hint.QUEUE if shared or set(wanted.claims) & set(held.claims) else Hint.SKIP
 
 

@@ -19,6 +19,7 @@ from pallet.framework.events import (
     node_update,
     pod_update,
 )
+from pallet.plugins import node_resources_fit
 from pallet.plugins.node_resources_fit import NodeResourcesFit
 from tests.builders import make_node, make_pod
 from tests.plugins.asking import Asked
@@ -242,6 +243,25 @@ def test_a_pod_may_ask_for_thousands_of_made_up_resources() -> None:
     assert asked.messages(wanted) == {"a": f"!{insufficient('cpu', *made_up)}"}
     assert asked.cache.snapshot.table.resources.offered == {"cpu", "memory", "ephemeral-storage", "pods"}
     assert asked.messages(asking(cpu="4")) == {"a": ""}
+
+
+def test_what_no_node_offers_is_put_into_words_once_for_all_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    in_words = node_resources_fit._insufficient
+
+    def counted(resource: str) -> str:
+        said.append(resource)
+        return in_words(resource)
+
+    monkeypatch.setattr(node_resources_fit, "_insufficient", counted)
+    made_up = {f"made-up/{number:04}": "1" for number in range(600)}
+    nodes = [make_node("a"), make_node("b", cpu="8"), make_node("c", offers={"memory": "64Gi"})]
+    wanted = make_pod("p", requests={"cpu": "6", "memory": "40Gi", **made_up})
+    messages = Asked(NodeResourcesFit, nodes).messages(wanted)
+    assert messages["a"] == f"!{insufficient('cpu', *made_up, 'memory')}"
+    assert messages["b"] == f"!{insufficient(*made_up, 'memory')}"
+    assert messages["c"] == f"!{insufficient('cpu', *made_up)}"
+    assert len(said) < 610
 
 
 @pytest.mark.parametrize(

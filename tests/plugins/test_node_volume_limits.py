@@ -1,8 +1,9 @@
 """NodeVolumeLimits: what CSI drivers can attach to a node."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from pallet.api.meta import Object
@@ -22,7 +23,8 @@ from pallet.api.volumes import AWSDisk, AzureDisk, CinderDisk, GCEDisk, ISCSIVol
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import ASSIGNED_POD_DELETE, Action, ClusterEvent, EventResource, Hint
 from pallet.framework.lift import PluginError
-from pallet.plugins.node_volume_limits import NodeVolumeLimits
+from pallet.plugins.node_volume_limits import NodeVolumeLimits, _overfull
+from pallet.plugins.volumes.attached import AttachedVolumes, Ledger
 from tests.builders import make_node, make_pod
 from tests.plugins.asking import Asked
 from tests.profiles import Objects
@@ -228,6 +230,19 @@ def test_a_pod_without_volumes_to_attach_is_not_asked_about() -> None:
     iscsi = make_pod("p", volumes=[Volume(iscsi=ISCSIVolume("disk"))])
     assert plugin.filter_signature(PodInfo(iscsi)) is None
     assert plugin.filter_signature(PodInfo(using("a"))) is not None
+
+
+def test_the_volumes_of_a_pod_are_not_gone_through_for_each_node() -> None:
+    class Watched(set[tuple[str, str]]):
+        def __sub__(self, _: object) -> set[tuple[str, str]]:
+            raise AssertionError("all of them were compared")
+
+    ledger = Ledger(cast("AttachedVolumes", None))
+    ledger.on_row = {0: {(EBS, "v1"), (EBS, "other")}}
+    ledger.attached = {EBS: np.array([2, 0, 9])}
+    wanted = Watched((EBS, f"v{number}") for number in range(4))
+    assert _overfull(EBS, wanted, np.array([5, 3, 20]), ledger) == [1]
+    assert _overfull(EBS, wanted, np.array([4, 4, 12]), ledger) == [0, 2]
 
 
 def event(resource: EventResource, action: Action) -> ClusterEvent:

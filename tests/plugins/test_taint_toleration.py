@@ -1,10 +1,15 @@
+from itertools import product
+
 import pytest
 
 from pallet.api.node import Node, Taint
 from pallet.api.pod import Pod, Toleration
+from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import NODE_ADD, Hint, node_update, pod_update
+from pallet.framework.state import CycleState
+from pallet.plugins import taint_toleration as plugin
 from pallet.plugins.taint_toleration import TaintToleration
-from pallet.plugins.tolerations import tolerates
+from pallet.plugins.tolerations import Tolerance, tolerates
 from tests.builders import make_node, make_pod
 from tests.plugins.asking import Asked
 
@@ -31,6 +36,31 @@ HARD, SOFT, OUT = (Taint("k", effect, "v") for effect in ("NoSchedule", "PreferN
 )
 def test_when_a_toleration_covers_a_taint(toleration: Toleration, taint: Taint, expected: bool) -> None:  # noqa: FBT001
     assert tolerates(toleration, taint) is expected
+    assert Tolerance([Toleration("other"), toleration]).covers(taint) is expected
+
+
+def test_many_tolerations_cover_what_each_of_them_does() -> None:
+    keys, values, effects = ("", "k", "j"), ("", "v"), ("", "NoSchedule", "NoExecute")
+    every = [Toleration(*each) for each in product(keys, ("", "Equal", "Exists", "Gt"), values, effects)]
+    for taint in [Taint(key, effect, value) for key in keys for effect in effects for value in values]:
+        for one, other in product(every, repeat=2):
+            assert Tolerance((one, other)).covers(taint) is (tolerates(one, taint) or tolerates(other, taint))
+
+
+def test_the_taints_of_all_nodes_are_not_compared_with_each_toleration(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def compare(*_: object) -> bool:
+        raise AssertionError("compared")
+
+    monkeypatch.setattr("pallet.plugins.tolerations.tolerates", compare)
+    monkeypatch.setattr(plugin, "tolerated", compare)
+    taints = [Taint(f"k{number}", effect) for number in range(20) for effect in ("NoSchedule", "NoExecute")]
+    asked = Asked(TaintToleration, [make_node("a", taints=taints), make_node("b", taints=[SOFT, HARD])])
+    info = PodInfo(make_pod("p", tolerations=[Toleration(f"k{number}", "Exists") for number in range(20)]))
+    snapshot, rows = asked.cache.snapshot, slice(0, 2)
+    assert asked.plugin.filter_rows(CycleState(), info, snapshot, rows).tolist() == [0, 1]
+    assert asked.plugin.score_rows(CycleState(), info, snapshot, rows).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """VolumeRestrictions: disks of one writer, claims of one pod."""
 
 from collections.abc import Iterable
+from typing import Any
 
+import numpy as np
 import pytest
 
 from pallet.api.pod import Pod
@@ -88,7 +90,7 @@ def test_what_is_done_to_a_copy_of_the_snapshot_does_not_show() -> None:
     plugin, pod = asked([holder]), make_pod("p", volumes=[gce()])
     twin = plugin.cache.snapshot.copy()
     twin.remove(PodInfo(holder), twin.table.row_of["a"])
-    assert not twin.volumes.disks
+    assert not twin.volumes.written
     assert not twin.volumes.claims
     assert plugin.messages(pod)["a"] == TAKEN
 
@@ -178,3 +180,21 @@ def test_a_new_claim_helps_if_the_pod_names_it(claim: PersistentVolumeClaim, hin
 
 def test_any_new_node_helps() -> None:
     assert asked().hint(NODE_ADD, make_pod("p"), None, make_node("c")) is Hint.QUEUE
+
+
+def test_a_pod_of_many_disks_takes_few_operations_on_all_nodes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[object] = []
+
+    class Watched(np.ndarray[tuple[int], np.dtype[np.uint32]]):
+        def __setitem__(self, rows: Any, value: Any) -> None:
+            written.append(rows)
+            super().__setitem__(rows, value)
+
+    full = np.full
+    monkeypatch.setattr(np, "full", lambda *given: full(*given).view(Watched))
+    holder = make_pod("on-a", node="a", volumes=[gce("d7"), rbd(*map(str, range(50)))])
+    wanted = make_pod("p", volumes=[rbd(*map(str, range(49, 99))), *(gce(f"d{i}") for i in range(100))])
+    assert asked([holder]).messages(wanted) == {"a": TAKEN, "b": ""}
+    assert 0 < len(written) < 10  # not one for each disk
