@@ -3,13 +3,14 @@
 An object of the API may be 1.5 MiB: thousands of affinity terms, each to be compared with every kind of pod
 in the cluster, or of tolerations, each with every taint. kube-scheduler works for seconds on such a pod
 alone. Here a pod with parts longer than workloads have is a large one: large pods are scheduled one at a
-time, beside other work (see `pallet.scheduler.large_pods`). A pod whose decision would take more than some
-65 ms is not scheduled, and its event says why.
+time, beside other work (see `pallet.scheduler.large_pods`). Only where a decision on as much as an object can
+hold would take more than some 65 ms, a pod with more is not scheduled, and its event says why.
 
 What only adds up (containers, ports, labels, annotations) has no limit but the API server's: 1.5 MiB of these
 take milliseconds.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -26,17 +27,21 @@ class Limit(NamedTuple):
     """How long a part may be in an ordinary pod, and in any pod that is scheduled."""
 
     ordinary: int
-    most: int
+    most: float = math.inf
 
 
-RESOURCES: Final = Limit(500, 5000)
+RESOURCES: Final = Limit(500)
 TERMS: Final = Limit(50, 250)
 SELECTED: Final = Limit(1000, 10_000)
 CONSTRAINTS: Final = Limit(32, 128)
-NODE_EXPRESSIONS: Final = Limit(250, 2000)
-NODE_VALUES: Final = Limit(20_000, 200_000)
-TOLERATIONS: Final = Limit(500, 5000)
-VOLUMES: Final = Limit(500, 5000)
+NODE_EXPRESSIONS: Final = Limit(250)
+NODE_VALUES: Final = Limit(20_000)
+TOLERATIONS: Final = Limit(500)
+CLAIMS: Final = Limit(500, 5000)
+DISKS: Final = Limit(500)
+
+MOST_TIMES: Final = 10
+"""A decision takes at most so many times as long as one on a pod that is just within the ordinary lengths."""
 
 _FEW_CONTAINERS, _FEW_REQUESTS = 20, 20
 """Together less than the resources of an ordinary pod."""
@@ -56,6 +61,11 @@ class Part(NamedTuple):
     def times_ordinary(self) -> float:
         """How many times as long it is as in an ordinary pod."""
         return self.length / self.limit.ordinary
+
+    @property
+    def times_as_costly(self) -> float:
+        """How many times as long as on an ordinary pod a decision may take."""
+        return min(self.times_ordinary, MOST_TIMES)
 
 
 def check_limits(info: PodInfo) -> Status:
@@ -83,7 +93,7 @@ def _is_plain(pod: Pod) -> bool:
     return (
         spec.affinity is None
         and not spec.topology_spread_constraints
-        and len(spec.volumes) <= VOLUMES.ordinary // 2  # one may count as a disk and as an in-tree volume
+        and len(spec.volumes) <= DISKS.ordinary // 2  # one may count as a disk and as an in-tree volume
         and all(volume.rbd is None for volume in spec.volumes)  # which has monitors
         and len(spec.node_selector) <= NODE_EXPRESSIONS.ordinary
         and len(spec.tolerations) <= TOLERATIONS.ordinary
@@ -110,8 +120,8 @@ def _parts(info: PodInfo) -> Iterator[tuple[int, Limit, str]]:
     yield expressions, NODE_EXPRESSIONS, "expressions in spec.nodeSelector and spec.affinity.nodeAffinity"
     yield sum(len(each.values) for each in asked), NODE_VALUES, "values in spec.affinity.nodeAffinity"
     yield len(spec.tolerations), TOLERATIONS, "entries in spec.tolerations"
-    mounted = len(volumes.claims) + len(volumes.ephemeral) + len(volumes.disks) + len(volumes.mounted)
-    yield mounted, VOLUMES, "claims, disks and monitors in spec.volumes"
+    yield len(volumes.claims) + len(volumes.ephemeral), CLAIMS, "claims in spec.volumes"
+    yield len(volumes.disks) + len(volumes.mounted), DISKS, "disks and monitors in spec.volumes"
 
 
 def _node_terms(affinity: Affinity | None) -> list[NodeSelectorTerm]:

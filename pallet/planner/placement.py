@@ -138,7 +138,7 @@ class _Trial:
         """Count what the decision on a pod counts by; before a large one's, give others more slices."""
         await self._countings[info.pod.spec.scheduler_name].finish(info.pod, budget)
         part = large_part(info.pod)
-        for _ in range(int(_SHARE * part.times_ordinary) if part else 0):
+        for _ in range(int(_SHARE * part.times_as_costly) if part else 0):
             await budget.pause()
 
     def choose(self, info: PodInfo, planned: str | None) -> tuple[str | None, int, str]:

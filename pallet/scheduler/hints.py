@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from pallet.api.pod import Pod
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
 from pallet.framework.metrics import Metrics
 from pallet.framework.pod_limits import NAME as LIMITS
 from pallet.framework.profile import Profile
 from pallet.logs import get_logger
+from pallet.scheduler.queued_pod import QueuedPod
 
 log = get_logger(__name__)
 
@@ -37,20 +37,32 @@ class Hints:
         interests = self._interests[scheduler_name].get(plugin, _ANYTHING)
         return [interest for interest in interests if interest.event.matches(event)]
 
-    def helps(self, pod: Pod, plugins: Iterable[str], event: ClusterEvent, old: object, new: object) -> bool:
+    def helps(
+        self, queued: QueuedPod, plugins: Iterable[str], event: ClusterEvent, old: object, new: object
+    ) -> bool:
         """Whether any of the plugins that refused a pod thinks that an event may help it."""
         return event.resource is EventResource.WILDCARD or any(
-            self.agrees(interest, plugin, pod, event, old, new)
+            self.agrees(interest, plugin, queued, event, old, new)
             for plugin in plugins
-            for interest in self.matching(pod.spec.scheduler_name, plugin, event)
+            for interest in self.matching(queued.pod.spec.scheduler_name, plugin, event)
         )
 
     def agrees(
-        self, interest: EventInterest, plugin: str, pod: Pod, event: ClusterEvent, old: object, new: object
+        self,
+        interest: EventInterest,
+        plugin: str,
+        queued: QueuedPod,
+        event: ClusterEvent,
+        old: object,
+        new: object,
     ) -> bool:
-        """Ask the hint of an interest that covers the event. A hint that fails has the pod tried again."""
-        if interest.hint is None:
+        """Ask the hint of an interest that covers the event. A hint that fails has the pod tried again.
+
+        A large pod is tried without asking: a hint may go through all its parts, and one event brings many.
+        """
+        if interest.hint is None or queued.large:
             return True
+        pod = queued.pod
         started = self._clock()
         try:
             hint = interest.hint(pod, old, new)

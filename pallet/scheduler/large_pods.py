@@ -83,7 +83,7 @@ class LargePods:
             if self._kept:
                 uid, (_, part) = max(self._kept.items(), key=lambda item: item[1][0].spec.priority)
                 del self._kept[uid]
-                await self._serve(uid, PAUSE_SECONDS * part.times_ordinary)
+                await self._serve(uid, PAUSE_SECONDS * part.times_as_costly)
 
     async def _serve(self, uid: str, pause: float) -> None:
         """Let a pod in, and wait until it was popped and others had their time."""

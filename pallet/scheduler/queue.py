@@ -244,7 +244,7 @@ class SchedulingQueue:
                     if (
                         uid not in helped
                         and queued.pod.spec.priority <= up_to
-                        and self._hints.agrees(interest, plugin, queued.pod, event, old, new)
+                        and self._hints.agrees(interest, plugin, queued, event, old, new)
                     ):
                         helped[uid] = queued
         helped.pop(but, None)
@@ -398,13 +398,13 @@ class SchedulingQueue:
 
     def _helps(self, queued: QueuedPod, event: ClusterEvent, old: object, new: object) -> bool:
         """Whether an event may help a pod, in the eyes of any plugin that refused it."""
-        return self._hints.helps(queued.pod, queued.refused_by or (NOBODY,), event, old, new)
+        return self._hints.helps(queued, queued.refused_by or (NOBODY,), event, old, new)
 
     def _is_what_it_waits_for(self, queued: QueuedPod, event: ClusterEvent, old: object, new: object) -> bool:
         """Whether a plugin that refused a pod as pending thinks that this is what it waited for."""
         if not queued.pending or event.resource is EventResource.WILDCARD:
             return False
-        return self._hints.helps(queued.pod, queued.pending, event, old, new)
+        return self._hints.helps(queued, queued.pending, event, old, new)
 
     def _backoff_seconds(self, tries: int) -> float:
         return float(min(self._initial_backoff * 2 ** min(tries - 1, 32), self._max_backoff))

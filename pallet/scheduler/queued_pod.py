@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from pallet.api.pod import Pod
 from pallet.cache.pod_info import PodInfo
+from pallet.framework.pod_limits import large_part
 
 
 @dataclass(slots=True, eq=False)
@@ -31,6 +32,7 @@ class QueuedPod:
     blamed: frozenset[str] = frozenset()
     flushed: bool = False
     _info: PodInfo | None = field(default=None, init=False)
+    _large: bool | None = field(default=None, init=False)
 
     @property
     def info(self) -> PodInfo:
@@ -40,10 +42,17 @@ class QueuedPod:
         return self._info
 
     @property
+    def large(self) -> bool:
+        """Whether it is one of those that are scheduled one at a time."""
+        if self._large is None:
+            self._large = large_part(self.pod) is not None
+        return self._large
+
+    @property
     def uid(self) -> str:
         """The pod's UID, by which the queue knows it."""
         return self.pod.metadata.uid
 
     def renew(self, pod: Pod) -> None:
         """Take a newer version of the pod."""
-        self.pod, self._info = pod, None
+        self.pod, self._info, self._large = pod, None, None

@@ -43,6 +43,22 @@ def test_large_pods_are_scheduled_one_at_a_time_and_told_so(workload: Workload, 
     assert "The pod has 200 terms" in note
 
 
+def test_as_much_as_the_api_server_takes_is_scheduled(workload: Workload, pallet: Pallet) -> None:
+    first, second = workload.pool.add(2)
+    terms = [*(f"none-{number}" for number in range(8000)), second]
+    expressions = [[{"key": HOSTNAME, "operator": "In", "values": [each]}] for each in terms]
+    required = {"nodeSelectorTerms": [{"matchExpressions": each} for each in expressions]}
+    workload.add_pods("picky", affinity={"nodeAffinity": {REQUIRED: required}})
+    tolerations = [{"key": f"k-{number}", "operator": "Exists"} for number in range(20_000)]
+    workload.add_pods("tolerant", tolerations=tolerations)
+    workload.add_pods("ordinary")
+    nodes = workload.await_bound("picky tolerant ordinary")
+    assert nodes["picky"] == second
+    assert nodes["tolerant"] in (first, second)
+    note = eventually("an event", lambda: workload.events("picky").get("SchedulingDelayed"))
+    assert "The pod has 8,001 expressions in spec.nodeSelector and spec.affinity.nodeAffinity" in note
+
+
 def test_a_large_pod_that_was_put_on_a_node_is_counted_there(workload: Workload, pallet: Pallet) -> None:
     first, second = workload.pool.add(2)
     workload.add_pods("large", affinity=apart_from("a", "b"), nodeName=first)

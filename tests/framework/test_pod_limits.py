@@ -1,6 +1,7 @@
 """What is too long, and what it costs to find that out."""
 
 import json
+import math
 from random import Random
 
 import pytest
@@ -18,6 +19,7 @@ from pallet.framework.status import SUCCESS, Code
 from tests.builders import make_node, make_pod, pod_affinity, pod_term
 from tests.profiles import default_profile
 from tools.bench import attacks
+from tools.bench.objects import LARGEST_BYTES, entries_within
 
 LIMITED = {
     "resources": pod_limits.RESOURCES,
@@ -32,6 +34,8 @@ LIMITED = {
     "node affinity, required": pod_limits.NODE_EXPRESSIONS,
     "node affinity, preferred": pod_limits.NODE_EXPRESSIONS,
     "node affinity, expressions": pod_limits.NODE_EXPRESSIONS,
+    "node affinity, names of nodes": pod_limits.NODE_EXPRESSIONS,
+    "node affinity, preferred names and zones": pod_limits.NODE_EXPRESSIONS,
     "node affinity, values": pod_limits.NODE_VALUES,
     "node affinity, Gt": pod_limits.NODE_EXPRESSIONS,
     "node selector": pod_limits.NODE_EXPRESSIONS,
@@ -39,9 +43,9 @@ LIMITED = {
     "tolerations of every effect": pod_limits.TOLERATIONS,
     "spread, hard": pod_limits.CONSTRAINTS,
     "spread, soft": pod_limits.CONSTRAINTS,
-    "claims": pod_limits.VOLUMES,
-    "disks": pod_limits.VOLUMES,
-    "monitors": pod_limits.VOLUMES,
+    "claims": pod_limits.CLAIMS,
+    "disks": pod_limits.DISKS,
+    "monitors": pod_limits.DISKS,
 }
 BESIDE = {
     "resources": 2,  # cpu and memory
@@ -50,6 +54,8 @@ BESIDE = {
     "anti-affinity, namespaces": 1,
 }
 """So much is counted beside the entries of a field."""
+TWICE = {"disks", "node affinity, preferred names and zones"}
+"""A disk is a volume as well, and a name stands beside a zone."""
 UNLIMITED = attacks.LONG.keys() - LIMITED.keys()
 
 
@@ -61,12 +67,12 @@ def info_of(field: str, entries: int) -> PodInfo:
 
 def entries(field: str, length: int) -> int:
     """How many entries make a part so long."""
-    return length // 2 if field == "disks" else length - BESIDE.get(field, 0)  # a disk is a volume as well
+    return length // 2 if field in TWICE else length - BESIDE.get(field, 0)
 
 
-@pytest.mark.parametrize(("field", "limit"), LIMITED.items())
-def test_what_is_longer_than_a_limit_is_refused_with_its_place(field: str, limit: Limit) -> None:
-    most = entries(field, limit.most)
+@pytest.mark.parametrize("field", [field for field, limit in LIMITED.items() if limit.most < math.inf])
+def test_what_is_longer_than_a_limit_is_refused_with_its_place(field: str) -> None:
+    most = entries(field, int(LIMITED[field].most))
     assert check_limits(info_of(field, most)) == SUCCESS
     refused = check_limits(info_of(field, most + 1))
     assert refused.code is Code.UNSCHEDULABLE_AND_UNRESOLVABLE
@@ -84,6 +90,15 @@ def test_what_is_longer_than_in_ordinary_pods_makes_a_pod_a_large_one(field: str
     assert part is not None
     assert part.limit == limit
     assert part.length > limit.ordinary
+
+
+@pytest.mark.parametrize("field", [field for field, limit in LIMITED.items() if limit.most == math.inf])
+def test_what_has_no_limit_is_never_refused_for_its_length(field: str) -> None:
+    most = entries_within(field, LARGEST_BYTES)
+    assert check_limits(info_of(field, most)) == SUCCESS
+    part = large_part(info_of(field, most).pod)
+    assert part is not None
+    assert part.times_as_costly <= 10
 
 
 def test_the_longest_part_of_several_says_how_large_a_pod_is() -> None:

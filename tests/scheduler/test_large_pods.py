@@ -8,10 +8,10 @@ import anyio
 import pytest
 
 from pallet.api.core import ObjectReference
-from pallet.api.pod import Pod
+from pallet.api.pod import Pod, Toleration
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
-from pallet.framework.pod_limits import TERMS
+from pallet.framework.pod_limits import TERMS, TOLERATIONS
 from pallet.scheduler.large_pods import PAUSE_SECONDS, LargePods
 from pallet.scheduler.queue import SchedulingQueue
 from tests.builders import SCHEDULER, make_pod, pod_affinity, pod_term
@@ -78,7 +78,7 @@ def large(name: str, terms: int = 2 * TERMS.ordinary, priority: int = 0) -> Pod:
 
 
 async def test_ordinary_pods_and_those_that_are_refused_anyway_are_let_in_at_once(scene: Scene) -> None:
-    scene.add(make_pod("plain"), large("few", TERMS.ordinary), large("beyond", TERMS.most + 1))
+    scene.add(make_pod("plain"), large("few", TERMS.ordinary), large("beyond", int(TERMS.most) + 1))
     assert [scene.pop() for _ in range(3)] == ["plain", "few", "beyond"]
     assert not scene.notes
 
@@ -165,3 +165,16 @@ async def test_an_event_tells_once_why_it_takes_longer(scene: Scene) -> None:
         "spec.affinity.podAntiAffinity: with more than 50, pods are scheduled one at a time, "
         "beside other work"
     )
+
+
+async def test_the_pause_after_the_longest_pods_is_no_longer_than_their_decision_needs(scene: Scene) -> None:
+    for name in ("a", "b"):
+        tolerations = [Toleration(f"{name}-{number}") for number in range(50 * TOLERATIONS.ordinary)]
+        scene.add(make_pod(name, tolerations=tolerations))
+    popped: dict[str, float] = {}
+    async with scene.running():
+        while len(popped) < 2:
+            await anyio.sleep(0.01)
+            if name := scene.pop():
+                popped[name] = anyio.current_time()
+    assert 10 * PAUSE_SECONDS <= popped["b"] - popped["a"] < 11 * PAUSE_SECONDS

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
+from pallet.api.pod import Toleration
 from pallet.framework.events import (
     ASSIGNED_POD_ADD,
     ASSIGNED_POD_DELETE,
@@ -16,6 +17,7 @@ from pallet.framework.events import (
     EventResource,
     Hint,
 )
+from pallet.framework.pod_limits import TOLERATIONS
 from pallet.framework.status import SUCCESS, unresolvable
 from pallet.scheduler.queue import SWEEP_SECONDS, UNSCHEDULABLE_SECONDS, SchedulingQueue
 from pallet.scheduler.queued_pod import QueuedPod
@@ -128,6 +130,24 @@ class TestRefused:
         assert world.place(queued) == place
         durations = world.metrics.queueing_hint_execution_duration_seconds
         assert durations["Probe", "NodeAdd", label].count == 1
+
+    @pytest.mark.parametrize("when", ["in flight", "waiting"])
+    def test_the_hint_is_not_asked_about_a_large_pod(self, world: QueueWorld, when: str) -> None:
+        """It might go through thousands of its parts for each event."""
+        heard: list[object] = []
+        world.probe.interests[:] = [hinting(Hint.SKIP, heard)]
+        tolerations = [Toleration(f"k{number}") for number in range(TOLERATIONS.ordinary + 1)]
+        world.queue.add(make_pod("a", tolerations=tolerations))
+        queued = world.pop()
+        if when == "in flight":
+            world.queue.move(NODE_ADD, None, NODE)
+        world.queue.refuse(queued, frozenset(("Probe",)))
+        if when == "waiting":
+            world.queue.move(ASSIGNED_POD_DELETE, make_pod("b", node="n1"), None)
+            assert world.place(queued) == "unschedulable"
+            world.queue.move(NODE_ADD, None, NODE)
+        assert world.place(queued) == "backoff"
+        assert heard == []
 
     @pytest.mark.parametrize("when", ["in flight", "waiting"])
     @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ async def test_a_pod_that_asks_for_more_than_is_counted_is_refused_once(world: W
 
 async def test_a_pod_beyond_the_limits_is_refused_once(world: World) -> None:
     """No event makes it shorter."""
-    terms = [pod_term(f"app-{number}") for number in range(TERMS.most + 1)]
+    terms = [pod_term(f"app-{number}") for number in range(int(TERMS.most) + 1)]
     world.handlers.add_pod(world.api.put(make_pod("a", affinity=pod_affinity(away=terms))))
     await world.until(lambda: bool(world.api.conditions))
     world.add_node("n2")

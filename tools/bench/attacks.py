@@ -8,12 +8,15 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from pallet.api.plan_name import plan_name
-from tools.bench.manifests import HOSTNAME, IMAGE, REQUESTS, Manifest, pod
+from tools.bench.manifests import HOSTNAME, IMAGE, REQUESTS, ZONE, Manifest, node_name, pod
 from tools.bench.stage import POD_SET_LABEL
 
 NAMESPACE: Final = "attack"
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+
+_NAMES = 5000
+"""So many nodes are named before the first one comes again."""
 
 
 def invented_resources(name: str, count: int, **spec: Any) -> Manifest:
@@ -55,6 +58,26 @@ def _node_affinity(name: str, count: int) -> Manifest:
 def _node_wishes(name: str, count: int) -> Manifest:
     terms = [{"weight": 1 + number % 100, "preference": _node_term(number)} for number in range(count)]
     return pod(name, affinity={"nodeAffinity": {PREFERRED: terms}})
+
+
+def _node_names(name: str, count: int) -> Manifest:
+    """Every expression is about a label that all nodes have, each with a value of its own."""
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [_named("In", number)]} for number in range(count)]}
+    return pod(name, affinity={"nodeAffinity": {REQUIRED: terms}})
+
+
+def _node_names_and_zones(name: str, count: int) -> Manifest:
+    """The same, two in each term; and with each term nodes have other weights."""
+    zone = {"key": ZONE, "operator": "Exists"}
+    terms = [
+        {"weight": 1 + number % 100, "preference": {"matchExpressions": [_named("NotIn", number), zone]}}
+        for number in range(count)
+    ]
+    return pod(name, affinity={"nodeAffinity": {PREFERRED: terms}})
+
+
+def _named(operator: str, number: int) -> dict[str, Any]:
+    return {"key": HOSTNAME, "operator": operator, "values": [node_name(number % _NAMES)]}
 
 
 def _node_values(name: str, count: int) -> Manifest:
@@ -200,6 +223,8 @@ LONG: Final[Mapping[str, Callable[[str, int], Manifest]]] = MappingProxyType(
         "anti-affinity, topology keys": _anti_keys,
         "node affinity, required": _node_affinity,
         "node affinity, preferred": _node_wishes,
+        "node affinity, names of nodes": _node_names,
+        "node affinity, preferred names and zones": _node_names_and_zones,
         "node affinity, values": _node_values,
         "node affinity, expressions": _node_expressions,
         "node affinity, Gt": _node_bounds,

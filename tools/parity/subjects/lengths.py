@@ -3,6 +3,7 @@
 from tools.parity.draft import APPS, HOSTNAME, ZONE, Draft, Subject, nothing
 from tools.parity.scenario import Manifest
 from tools.parity.subjects.affinity import PREFERRED, REQUIRED
+from tools.parity.subjects.basics import ZONES
 
 TAINTS = ("dedicated", "spot")
 
@@ -44,17 +45,42 @@ def _constraints(draft: Draft, spec: Manifest) -> None:
 
 
 def _node_terms(draft: Draft, spec: Manifest) -> None:
-    zones = [f"none-{number}" for number in range(draft.rng.randint(251, 400))]
-    terms = [{"matchExpressions": [{"key": ZONE, "operator": "In", "values": [zone]}]} for zone in zones]
+    """Many that few nodes meet, and perhaps one or a thousand that most do."""
+    count = draft.pick((draft.rng.randint(251, 400), draft.rng.randint(2500, 4000)))
+    operator = draft.pick(("In", "In", "Gt", "Lt", "Exists"))
+    terms = [[_unmet(operator, number)] for number in range(count)]
+    if draft.chance(0.3):  # two expressions that must both be met
+        terms = [[*term, {"key": HOSTNAME, "operator": "Exists"}] for term in terms]
+    if draft.chance(0.4):
+        terms.append([{"key": HOSTNAME, "operator": "Exists"}])
+    if draft.chance(0.4):
+        zones = [*(f"none-{number}" for number in range(50)), draft.pick(ZONES)]
+        terms.append([{"key": ZONE, "operator": draft.pick(("In", "NotIn")), "values": zones}])
+    if draft.chance(0.3):  # all of many that every node meets
+        terms.append([{"key": f"none-{number}", "operator": "DoesNotExist"} for number in range(count)])
+    affinity = spec.setdefault("affinity", {}).setdefault("nodeAffinity", {})
     if draft.chance(0.7):
-        terms.append({"matchExpressions": [{"key": HOSTNAME, "operator": "Exists"}]})
-    required = {"nodeSelectorTerms": terms}
-    spec.setdefault("affinity", {})["nodeAffinity"] = {REQUIRED: required}
+        affinity[REQUIRED] = {"nodeSelectorTerms": [{"matchExpressions": term} for term in terms]}
+    else:
+        affinity[PREFERRED] = [
+            {"weight": draft.rng.randint(1, 100), "preference": {"matchExpressions": term}} for term in terms
+        ]
+
+
+def _unmet(operator: str, number: int) -> Manifest:
+    """An expression that no node meets; Gt and Lt may be met by the tier of a node (see `selection`)."""
+    if operator == "Exists":
+        return {"key": f"none-{number}", "operator": operator}
+    if operator == "In":
+        return {"key": ZONE, "operator": operator, "values": [f"none-{number}"]}
+    return {"key": "tier", "operator": operator, "values": [str(number)]}
 
 
 def _tolerations(draft: Draft, spec: Manifest) -> None:
+    count = draft.pick((draft.rng.randint(501, 700), draft.rng.randint(5001, 7000)))
     spec["tolerations"] = [
-        *({"key": f"none-{number}", "operator": "Exists"} for number in range(draft.rng.randint(501, 700))),
+        *({"key": f"none-{number}", "operator": "Exists"} for number in range(count)),
+        *({"key": TAINTS[0], "operator": "Equal", "value": f"none-{number}"} for number in range(50)),
         *({"key": key, "operator": "Exists"} for key in TAINTS if draft.chance(0.5)),
     ]
 
