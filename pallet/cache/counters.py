@@ -1,70 +1,89 @@
 """Counters behind pod affinity and spreading: answers over all nodes without walking pods."""
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import numpy as np
 
 from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.pod import Pod
 from pallet.bounded_cache import MIB, BoundedCache, footprint
-from pallet.cache.pod_info import PodSelector
+from pallet.cache.selection import PodSelection, PodSelector
 from pallet.cache.tally import Counts, Tally
 
 GroupKey = tuple[str, Labels, bool]
-Selectors = tuple[PodSelector, ...]
-"""Pods that all of these select."""
 
-_TALLIES_BYTES = 64 * MIB
+COSTLY: Final = 256
+"""Selections of more comparisons are not compared with a new group when that comes, but when asked about."""
+
+_TALLIES_BYTES = 128 * MIB
+"""Of them the selections of one pod, which may be 1.5 MiB of JSON, take no more than the eighth part."""
+
 _LOGS_BYTES = 2048
 """Of the objects and the logs of a tally."""
 
+_WEIGHTS = 4096
+"""Of so many groups it is kept how much they count for a costly selection."""
+
+_WEIGHT_BYTES = 150
+
 
 class PodGroup:
-    """The placed pods that no selector can tell apart: how many of them are on which row."""
+    """The placed pods that no selector can tell apart: how many of them are on which row.
+
+    counted_by: the tallies that count these pods, and how much one of them counts
+    """
 
     __slots__ = ("counted_by", "rows")
 
     def __init__(self) -> None:
         self.rows: dict[int, int] = {}
-        self.counted_by: list[Tally] = []
+        self.counted_by: list[tuple[Tally, int]] = []
 
 
-class _Tallies(BoundedCache[Selectors, Tally]):
-    """The tallies of selectors that were asked about lately; groups count by no other ones."""
+class _Tallies(BoundedCache[PodSelection, Tally]):
+    """The tallies of selections that were asked about lately; groups count by no other ones.
+
+    left: the groups that a selection is still to be compared with
+    weights: how much groups, there or gone, count for a costly selection
+    """
 
     def __init__(self, groups: dict[GroupKey, PodGroup]) -> None:
         super().__init__("selector_counts", _TALLIES_BYTES, _size)
-        self.left: dict[Selectors, list[tuple[GroupKey, PodGroup]]] = {}
-        """The groups that were there when counting began, and are still to be looked at."""
+        self.left: dict[PodSelection, dict[GroupKey, PodGroup]] = {}
+        self.weights: dict[PodSelection, dict[GroupKey, int]] = {}
         self._groups = groups
 
-    def forget(self, forgotten: Iterable[Selectors]) -> None:
-        """Count some selectors no more."""
-        found = {selectors: self.pop(selectors) for selectors in forgotten}
-        self._let_go({selectors: tally for selectors, tally in found.items() if tally is not None})
+    def forget(self, forgotten: Iterable[PodSelection]) -> None:
+        """Count some selections no more."""
+        found = {selection: self.pop(selection) for selection in forgotten}
+        self._let_go({selection: tally for selection, tally in found.items() if tally is not None})
 
-    def _let_go(self, gone: Mapping[Selectors, Tally]) -> None:
+    def _let_go(self, gone: Mapping[PodSelection, Tally]) -> None:
         if not gone:
             return
-        for selectors in gone:
-            self.left.pop(selectors, None)
+        for selection in gone:
+            self.left.pop(selection, None)
+            self.weights.pop(selection, None)
         tallies = set(gone.values())
         for group in self._groups.values():
-            if not tallies.isdisjoint(group.counted_by):
-                group.counted_by = [tally for tally in group.counted_by if tally not in tallies]
+            if any(tally in tallies for tally, _ in group.counted_by):
+                group.counted_by = [each for each in group.counted_by if each[0] not in tallies]
 
 
-def _size(selectors: Selectors, tally: Tally) -> int:
+def _size(selection: PodSelection, tally: Tally) -> int:
     """With the sums by topology domain, which are not more than the rows, and the logs."""
-    return footprint(selectors, _TALLIES_BYTES) + 2 * tally.by_row.nbytes + _LOGS_BYTES
+    weights = _WEIGHTS * _WEIGHT_BYTES if selection.cost > COSTLY else 0
+    return footprint(selection, _TALLIES_BYTES) + 2 * tally.by_row.nbytes + _LOGS_BYTES + weights
 
 
 class PodCounters:
-    """How many placed pods some selectors all match, on each row.
+    """How much the placed pods on each row count for a selection.
 
-    Selectors are counted over the distinct groups when they are first asked for, and kept up to date from
-    then on. Those that were not asked about for some time are forgotten. Where there are many groups,
-    `count_some` does it bit by bit before that: pods may come and go meanwhile.
+    A selection is compared with the distinct groups of pods when it is first asked for, and its tally is kept
+    up to date from then on. Those that were not asked about for some time are forgotten. Where there is much
+    to compare, `count_some` does it bit by bit before that: pods may come and go meanwhile. With a costly
+    selection, groups that come later are compared in the same way, so that no pod takes long to be added.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -79,12 +98,11 @@ class PodCounters:
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = PodGroup()
-            group.counted_by = [
-                tally for selectors, tally in self._tallies.items() if self._selects(selectors, key)
-            ]
+            for selection, tally in self._tallies.items():
+                self._meet(selection, tally, key, group)
         group.rows[row] = group.rows.get(row, 0) + 1
-        for tally in group.counted_by:
-            tally.bump(row, 1)
+        for tally, weight in group.counted_by:
+            tally.bump(row, weight)
 
     def remove(self, pod: Pod, row: int) -> None:
         """Take a counted pod back."""
@@ -93,41 +111,51 @@ class PodCounters:
         group.rows[row] -= 1
         if not group.rows[row]:
             del group.rows[row]
-        for tally in group.counted_by:
-            tally.bump(row, -1)
+        for tally, weight in group.counted_by:
+            tally.bump(row, -weight)
         if not group.rows:
             del self._groups[key]
+            for left in self._tallies.left.values():
+                left.pop(key, None)
 
-    def count(self, selectors: Selectors) -> Counts:
-        """Matching pods on each row: int64, (capacity,), not to be changed by the caller."""
-        return self.tally(selectors).by_row
+    def count(self, selection: PodSelection) -> Counts:
+        """What the pods on each row count: int64, (capacity,), not to be changed by the caller."""
+        return self.tally(selection).by_row
 
-    def tally(self, selectors: Selectors) -> Tally:
-        """The counter of matching pods, which is kept up to date; not to be changed by the caller."""
-        tally = self._tallies.get(selectors)
+    def tally(self, selection: PodSelection) -> Tally:
+        """The counter of selected pods, which is kept up to date; not to be changed by the caller."""
+        tally = self._tallies.get(selection)
         if tally is None:
-            tally = self._start(selectors)
-        if selectors in self._tallies.left:
-            self._count(selectors, tally, len(self._tallies.left[selectors]))
+            tally = self._start(selection)
+        if selection in self._tallies.left:
+            self._count(selection, tally, len(self._tallies.left[selection]))
         return tally
 
-    def uncounted(self, selectors: Selectors) -> int:
-        """How many groups have to be looked at before the selectors are counted."""
-        if selectors in self._tallies:
-            return len(self._tallies.left.get(selectors, ()))
+    def uncounted(self, selection: PodSelection) -> int:
+        """How many groups have to be looked at before the selection is counted."""
+        if selection in self._tallies:
+            return len(self._tallies.left.get(selection, ()))
         return len(self._groups)
 
-    def count_some(self, selectors: Selectors, most: int) -> bool:
-        """Count the selectors over some groups more. True when they are counted."""
-        tally = self._tallies.get(selectors)
+    def count_some(self, selection: PodSelection, most: int) -> bool:
+        """Compare the selection with some groups more. True when it is counted."""
+        tally = self._tallies.get(selection)
         if tally is None:
-            tally = self._start(selectors)
-        self._count(selectors, tally, most)
-        return selectors not in self._tallies.left
+            tally = self._start(selection)
+        self._count(selection, tally, most)
+        return selection not in self._tallies.left
 
-    def selects(self, selectors: Selectors, pod: Pod) -> bool:
-        """Whether all selectors match a pod, placed or not."""
-        return self._selects(selectors, group_key(pod))
+    def weight(self, selection: PodSelection, pod: Pod) -> int:
+        """How much a pod counts, placed or not."""
+        return self._weight(selection, group_key(pod))
+
+    def selects(self, selector: PodSelector, pod: Pod) -> bool:
+        """Whether a selector selects a pod, placed or not."""
+        meta = pod.metadata
+        known = self._namespaces.get(meta.namespace, NO_LABELS)
+        return selector.matches(meta.namespace, known, meta.labels) and (
+            selector.terminating or not pod.terminating
+        )
 
     def set_namespace(self, name: str, labels: Labels) -> None:
         """Take note of the labels of a namespace (none when it is gone); counts by them are made anew."""
@@ -138,11 +166,7 @@ class PodCounters:
         else:
             del self._namespaces[name]
         self._tallies.forget(
-            [
-                selectors
-                for selectors, _ in self._tallies.items()
-                if any(selector.namespace_labels is not None for selector in selectors)
-            ]
+            [selection for selection, _ in self._tallies.items() if selection.asks_for_namespaces]
         )
 
     def resize(self, capacity: int) -> None:
@@ -152,7 +176,7 @@ class PodCounters:
             tally.resize(capacity)
 
     def copy(self) -> "PodCounters":
-        """Counters that can be changed without changing these. Selectors are counted anew when asked for."""
+        """Counters that can be changed without changing these. Selections are counted anew when asked for."""
         twin = PodCounters(self._capacity)
         twin._namespaces = dict(self._namespaces)
         for key, group in self._groups.items():
@@ -160,32 +184,46 @@ class PodCounters:
             twin._groups[key].rows = dict(group.rows)
         return twin
 
-    def _start(self, selectors: Selectors) -> Tally:
-        tally = self._tallies[selectors] = Tally(np.zeros(self._capacity, np.int64))
-        self._tallies.left[selectors] = list(self._groups.items())
+    def _start(self, selection: PodSelection) -> Tally:
+        tally = self._tallies[selection] = Tally(np.zeros(self._capacity, np.int64))
+        self._tallies.left[selection] = dict(self._groups)
+        if selection.cost > COSTLY and selection in self._tallies:
+            self._tallies.weights[selection] = {}
         return tally
 
-    def _count(self, selectors: Selectors, tally: Tally, most: int) -> None:
-        """Look at some groups more. Those that came since counting began are counted already.
+    def _meet(self, selection: PodSelection, tally: Tally, key: GroupKey, group: PodGroup) -> None:
+        """Have a new group, with no pods yet, counted by a tally, or compared later."""
+        if selection.cost > COSTLY and key not in self._tallies.weights[selection]:
+            self._tallies.left.setdefault(selection, {})[key] = group
+        elif weight := self._weight(selection, key):
+            group.counted_by.append((tally, weight))
 
-        The tally has no readers yet, so that its changes need not be logged.
-        """
-        left = self._tallies.left.get(selectors, [])
-        for key, group in left[-most:]:
-            if group.rows and self._selects(selectors, key):
-                group.counted_by.append(tally)
-                tally.by_row[list(group.rows)] += list(group.rows.values())
-        del left[-most:]
+    def _count(self, selection: PodSelection, tally: Tally, most: int) -> None:
+        """Compare with some groups more. Others that came since counting began are counted already."""
+        left, found = self._tallies.left.get(selection, {}), False
+        for _ in range(min(most, len(left))):
+            key, group = left.popitem()
+            if weight := self._weight(selection, key):
+                group.counted_by.append((tally, weight))
+                tally.by_row[list(group.rows)] += weight * np.array(list(group.rows.values()))
+                found = True
+        if found:
+            tally.reset()
         if not left:
-            self._tallies.left.pop(selectors, None)
+            self._tallies.left.pop(selection, None)
 
-    def _selects(self, selectors: Selectors, key: GroupKey) -> bool:
+    def _weight(self, selection: PodSelection, key: GroupKey) -> int:
+        known = self._tallies.weights.get(selection) if selection.cost > COSTLY else None
+        if known is not None and (weight := known.get(key)) is not None:
+            return weight
         namespace, labels, terminating = key
-        known = self._namespaces.get(namespace, NO_LABELS)
-        return all(
-            selector.matches(namespace, known, labels) and (selector.terminating or not terminating)
-            for selector in selectors
-        )
+        labels_of_namespace = self._namespaces.get(namespace, NO_LABELS)
+        weight = selection.weight(namespace, labels_of_namespace, labels, terminating)
+        if known is not None:
+            if len(known) >= _WEIGHTS:
+                known.clear()
+            known[key] = weight
+        return weight
 
 
 def group_key(pod: Pod) -> GroupKey:

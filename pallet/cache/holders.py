@@ -5,6 +5,7 @@ rows that have any, and what a newcomer meets is the sum of all terms that selec
 topology key, however many terms there are.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -119,13 +120,39 @@ class _Sums(BoundedCache[Terms, HeldSum]):
                     self._summed.pop(term, None)
 
 
+class _Log:
+    """Terms in the order in which they came, and what comparing all up to each of them costs."""
+
+    __slots__ = ("_costs", "terms")
+
+    def __init__(self) -> None:
+        self.terms: list[AffinityTerm] = []
+        self._costs = [0]
+
+    def append(self, term: AffinityTerm) -> None:
+        """Add a term at the end."""
+        self.terms.append(term)
+        self._costs.append(self._costs[-1] + term.pods.cost)
+
+    def cost(self, start: int) -> int:
+        """What comparing all terms from a place on costs."""
+        return self._costs[-1] - self._costs[start]
+
+    def up_to(self, start: int, cost: int) -> int:
+        """How far one comes from a place on with some cost: by one term, or more."""
+        return min(len(self.terms), max(start + 1, bisect_right(self._costs, self._costs[start] + cost) - 1))
+
+
+_EMPTY = _Log()
+
+
 class HeldTerms:
     """Terms of one sort that placed pods hold, and how heavily on each row."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._rows: dict[AffinityTerm, RowWeights] = {}
-        self._logs: dict[str, list[AffinityTerm]] = {}
+        self._logs: dict[str, _Log] = {}
         """The terms that came, by the namespaces that they are about."""
         self._stamp = 0
         """Grows whenever a term comes or goes."""
@@ -168,7 +195,10 @@ class HeldTerms:
         return met
 
     def match(self, pod: Pod, counters: PodCounters, most: int | None = None) -> bool:
-        """Find out which of the terms that came since select a pod; stop after `most`. True when done."""
+        """Find out which of the terms that came since select a pod; stop after `most` comparisons.
+
+        One term may cost more than these. True when done.
+        """
         return not self._rows or self._match(pod, counters, most).stamp == self._stamp
 
     def _match(self, pod: Pod, counters: PodCounters, most: int | None) -> _Newcomers:
@@ -180,12 +210,12 @@ class HeldTerms:
             return newcomers
         terms, done = {term for term in newcomers.terms if term in self._rows}, True
         for namespace in (key[0], _EVERYWHERE):
-            log, start = self._logs.get(namespace, []), newcomers.looked_at.get(namespace, 0)
-            end = len(log) if most is None else min(len(log), start + most)
-            new = (term for term in log[start:end] if term in self._rows)
-            terms.update([term for term in new if counters.selects((term.pods,), pod)])
+            log, start = self._logs.get(namespace, _EMPTY), newcomers.looked_at.get(namespace, 0)
+            end = len(log.terms) if most is None else log.up_to(start, most)
+            new = (term for term in log.terms[start:end] if term in self._rows)
+            terms.update([term for term in new if counters.selects(term.pods, pod)])
             newcomers.looked_at[namespace] = end
-            done &= end == len(log)
+            done &= end == len(log.terms)
         if terms != newcomers.terms:
             newcomers.terms, newcomers.met = frozenset(terms), None
         if done:
@@ -197,13 +227,13 @@ class HeldTerms:
         return newcomers
 
     def unmatched(self, pod: Pod) -> int:
-        """How many terms came since this was last asked about a pod like this one."""
+        """How many comparisons with terms that came since this was last asked about a pod like this one."""
         if not self._rows:
             return 0
         newcomers = self._newcomers.get(group_key(pod))
         looked_at = newcomers.looked_at if newcomers is not None else {}
         return sum(
-            len(self._logs.get(namespace, ())) - looked_at.get(namespace, 0)
+            self._logs.get(namespace, _EMPTY).cost(looked_at.get(namespace, 0))
             for namespace in (pod.metadata.namespace, _EVERYWHERE)
         )
 
@@ -213,7 +243,7 @@ class HeldTerms:
         self._logs.clear()
         for term in self._rows:
             for namespace in _namespaces(term):
-                self._logs.setdefault(namespace, []).append(term)
+                self._logs.setdefault(namespace, _Log()).append(term)
 
     def resize(self, capacity: int) -> None:
         """Make room for more rows."""
@@ -230,9 +260,9 @@ class HeldTerms:
 
     def _log(self, term: AffinityTerm) -> None:
         for namespace in _namespaces(term):
-            log = self._logs.setdefault(namespace, [])
+            log = self._logs.setdefault(namespace, _Log())
             log.append(term)
-            if len(log) > 2 * len(self._rows) + _LOG_SLACK:  # most of them have gone again
+            if len(log.terms) > 2 * len(self._rows) + _LOG_SLACK:  # most of them have gone again
                 self.forget_matches()
                 return
 

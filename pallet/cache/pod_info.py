@@ -1,13 +1,13 @@
 """A pod with everything that placement derives from it, derived once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
-from pallet.api.labels import Labels
 from pallet.api.pod import Affinity, Container, Pod, PodAffinityTerm
 from pallet.api.requests import Requests, requests_of
-from pallet.api.selectors import LabelSelector
+from pallet.cache.selection import PodSelection, PodSelector, all_of, weighted
 from pallet.cache.volumes_in_use import PodVolumes, volumes_of
 from pallet.shared_values import SharedValues
 
@@ -20,33 +20,6 @@ class HostPort(msgspec.Struct, frozen=True, gc=False):
     ip: str
 
 
-class PodSelector(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
-    """Which pods a term speaks of: by label, in namespaces named or selected by label.
-
-    `terminating`: whether pods whose deletion was asked for are counted too.
-    """
-
-    labels: LabelSelector | None
-    namespaces: tuple[str, ...]
-    namespace_labels: LabelSelector | None = None
-    terminating: bool = True
-
-    @property
-    def size(self) -> int:
-        """How many labels, expressions, values and namespaces it holds."""
-        return selector_size(self.labels) + selector_size(self.namespace_labels) + len(self.namespaces)
-
-    def matches(self, namespace: str, namespace_labels: Labels, labels: Mapping[str, str]) -> bool:
-        """Whether it selects a pod with these labels in this namespace."""
-        if self.labels is None:
-            return False
-        if namespace not in self.namespaces and not (
-            self.namespace_labels is not None and self.namespace_labels.matches(namespace_labels)
-        ):
-            return False
-        return self.labels.matches(labels)
-
-
 class AffinityTerm(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """Pods to be near to, or away from, within one topology domain."""
 
@@ -54,16 +27,33 @@ class AffinityTerm(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     topology_key: str
 
 
+class Wish(NamedTuple):
+    """The preferred terms of one topology key: what they count, and how much that counts."""
+
+    topology_key: str
+    pods: PodSelection
+    weight: int
+
+
 class PodTerms(msgspec.Struct, frozen=True, gc=False):
     """A pod's inter-pod affinity. Weights of preferred anti-affinity are negative.
 
-    `selected` counts what all its selectors hold: labels, expressions and their values, namespaces.
+    The terms are what others meet when the pod is placed. For its own decision they are put together by
+    topology key, for a pod may have thousands of them:
+
+    near_keys: the topology keys of the required affinity
+    near: the pods that its terms all select, or None without any
+    away: by topology key, the pods that any term of the required anti-affinity selects
+    wishes: the preferred terms
     """
 
     required: tuple[AffinityTerm, ...] = ()
     required_anti: tuple[AffinityTerm, ...] = ()
     preferred: tuple[tuple[AffinityTerm, int], ...] = ()
-    selected: int = 0
+    near_keys: tuple[str, ...] = ()
+    near: PodSelection | None = None
+    away: tuple[tuple[str, PodSelection], ...] = ()
+    wishes: tuple[Wish, ...] = ()
 
 
 class PodInfo:
@@ -99,13 +89,6 @@ class PodInfo:
         return f"PodInfo({self.pod.key})"
 
 
-def selector_size(selector: LabelSelector | None) -> int:
-    """How many labels, expressions and values of expressions a selector holds."""
-    if selector is None:
-        return 0
-    return len(selector.match_labels) + sum(1 + len(each.values) for each in selector.match_expressions)
-
-
 def host_ports(pod: Pod) -> tuple[HostPort, ...]:
     """The host ports of a pod's containers and sidecars, as kube-scheduler counts them."""
     spec = pod.spec
@@ -126,17 +109,46 @@ NO_TERMS = PodTerms()
 def _resolve(key: tuple[Affinity, str]) -> PodTerms:
     affinity, namespace = key
     near, away = affinity.pod_affinity, affinity.pod_anti_affinity
-    preferred = [(weighted, 1) for weighted in (near.preferred if near else ())]
-    preferred += [(weighted, -1) for weighted in (away.preferred if away else ())]
+    wished = [(each, 1) for each in (near.preferred if near else ())]
+    wished += [(each, -1) for each in (away.preferred if away else ())]
     required = tuple(_term(term, namespace) for term in (near.required if near else ()))
     required_anti = tuple(_term(term, namespace) for term in (away.required if away else ()))
-    wishes = tuple(
-        (_term(weighted.pod_affinity_term, namespace), sign * weighted.weight)
-        for weighted, sign in preferred
-        if weighted.weight
+    preferred = tuple(
+        (_term(each.pod_affinity_term, namespace), sign * each.weight) for each, sign in wished if each.weight
     )
-    all_terms = (*required, *required_anti, *(term for term, _ in wishes))
-    return PodTerms(required, required_anti, wishes, sum(term.pods.size for term in all_terms))
+    return PodTerms(
+        required,
+        required_anti,
+        preferred,
+        tuple(dict.fromkeys(term.topology_key for term in required)),
+        all_of(*dict.fromkeys(term.pods for term in required)) if required else None,
+        tuple(_away(required_anti)),
+        tuple(_wishes(preferred)),
+    )
+
+
+def _away(terms: Iterable[AffinityTerm]) -> Iterable[tuple[str, PodSelection]]:
+    """Any number of pods that any of the terms selects is too many, so that all weights are 1."""
+    by_key: dict[str, dict[PodSelector, None]] = {}
+    for term in terms:
+        if term.pods.labels is not None:
+            by_key.setdefault(term.topology_key, {})[term.pods] = None
+    for key, selectors in by_key.items():
+        yield key, weighted(((selector,), 1) for selector in selectors)
+
+
+def _wishes(terms: Iterable[tuple[AffinityTerm, int]]) -> Iterable[Wish]:
+    by_key: dict[str, dict[PodSelector, int]] = {}
+    for term, weight in terms:
+        if term.pods.labels is not None:
+            weights = by_key.setdefault(term.topology_key, {})
+            weights[term.pods] = weights.get(term.pods, 0) + weight
+    for key, weights in by_key.items():
+        parts = [((selector,), weight) for selector, weight in weights.items() if weight]
+        if len(parts) == 1:  # so that it is counted together with what others have of it
+            yield Wish(key, all_of(*parts[0][0]), parts[0][1])
+        elif parts:
+            yield Wish(key, weighted(parts), 1)
 
 
 _terms = SharedValues("pod_terms", _resolve)

@@ -78,6 +78,11 @@ class Tally:
         for domains in self._domains.values():
             domains.bump(row, by)
 
+    def reset(self) -> None:
+        """Take note that any row may have changed."""
+        self.changes.reset()
+        self._domains.clear()
+
     def by_domain(self, labels: LabelColumns, topology_key: str) -> DomainCounts:
         """The sums by domain, up to date for as long as no node changes; not to be changed by the caller."""
         found = self._domains.get(topology_key)

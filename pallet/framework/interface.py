@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from pallet.api.pod import Pod
 from pallet.cache.changes import Rows
-from pallet.cache.counters import Selectors
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.selection import PodSelection
 from pallet.cache.snapshot import NodeInfo, Snapshot
 from pallet.framework.events import EventInterest
 from pallet.framework.state import CycleState
@@ -192,8 +192,8 @@ class CountingPlugin(Plugin, Protocol):
     Where that takes long to count for the first time, it is counted before the pod's scheduling cycle.
     """
 
-    def counted(self, pod: Pod) -> Iterable[Selectors]:
-        """The selectors that answers about this pod count by."""
+    def counted(self, pod: Pod, snapshot: Snapshot) -> Iterable[PodSelection]:
+        """What answers about this pod count by."""
         ...
 
 

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from pallet.api.pod import Affinity, Pod
 from pallet.api.selectors import NodeSelectorRequirement, NodeSelectorTerm
-from pallet.cache.pod_info import PodInfo, selector_size
+from pallet.cache.pod_info import PodInfo
 from pallet.framework.status import SUCCESS, Status, unresolvable
 
 NAME: Final = "PodLimits"
@@ -31,9 +31,8 @@ class Limit(NamedTuple):
 
 
 RESOURCES: Final = Limit(500)
-TERMS: Final = Limit(50, 250)
-SELECTED: Final = Limit(1000, 10_000)
-CONSTRAINTS: Final = Limit(32, 128)
+TERMS: Final = Limit(250)
+CONSTRAINTS: Final = Limit(32)
 NODE_EXPRESSIONS: Final = Limit(250)
 NODE_VALUES: Final = Limit(20_000)
 TOLERATIONS: Final = Limit(500)
@@ -110,11 +109,8 @@ def _parts(info: PodInfo) -> Iterator[tuple[int, Limit, str]]:
     yield len(info.requests.amounts), RESOURCES, "resources in the requests of spec.containers"
     count = len(terms.required) + len(terms.required_anti) + len(terms.preferred)
     yield count, TERMS, f"terms in {_POD_AFFINITY}"
-    yield terms.selected, SELECTED, f"labels, values and namespaces in the selectors of {_POD_AFFINITY}"
     constraints = spec.topology_spread_constraints
     yield len(constraints), CONSTRAINTS, f"entries in {_SPREAD}"
-    selected = sum(selector_size(each.label_selector) for each in constraints)
-    yield selected, SELECTED, f"labels and values in the selectors of {_SPREAD}"
     asked = [each for term in _node_terms(spec.affinity) for each in _expressions(term)]
     expressions = len(spec.node_selector) + len(asked)
     yield expressions, NODE_EXPRESSIONS, "expressions in spec.nodeSelector and spec.affinity.nodeAffinity"

@@ -114,10 +114,10 @@ async def placing_order(
 
 def _dependence(info: PodInfo, snapshot: Snapshot) -> int:
     """Whether a pod needs no pod near to it (0), or only pods like itself (1), or different ones (2)."""
-    terms = info.terms.required
-    if not terms:
+    near = info.terms.near
+    if near is None:
         return 0
-    return 1 if snapshot.counters.selects(tuple(term.pods for term in terms), info.pod) else 2
+    return 1 if snapshot.counters.weight(near, info.pod) else 2
 
 
 class _Trial:

@@ -15,8 +15,7 @@ from pallet.api.resource import Resource
 from pallet.api.selectors import LabelSelector
 from pallet.api.workloads import REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS, ReplicationController
 from pallet.bounded_cache import MIB, bounded_cache
-from pallet.cache.counters import Selectors
-from pallet.cache.pod_info import PodSelector, selector_size
+from pallet.cache.selection import PodSelection, PodSelector, all_of, selector_size
 from pallet.informers.factory import InformerFactory
 from pallet.informers.informer import Handler
 
@@ -52,8 +51,8 @@ class DefaultSelectors:
             informer.add_handler(follow)
             self._stores[kind] = informer.store
 
-    def of(self, pod: Pod) -> Selectors:
-        """Selectors that must all match.
+    def of(self, pod: Pod) -> PodSelection | None:
+        """The pods of the same Services and owner.
 
         None where neither a Service nor an owner speaks of the pod, or where they hold so much that comparing
         pods with them would take long.
@@ -68,9 +67,9 @@ class DefaultSelectors:
             elif found is not None:
                 selector = found.spec.selector
         if not labels and selector is None:
-            return ()
+            return None
         if len(labels) + selector_size(selector) > _MAX_SELECTED:
-            return ()
+            return None
         return _together(pod.metadata.namespace, Labels(labels), selector)
 
     def _by_services(self, pod: ObjectMeta) -> dict[str, str]:
@@ -114,9 +113,10 @@ def _controller(pod: ObjectMeta) -> OwnerReference | None:
 
 
 @bounded_cache("spread_constraints", 4 * MIB)
-def _together(namespace: str, labels: Labels, selector: LabelSelector | None) -> Selectors:
+def _together(namespace: str, labels: Labels, selector: LabelSelector | None) -> PodSelection | None:
     both = (LabelSelector(labels), selector or _ANY)
-    return tuple(PodSelector(each, (namespace,), terminating=False) for each in both if each != _ANY)
+    asked = [PodSelector(each, (namespace,), terminating=False) for each in both if each != _ANY]
+    return all_of(*asked) if asked else None
 
 
 _ANY = LabelSelector(NO_LABELS)

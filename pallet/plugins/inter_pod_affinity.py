@@ -5,7 +5,7 @@ column. Rules and words are those of kube-scheduler's plugin of this name.
 """
 
 from collections.abc import Callable, Hashable, Iterable
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -13,11 +13,11 @@ import numpy as np
 from pallet.api.node import Node
 from pallet.api.pod import Pod
 from pallet.cache.changes import ChangeLog, Rows
-from pallet.cache.columns import ABSENT, LabelColumn
-from pallet.cache.counters import Selectors
+from pallet.cache.columns import ABSENT, LabelColumn, LabelColumns
 from pallet.cache.holders import HeldSum
 from pallet.cache.node_table import NodeTable
-from pallet.cache.pod_info import AffinityTerm, PodInfo, terms_of
+from pallet.cache.pod_info import NO_TERMS, PodInfo, PodTerms, Wish, terms_of
+from pallet.cache.selection import PodSelection, all_of
 from pallet.cache.snapshot import Snapshot
 from pallet.cache.tally import Counts, DomainCounts, Tally
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
@@ -28,6 +28,9 @@ from pallet.framework.status import SKIP, SUCCESS, Status, unresolvable, unsched
 from pallet.plugins import names
 
 _NOT_NEAR, _TOO_NEAR, _KEPT_AWAY = 1, 2, 3
+
+MOST_KEYS: Final = 250
+"""A pod whose terms name more topology keys of nodes is not scheduled: each costs some 0.1 ms and 80 KB."""
 
 _FEW = 64
 """Of more rows than these, all are looked at."""
@@ -56,17 +59,25 @@ class InterPodAffinity:
         self, state: CycleState, info: PodInfo, snapshot: Snapshot
     ) -> tuple[frozenset[str] | None, Status]:
         """Leave out what no term concerns: most pods have none, and none is about them."""
+        if _too_many(info.terms, snapshot.table.labels):
+            return None, unresolvable(
+                f"the pod's affinity terms are by more than {MOST_KEYS} topology keys that nodes have, and "
+                "no more are supported"
+            )
         if self.score_topic(info, snapshot) is None:
             state.skipped_scores.add(self.name)
         return None, SKIP if self.filter_topic(info, snapshot) is None else SUCCESS
 
-    def counted(self, pod: Pod) -> Iterable[Selectors]:
+    def counted(self, pod: Pod, snapshot: Snapshot) -> Iterable[PodSelection]:
         """What the pod's own terms are counted by."""
         if not pod.spec.affinity:
             return ()
-        terms = terms_of(pod)
-        alone = [(term.pods,) for term in (*terms.required_anti, *(wish for wish, _ in terms.preferred))]
-        return [*alone, tuple(term.pods for term in terms.required)] if terms.required else alone
+        terms, labels = terms_of(pod), snapshot.table.labels
+        if _too_many(terms, labels):
+            return ()
+        counted = [pods for key, pods in terms.away if key in labels]
+        counted += [wish.pods for wish in terms.wishes if wish.topology_key in labels]
+        return [*counted, terms.near] if terms.near else counted
 
     def filter_signature(self, info: PodInfo) -> Hashable | None:
         """Asked about every pod, unless left out above."""
@@ -78,9 +89,8 @@ class InterPodAffinity:
         keepers = snapshot.holders.anti.meet(info.pod, snapshot.counters)
         if not (keepers or terms.required or terms.required_anti):
             return None
-        together = tuple(term.pods for term in terms.required)
-        first = bool(together) and snapshot.counters.selects(together, info.pod)
-        return _Required(keepers, terms.required_anti, terms.required, together, first)
+        first = terms.near is not None and snapshot.counters.weight(terms.near, info.pod) > 0
+        return _Required(keepers, terms.away, terms.near_keys, terms.near, first)
 
     def filter_changes(
         self, topic: "_Required", snapshot: Snapshot, stamp: Any
@@ -149,10 +159,10 @@ class InterPodAffinity:
 
     def score_topic(self, info: PodInfo, snapshot: Snapshot) -> "_Wishes | None":
         """The preferred terms, the pod's and those of placed pods that are about it, with their weights."""
-        own, holders, pod = info.terms.preferred, snapshot.holders, info.pod
+        own, holders, pod = info.terms.wishes, snapshot.holders, info.pod
         others: HeldSum | None = None
         needs: HeldSum | None = None
-        if own or not self._args.ignore_preferred_terms_of_existing_pods:
+        if info.terms.preferred or not self._args.ignore_preferred_terms_of_existing_pods:
             others = holders.preferred.meet(pod, snapshot.counters)
             if self._args.hard_pod_affinity_weight:
                 needs = holders.required.meet(pod, snapshot.counters)
@@ -207,37 +217,42 @@ class InterPodAffinity:
         ]
 
     def _concerns(self, pod: Pod, old: Pod | None, new: Pod | None) -> Hint:
-        """Whether another pod's coming, going or change of labels can open a node to this pod."""
-        mine = PodInfo(pod).terms
-        came_near = new is not None and self._met(mine.required, new)
-        was_near = old is not None and self._met(mine.required, old)
+        """Whether another pod's coming, going or change of labels can open a node to this pod.
+
+        Where that takes long to tell, it may.
+        """
+        mine, theirs = terms_of(pod), terms_of(old) if old else NO_TERMS
+        if len(mine.required) + len(mine.required_anti) + len(theirs.required_anti) > _FEW:
+            return Hint.QUEUE
+        near = mine.near
+        came_near = near is not None and new is not None and self._counts(near, new)
+        was_near = near is not None and old is not None and self._counts(near, old)
         if came_near and not was_near:
             return Hint.QUEUE
         if old is None:
             return Hint.SKIP
-        went_away = any(
-            self._met((term,), old) and (new is None or not self._met((term,), new))
-            for term in mine.required_anti
-        )
-        kept_away = new is None and any(self._met((term,), pod) for term in PodInfo(old).terms.required_anti)
-        return Hint.QUEUE if went_away or kept_away else Hint.SKIP
+        if new is None:
+            apart = [(pods, old) for _, pods in mine.away] + [(pods, pod) for _, pods in theirs.away]
+            return Hint.QUEUE if any(self._counts(*each) for each in apart) else Hint.SKIP
+        terms = (all_of(term.pods) for term in mine.required_anti)
+        changed = any(self._counts(term, old) and not self._counts(term, new) for term in terms)
+        return Hint.QUEUE if changed else Hint.SKIP
 
-    def _met(self, terms: tuple[AffinityTerm, ...], pod: Pod) -> bool:
-        """Whether a pod is what all of some terms (at least one) speak of."""
-        counters = self._cache.snapshot.counters
-        return bool(terms) and counters.selects(tuple(term.pods for term in terms), pod)
+    def _counts(self, pods: PodSelection, pod: Pod) -> bool:
+        """Whether a pod is among those that are selected."""
+        return self._cache.snapshot.counters.weight(pods, pod) > 0
 
 
 class _Required(NamedTuple):
-    """Required terms: those of placed pods that keep the pod away, and its own.
+    """Required terms: those of placed pods that keep the pod away, and its own as in `PodTerms`.
 
-    `together` selects the pods that all affinity terms are about; `first` tells whether the pod is one.
+    `first` tells whether the pod is one of those that its own affinity is about.
     """
 
     keepers: HeldSum | None
-    anti: tuple[AffinityTerm, ...]
-    near: tuple[AffinityTerm, ...]
-    together: Selectors
+    away: tuple[tuple[str, PodSelection], ...]
+    near_keys: tuple[str, ...]
+    near: PodSelection | None
     first: bool
 
     def domains(self, snapshot: Snapshot) -> list[tuple[str, DomainCounts, int]]:
@@ -246,16 +261,16 @@ class _Required(NamedTuple):
         return [(key, tally.by_domain(labels, key), code) for key, tally, code in self.tallies(snapshot)]
 
     def tallies(self, snapshot: Snapshot) -> list[tuple[str, Tally, int]]:
-        """What each of the terms is counted by, and the code of a refusal for its sake.
+        """What the terms of each topology key are counted by, and the code of a refusal for their sake.
 
         Of several refusals the last one counts.
         """
-        counters = snapshot.counters
+        counters, labels = snapshot.counters, snapshot.table.labels
         tallies = [(key, tally, _KEPT_AWAY) for key, tally in _tallies(self.keepers, snapshot)]
-        tallies += [(term.topology_key, counters.tally((term.pods,)), _TOO_NEAR) for term in self.anti]
+        tallies += [(key, counters.tally(pods), _TOO_NEAR) for key, pods in self.away if key in labels]
         if self.near:
-            together = counters.tally(self.together)
-            tallies += [(term.topology_key, together, _NOT_NEAR) for term in self.near]
+            near = counters.tally(self.near)
+            tallies += [(key, near, _NOT_NEAR) for key in self.near_keys]
         return tallies
 
     def code(
@@ -286,16 +301,16 @@ class _Required(NamedTuple):
 
         It meets its own terms, so any node with the topology labels will do for it.
         """
-        if not self.first:
+        if self.near is None or not self.first:
             return False
-        tally, labels = snapshot.counters.tally(self.together), snapshot.table.labels
-        return not any(tally.by_domain(labels, term.topology_key).occupied for term in self.near)
+        tally, labels = snapshot.counters.tally(self.near), snapshot.table.labels
+        return not any(tally.by_domain(labels, key).occupied for key in self.near_keys)
 
 
 class _Wishes(NamedTuple):
     """Preferred terms: the pod's own with their weights, those of others, and what others require."""
 
-    own: tuple[tuple[AffinityTerm, int], ...]
+    own: tuple[Wish, ...]
     others: HeldSum | None
     needs: HeldSum | None
     needs_weight: int
@@ -304,11 +319,19 @@ class _Wishes(NamedTuple):
         """What each of the terms is counted by, and how much it counts."""
         labels = snapshot.table.labels
         tallies = [
-            (term.topology_key, weight, snapshot.counters.tally((term.pods,))) for term, weight in self.own
+            (key, weight, snapshot.counters.tally(pods)) for key, pods, weight in self.own if key in labels
         ]
         tallies += [(key, 1, tally) for key, tally in _tallies(self.others, snapshot)]
         tallies += [(key, self.needs_weight, tally) for key, tally in _tallies(self.needs, snapshot)]
         return [(key, weight, tally.by_domain(labels, key)) for key, weight, tally in tallies]
+
+
+def _too_many(terms: PodTerms, labels: LabelColumns) -> bool:
+    """Whether a pod's own terms are about more topology keys than are supported."""
+    if len(terms.away) + len(terms.wishes) <= MOST_KEYS:
+        return False
+    keys = *(key for key, _ in terms.away), *(wish.topology_key for wish in terms.wishes)
+    return sum(key in labels for key in keys) > MOST_KEYS
 
 
 def _tallies(held: HeldSum | None, snapshot: Snapshot) -> list[tuple[str, Tally]]:

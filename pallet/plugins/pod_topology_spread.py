@@ -4,17 +4,18 @@ As the Kubernetes documentation has it under "Pod Topology Spread Constraints"; 
 kube-scheduler's plugin of this name does.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Final
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from pallet.api.pod import Pod
 from pallet.cache.changes import Rows
-from pallet.cache.columns import ABSENT
-from pallet.cache.counters import Selectors
+from pallet.cache.columns import ABSENT, LabelColumns
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.selection import PodSelection
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.events import EventInterest
 from pallet.framework.handle import Handle
@@ -22,10 +23,19 @@ from pallet.framework.interface import Codes, Reads, RowChoice, Scores
 from pallet.framework.state import CycleState
 from pallet.framework.status import SKIP, SUCCESS, Status, unresolvable, unschedulable
 from pallet.plugins import names
-from pallet.plugins.spread_constraints import NOT_SPREAD, PodTopologySpreadArgs, Spread, SpreadReader
+from pallet.plugins.spread_constraints import (
+    NOT_SPREAD,
+    Constraint,
+    PodTopologySpreadArgs,
+    Spread,
+    SpreadReader,
+)
 from pallet.plugins.spread_domains import DomainMemory, ground_of
 from pallet.plugins.spread_events import SpreadHints
 from pallet.plugins.spread_scores import SpreadScorer
+
+MOST_CONSTRAINTS: Final = 128
+"""A pod with more that have a say is not scheduled: each takes some 0.5 ms at 5,000 nodes."""
 
 _UNEVEN, _NO_LABEL = np.uint32(1), np.uint32(2)
 
@@ -49,14 +59,21 @@ class PodTopologySpread:
     ) -> tuple[frozenset[str] | None, Status]:
         """Leave out what no constraint concerns."""
         spread = self._spread(info.pod)
+        if _too_many(spread, snapshot.table.labels):
+            return None, unresolvable(
+                f"the pod has more than {MOST_CONSTRAINTS} topology spread constraints by labels that nodes "
+                "have, and no more are supported"
+            )
         if not spread.soft:
             state.skipped_scores.add(self.name)
         return None, SUCCESS if spread.hard else SKIP
 
-    def counted(self, pod: Pod) -> Iterable[Selectors]:
+    def counted(self, pod: Pod, snapshot: Snapshot) -> Iterable[PodSelection]:
         """What the constraints are counted by."""
-        spread = self._spread(pod)
-        return [each.selectors for each in (*spread.hard, *spread.soft)]
+        spread, labels = self._spread(pod), snapshot.table.labels
+        if _too_many(spread, labels):
+            return ()
+        return [each.pods for each in (*_deciding(spread, labels), *_ranking(spread, labels))]
 
     def filter_signature(self, info: PodInfo) -> Hashable | None:
         """Asked about every pod, unless left out above."""
@@ -65,7 +82,7 @@ class PodTopologySpread:
     def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
         """Which rule the first constraint that refuses the node goes by: uneven, or label missing."""
         pod, table = info.pod, snapshot.table
-        constraints = self._spread(pod).hard
+        constraints = _deciding(self._spread(pod), table.labels)
         keys = tuple(each.topology_key for each in constraints)
         memory = self._memory(table).domains
         codes: Codes | None = None
@@ -90,7 +107,10 @@ class PodTopologySpread:
         spread = self._spread(info.pod)
         if not spread.soft:
             return SKIP
-        scores = self._memory(snapshot.table).scorer.scores(spread, info.pod, snapshot, rows)
+        if _ranking(spread, snapshot.table.labels):
+            scores = self._memory(snapshot.table).scorer.scores(spread, info.pod, snapshot, rows)
+        else:
+            scores = np.zeros(rows.size, np.int64)
         state.write(self.name, (rows, scores))
         return SUCCESS
 
@@ -125,6 +145,27 @@ class PodTopologySpread:
         if memory is None:
             memory = self._memories[table] = _Memory()
         return memory
+
+
+def _deciding(spread: Spread, labels: LabelColumns) -> Sequence[Constraint]:
+    """The hard constraints up to one that refuses every node, for no node has its label."""
+    for place, constraint in enumerate(spread.hard):
+        if constraint.topology_key not in labels:
+            return spread.hard[: place + 1]
+    return spread.hard
+
+
+def _ranking(spread: Spread, labels: LabelColumns) -> Sequence[Constraint]:
+    """The soft constraints; none where nodes are ranked only with a label that no node has."""
+    ranks = not spread.strict or all(each.topology_key in labels for each in spread.soft)
+    return spread.soft if ranks else ()
+
+
+def _too_many(spread: Spread, labels: LabelColumns) -> bool:
+    """Whether more constraints than are supported have a say."""
+    if len(spread.hard) + len(spread.soft) <= MOST_CONSTRAINTS:
+        return False
+    return len(_deciding(spread, labels)) + len(_ranking(spread, labels)) > MOST_CONSTRAINTS
 
 
 class _Memory:

@@ -9,8 +9,7 @@ from pallet.api.names import is_label_key
 from pallet.api.pod import Pod, TopologySpreadConstraint
 from pallet.api.selectors import LabelSelector
 from pallet.bounded_cache import MIB, bounded_cache
-from pallet.cache.counters import Selectors
-from pallet.cache.pod_info import PodSelector
+from pallet.cache.selection import PodSelection, PodSelector, all_of
 from pallet.informers.factory import InformerFactory
 from pallet.plugins.default_selectors import DefaultSelectors
 
@@ -80,13 +79,13 @@ class Constraint(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     min_domains: int
     honors_affinity: bool
     honors_taints: bool
-    selectors: Selectors
+    pods: PodSelection
     counts: bool
 
     def selects(self, pod: Pod) -> bool:
         """Whether it is about a pod, placed or not, of its own namespace."""
         meta = pod.metadata
-        return all(each.matches(meta.namespace, NO_LABELS, meta.labels) for each in self.selectors)
+        return self.pods.weight(meta.namespace, NO_LABELS, meta.labels, gone=False) > 0
 
 
 class Spread(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
@@ -124,8 +123,8 @@ class SpreadReader:
             labels, namespace = pod.metadata.labels, pod.metadata.namespace
             pinned = tuple(_pinned(each, labels) for each in given)
             return _own(given, namespace, pinned)
-        selectors = self._selectors.of(pod) if self._selectors else ()
-        return _default(self._defaults, selectors, not self._system) if selectors else NOT_SPREAD
+        pods = self._selectors.of(pod) if self._selectors else None
+        return _default(self._defaults, pods, not self._system) if pods else NOT_SPREAD
 
 
 def _pinned(given: TopologySpreadConstraint, labels: Labels) -> tuple[tuple[str, str], ...]:
@@ -141,7 +140,7 @@ def _own(
 ) -> Spread:
     def of(action: str) -> tuple[Constraint, ...]:
         return tuple(
-            _constraint(each, _selectors(each.label_selector, namespace, labels))
+            _constraint(each, _selected(each.label_selector, namespace, labels))
             for each, labels in zip(given, pinned, strict=True)
             if each.when_unsatisfiable == action
         )
@@ -152,32 +151,32 @@ def _own(
 @bounded_cache("spread_constraints", 4 * MIB)
 def _default(
     defaults: tuple[DefaultConstraint, ...],
-    selectors: Selectors,
+    pods: PodSelection,
     strict: bool,  # noqa: FBT001  # private
 ) -> Spread:
     def of(action: str) -> tuple[Constraint, ...]:
-        return tuple(_constraint(each, selectors) for each in defaults if each.when_unsatisfiable == action)
+        return tuple(_constraint(each, pods) for each in defaults if each.when_unsatisfiable == action)
 
     return Spread(of(_HARD), of(_SOFT), strict)
 
 
-def _constraint(given: TopologySpreadConstraint | DefaultConstraint, selectors: Selectors) -> Constraint:
+def _constraint(given: TopologySpreadConstraint | DefaultConstraint, pods: PodSelection) -> Constraint:
     return Constraint(
         given.topology_key,
         given.max_skew,
         1 if given.min_domains is None else given.min_domains,
         given.node_affinity_policy == _HONOR,
         given.node_taints_policy == _HONOR,
-        selectors,
-        counts=any(each.labels != LabelSelector() for each in selectors),
+        pods,
+        counts=any(each.labels != LabelSelector() for part, _ in pods.parts for each in part),
     )
 
 
-def _selectors(
+def _selected(
     selector: LabelSelector | None, namespace: str, pinned: tuple[tuple[str, str], ...]
-) -> Selectors:
+) -> PodSelection:
     """What the constraint counts. Without a selector it counts nothing, whatever `matchLabelKeys` says."""
     given = PodSelector(selector, (namespace,), terminating=False)
     if selector is None or not pinned:
-        return (given,)
-    return (given, PodSelector(LabelSelector(Labels(pinned)), (namespace,), terminating=False))
+        return all_of(given)
+    return all_of(given, PodSelector(LabelSelector(Labels(pinned)), (namespace,), terminating=False))

@@ -55,7 +55,7 @@ def count_pods(constraint: Constraint, snapshot: Snapshot) -> Counts:
     """The pods on each row that a constraint counts: int64, (capacity,), not to be changed by the caller."""
     if not constraint.counts:
         return np.zeros(snapshot.table.capacity, np.int64)
-    return snapshot.counters.count(constraint.selectors)
+    return snapshot.counters.count(constraint.pods)
 
 
 class Domains:
@@ -81,7 +81,7 @@ class Domains:
 
     def refresh(self, snapshot: Snapshot, grounds: "Grounds") -> None:
         """Catch up with the snapshot: of the pods only where their number changed."""
-        table, changes = snapshot.table, snapshot.counters.tally(self._constraint.selectors).changes
+        table, changes = snapshot.table, snapshot.counters.tally(self._constraint.pods).changes
         if self._node_stamp != table.node_changes.stamp or len(self._codes) != table.capacity:
             self._lay_out(table, grounds.mask(self._ground, table))
             self._recount(snapshot)

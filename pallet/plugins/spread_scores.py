@@ -152,7 +152,7 @@ class Cells:
 
     def _logs(self, snapshot: Snapshot) -> list[ChangeLog]:
         """Where each constraint's counts changed."""
-        return [snapshot.counters.tally(each.selectors).changes for each in self._constraints]
+        return [snapshot.counters.tally(each.pods).changes for each in self._constraints]
 
     def _move(self, number: int, rows: list[int], snapshot: Snapshot) -> bool:
         """Move rows to the cells of their counts now. False where there is no such cell."""

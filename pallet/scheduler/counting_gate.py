@@ -4,7 +4,7 @@ The pods are gated meanwhile (see `queue`). The one that needs least is served f
 pods get three slices of the loop for each one spent here.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
@@ -12,6 +12,7 @@ import anyio
 
 from pallet.api.pod import Pod
 from pallet.bounded_cache import MIB, BoundedCache
+from pallet.cache.selection import PodSelection
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.counting import FEW, Counting
 from pallet.framework.handle import Recorder
@@ -25,9 +26,8 @@ NAME: Final = "CountingGate"
 LONG: Final = 500_000
 """Comparisons that take longer than half a second, so that an event tells of them."""
 
-_MOST_STEPS: Final = 500
-_LEAST_IN_A_STEP: Final = 64
-"""Of the comparisons; a step makes up to four times as many."""
+_MOST_IN_A_CYCLE: Final = 10 * FEW
+"""A pod that was served is let in with so many comparisons left: with more, it is served again."""
 
 _SHARE: Final = 3
 """Slices that others get for each one spent here."""
@@ -35,20 +35,16 @@ _SHARE: Final = 3
 
 @dataclass(slots=True)
 class _Kept:
-    """A pod that is kept back, how much is to be done for it, and in how many steps at most.
-
-    What is counted is kept in bounded memory: a pod for which that is too small is not counted for ever.
-    """
+    """A pod that is kept back, and how much is to be done for it."""
 
     pod: Pod
     counting: Counting
+    counted: Sequence[PodSelection]
     work: int
-    steps: int
 
     def step(self) -> bool:
-        """Count a little more. True when it is enough."""
-        self.steps -= 1
-        return self.counting.step(self.pod) or self.steps <= 0
+        """Count a little more. True when it is done."""
+        return self.counting.step(self.pod, self.counted)
 
 
 class CountingGate:
@@ -81,14 +77,15 @@ class CountingGate:
         self._countings: dict[str, Counting] = {}
         self._kept: dict[str, _Kept] = {}
         self._served: BoundedCache[str, bool] = BoundedCache("counted_pods", MIB)
-        """Pods that were counted for lately: they are let in, though others may have made it forgotten."""
+        """Pods that were counted for lately: since then more may have come, or some of it been forgotten."""
         self._wake = anyio.Event()
 
     def pre_enqueue(self, pod: Pod) -> Status:
         """Let a pod in whose counting is done, or takes no time."""
         counting = self._counting(pod.spec.scheduler_name)
-        work = counting.work(pod)
-        if work <= FEW or self._served.get(pod.metadata.uid):
+        counted = counting.counted(pod)
+        work = counting.work(pod, counted)
+        if work <= FEW or (work <= _MOST_IN_A_CYCLE and self._served.get(pod.metadata.uid)):
             return SUCCESS
         if work > LONG and pod.metadata.uid not in self._kept and self._leads():
             note = (
@@ -96,7 +93,7 @@ class CountingGate:
                 f"pods, beside other work: {work:,} comparisons are to be made"
             )
             tell_delayed(self._recorder, pod, note)
-        self._kept[pod.metadata.uid] = _Kept(pod, counting, work, _MOST_STEPS + work // _LEAST_IN_A_STEP)
+        self._kept[pod.metadata.uid] = _Kept(pod, counting, counted, work)
         self._wake.set()
         return unschedulable("what the pod's affinity and spreading count by is being counted")
 

@@ -7,15 +7,15 @@ import pytest
 from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.selectors import LabelSelector
 from pallet.cache import counters as module
-from pallet.cache.counters import PodCounters, Selectors
-from pallet.cache.pod_info import PodSelector
+from pallet.cache.counters import PodCounters
+from pallet.cache.selection import PodSelection, PodSelector, all_of
 from tests.builders import make_pod
 
 ROWS = 3
 
 
-def selecting(app: str) -> Selectors:
-    return (PodSelector(LabelSelector(Labels({"app": app})), ("default",)),)
+def selecting(app: str) -> PodSelection:
+    return all_of(PodSelector(LabelSelector(Labels({"app": app})), ("default",)))
 
 
 def test_selectors_long_unused_are_forgotten_and_counted_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,7 @@ def test_a_terminating_pod_still_counts() -> None:
 def test_a_namespace_that_keeps_its_labels_keeps_its_counts() -> None:
     counters = PodCounters(ROWS)
     counters.set_namespace("default", Labels({"team": "x"}))
-    everywhere = (PodSelector(LabelSelector(), (), LabelSelector(Labels({"team": "x"}))),)
+    everywhere = all_of(PodSelector(LabelSelector(), (), LabelSelector(Labels({"team": "x"}))))
     counters.add(make_pod("p"), 0)
     counted = counters.count(everywhere)
     counters.set_namespace("default", Labels({"team": "x"}))
@@ -72,7 +72,7 @@ def test_a_namespace_that_keeps_its_labels_keeps_its_counts() -> None:
 def test_a_namespace_that_is_gone_is_forgotten() -> None:
     counters = PodCounters(ROWS)
     counters.set_namespace("default", Labels({"team": "x"}))
-    everywhere = (PodSelector(LabelSelector(), (), LabelSelector(Labels({"team": "x"}))),)
+    everywhere = all_of(PodSelector(LabelSelector(), (), LabelSelector(Labels({"team": "x"}))))
     counters.add(make_pod("p"), 0)
     assert counters.count(everywhere).tolist() == [1, 0, 0]
     counters.set_namespace("default", NO_LABELS)

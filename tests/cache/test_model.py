@@ -15,11 +15,12 @@ from pallet.api.pod import ContainerPort, Pod
 from pallet.api.requests import CPU, MEMORY, PODS, amount
 from pallet.api.selectors import LabelSelector
 from pallet.cache.cache import Cache, Hold
-from pallet.cache.counters import Selectors
+from pallet.cache.counters import COSTLY
 from pallet.cache.holders import HeldTerms
-from pallet.cache.pod_info import AffinityTerm, PodInfo, PodSelector
+from pallet.cache.pod_info import AffinityTerm, PodInfo
 from pallet.cache.reservation import Owner
 from pallet.cache.resource_columns import NATIVE, OVERFULL
+from pallet.cache.selection import PodSelection, PodSelector, all_of, weighted
 from pallet.cache.snapshot import Snapshot
 from pallet.cache.tally import Counts, Tally
 from tests.builders import HOSTNAME, ZONE, make_node, make_pod, pod_affinity, pod_term
@@ -41,7 +42,14 @@ SELECTORS = tuple(
     for labels in (LabelSelector(Labels({"app": "web"})), EVERYWHERE, None)
     for namespaces, of in ((("default",), None), ((), TEAM), (("other",), EVERYWHERE))
 )
-ASKED = (*((each,) for each in SELECTORS), (SELECTORS[0], SELECTORS[4]))
+OTHERS = [PodSelector(LabelSelector(Labels({"app": f"other-{n}"})), ("default",)) for n in range(COSTLY)]
+ASKED = (
+    *map(all_of, SELECTORS),
+    all_of(SELECTORS[0], SELECTORS[4]),
+    weighted((((SELECTORS[0],), 5), ((SELECTORS[0], SELECTORS[4]), -2), ((SELECTORS[1],), 1))),
+    weighted((((SELECTORS[0],), 3), ((SELECTORS[2],), -1), *(((other,), 1) for other in OTHERS))),
+)
+"""Of these the last is a costly one."""
 
 nodes = st.builds(
     make_node,
@@ -238,14 +246,14 @@ class CacheModel(RuleBasedStateMachine):
         )
 
     def check_counters(self, snapshot: Snapshot) -> None:
-        for selectors in ASKED:
+        for selection in ASKED:
             expected = np.zeros(snapshot.table.capacity, np.int64)
             for pod, node, _ in self.held.values():
                 if node in self.nodes:
-                    expected[snapshot.table.row_of[node]] += self.selected(selectors, pod)
-            assert snapshot.counters.count(selectors).tolist() == expected.tolist()
+                    expected[snapshot.table.row_of[node]] += self.weight(selection, pod)
+            assert snapshot.counters.count(selection).tolist() == expected.tolist()
             for key in (HOSTNAME, ZONE):
-                self.check_domains(snapshot, key, snapshot.counters.tally(selectors), expected)
+                self.check_domains(snapshot, key, snapshot.counters.tally(selection), expected)
         newcomer = make_pod("newcomer", pod_set="", labels={"app": "web"})
         held = snapshot.holders
         self.check_held(
@@ -284,15 +292,19 @@ class CacheModel(RuleBasedStateMachine):
         expected: dict[tuple[str, str], int] = {}
         for pod, node, _ in self.held.values():
             for term, weight in terms_of(PodInfo(pod)):
-                if node in self.nodes and self.selected((term.pods,), newcomer):
+                if node in self.nodes and self.weight(all_of(term.pods), newcomer):
                     key = term.topology_key, node
                     expected[key] = expected.get(key, 0) + weight
         assert found == {key: weight for key, weight in expected.items() if weight}
 
-    def selected(self, selectors: Selectors, pod: Pod) -> bool:
+    def weight(self, selection: PodSelection, pod: Pod) -> int:
         namespace = pod.metadata.namespace
         labels = self.namespaces.get(namespace, NO_LABELS)
-        return all(each.matches(namespace, labels, pod.metadata.labels) for each in selectors)
+        return sum(
+            weight
+            for selectors, weight in selection.parts
+            if all(each.matches(namespace, labels, pod.metadata.labels) for each in selectors)
+        )
 
 
 def offers(node: Node) -> dict[str, int]:

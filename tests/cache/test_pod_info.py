@@ -3,7 +3,8 @@ import pytest
 from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.pod import Container, ContainerPort, Pod, PodAffinityTerm, PodSpec
 from pallet.api.selectors import LabelSelector
-from pallet.cache.pod_info import AffinityTerm, HostPort, PodInfo, PodSelector, PodTerms, host_ports
+from pallet.cache.pod_info import NO_TERMS, AffinityTerm, HostPort, PodInfo, Wish, host_ports
+from pallet.cache.selection import PodSelector, all_of, weighted
 from tests.builders import HOSTNAME, ZONE, make_pod, pod_affinity, pod_term
 
 WEB, TEAM = LabelSelector(Labels({"app": "web"})), LabelSelector(Labels({"team": "x"}))
@@ -80,9 +81,55 @@ def test_terms_by_sort_with_signed_weights() -> None:
     def resolved(term: PodAffinityTerm) -> AffinityTerm:
         return AffinityTerm(PodSelector(term.label_selector, ("default",)), HOSTNAME)
 
-    assert terms == PodTerms(
-        (resolved(near),), (resolved(away),), ((resolved(rather_near), 3), (resolved(rather_away), -4)), 8
+    assert terms.required == (resolved(near),)
+    assert terms.required_anti == (resolved(away),)
+    assert terms.preferred == ((resolved(rather_near), 3), (resolved(rather_away), -4))
+
+
+def selector(app: str) -> PodSelector:
+    return PodSelector(LabelSelector(Labels({"app": app})), ("default",))
+
+
+def test_terms_are_put_together_by_topology_key() -> None:
+    """However many terms a pod has, its decision counts by no more than three selections for each key."""
+    affinity = pod_affinity(
+        near=[pod_term("a"), pod_term("b"), pod_term("a", ZONE)],
+        away=[pod_term("c"), pod_term("d"), pod_term("c"), pod_term("c", ZONE)],
+        rather_near={pod_term("e"): 3, pod_term("e", ZONE): 5},
+        rather_away={pod_term("f"): 4},
     )
+    terms = PodInfo(make_pod("p", affinity=affinity)).terms
+    assert terms.near_keys == (HOSTNAME, ZONE)
+    assert terms.near == all_of(selector("a"), selector("b"))
+    assert dict(terms.away) == {
+        HOSTNAME: weighted([((selector("c"),), 1), ((selector("d"),), 1)]),
+        ZONE: all_of(selector("c")),
+    }
+    assert set(terms.wishes) == {
+        Wish(HOSTNAME, weighted([((selector("e"),), 3), ((selector("f"),), -4)]), 1),
+        Wish(ZONE, all_of(selector("e")), 5),
+    }
+
+
+def test_terms_that_never_count_are_left_out_of_a_decision() -> None:
+    """Those without a selector, and wishes that outweigh each other."""
+    nobody = PodAffinityTerm(HOSTNAME, None)
+    affinity = pod_affinity(
+        near=[nobody],
+        away=[nobody],
+        rather_near={nobody: 3, pod_term("a"): 5},
+        rather_away={pod_term("a"): 5},
+    )
+    terms = PodInfo(make_pod("p", affinity=affinity)).terms
+    assert (terms.away, terms.wishes) == ((), ())
+    assert terms.near == all_of(PodSelector(None, ("default",)))
+
+
+def test_a_selection_costs_what_its_selectors_hold() -> None:
+    long = PodSelector(LabelSelector(Labels({f"k{n}": "v" for n in range(79)})), ("default",))
+    assert all_of(selector("a")).cost == 1
+    assert all_of(long).cost == 11
+    assert weighted([((selector("a"), long), 1), ((selector("b"),), 2)]).cost == 13
 
 
 @pytest.mark.parametrize(
@@ -126,6 +173,6 @@ def test_what_weighs_on_a_node(other: Pod, same: bool) -> None:  # noqa: FBT001 
 
 def test_pods_without_affinity_have_no_terms() -> None:
     info = PodInfo(make_pod("p", pod_set=""))
-    assert info.terms == PodTerms()
+    assert info.terms == NO_TERMS
     assert info.pod.metadata.labels is NO_LABELS
     assert repr(info) == "PodInfo(default/p)"

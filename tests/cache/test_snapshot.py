@@ -3,11 +3,12 @@ import pytest
 from pallet.api.labels import Labels
 from pallet.api.requests import CPU
 from pallet.api.selectors import LabelSelector
-from pallet.cache.pod_info import PodInfo, PodSelector
+from pallet.cache.pod_info import PodInfo
+from pallet.cache.selection import PodSelector, all_of
 from pallet.cache.snapshot import Snapshot
 from tests.builders import make_node, make_pod, pod_affinity, pod_term
 
-WEB = (PodSelector(LabelSelector(Labels({"app": "web"})), ("default",)),)
+WEB = all_of(PodSelector(LabelSelector(Labels({"app": "web"})), ("default",)))
 LONER = PodInfo(make_pod("loner", labels={"app": "web"}, affinity=pod_affinity(away=[pod_term("web")])))
 
 

@@ -8,10 +8,11 @@ from pallet.api.labels import Labels
 from pallet.api.pod import Pod
 from pallet.api.selectors import LabelSelector
 from pallet.cache.cache import Cache, Hold
-from pallet.cache.pod_info import PodInfo, PodSelector
+from pallet.cache.pod_info import PodInfo
+from pallet.cache.selection import PodSelector, all_of
 from tests.builders import make_node, make_pod, pod_affinity, pod_term
 
-WEB = (PodSelector(LabelSelector(Labels({"app": "web"})), ("default",)),)
+WEB = all_of(PodSelector(LabelSelector(Labels({"app": "web"})), ("default",)))
 COUNT: Final = 10_000
 
 

@@ -28,9 +28,6 @@ LIMITED = {
     "anti-affinity, required": pod_limits.TERMS,
     "anti-affinity, preferred": pod_limits.TERMS,
     "anti-affinity, topology keys": pod_limits.TERMS,
-    "anti-affinity, values": pod_limits.SELECTED,
-    "anti-affinity, expressions": pod_limits.SELECTED,
-    "anti-affinity, namespaces": pod_limits.SELECTED,
     "node affinity, required": pod_limits.NODE_EXPRESSIONS,
     "node affinity, preferred": pod_limits.NODE_EXPRESSIONS,
     "node affinity, expressions": pod_limits.NODE_EXPRESSIONS,
@@ -49,9 +46,6 @@ LIMITED = {
 }
 BESIDE = {
     "resources": 2,  # cpu and memory
-    "anti-affinity, values": 2,  # the expression, and the namespace
-    "anti-affinity, expressions": 1,
-    "anti-affinity, namespaces": 1,
 }
 """So much is counted beside the entries of a field."""
 TWICE = {"disks", "node affinity, preferred names and zones"}
@@ -129,11 +123,10 @@ def test_a_pod_beyond_the_limits_is_refused_before_anything_is_counted(
     snapshot = Snapshot()
     snapshot.put_node(make_node("n1"))
     evaluator = Evaluator(default_profile(), snapshot, Random(0))  # noqa: S311 - breaks ties
-    choice = evaluator.choose(CycleState(), info_of("anti-affinity, required", 3000))
+    choice = evaluator.choose(CycleState(), info_of("claims", 6000))
     assert choice.node is None
     assert choice.message == (
-        "0/1 nodes are available: the pod has 3,000 terms in spec.affinity.podAffinity and "
-        "spec.affinity.podAntiAffinity, and no more than 250 are supported."
+        "0/1 nodes are available: the pod has 6,000 claims in spec.volumes, and no more than 5,000 are supported."
     )
     assert [refused.status.plugin for refused in choice.refusals] == [pod_limits.NAME]
     assert not counted

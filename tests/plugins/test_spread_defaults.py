@@ -21,6 +21,7 @@ from pallet.api.workloads import (
     ReplicationControllerSpec,
     StatefulSet,
 )
+from pallet.cache.selection import PodSelection
 from pallet.config.errors import ConfigError
 from pallet.informers.factory import InformerFactory
 from pallet.plugins.default_selectors import DefaultSelectors
@@ -70,7 +71,14 @@ OWNERS: Objects = {
 
 
 def selectors(informers: InformerFactory, pod: Pod) -> list[str]:
-    return [str(each.labels) for each in DefaultSelectors(informers).of(pod)]
+    found = DefaultSelectors(informers).of(pod)
+    return written(found) if found else []
+
+
+def written(pods: PodSelection) -> list[str]:
+    [(selectors, weight)] = pods.parts
+    assert weight == 1
+    return [str(each.labels) for each in selectors]
 
 
 @pytest.mark.parametrize(
@@ -132,8 +140,7 @@ def test_changes_are_followed() -> None:
 
     def look() -> None:
         spread = reader.read(pod(owner("ReplicaSet")))
-        selectors = [str(each.labels) for each in spread.soft[0].selectors] if spread.soft else []
-        seen.append((reader.changes, selectors))
+        seen.append((reader.changes, written(spread.soft[0].pods) if spread.soft else []))
 
     look()
     services.put(service("s", {"tier": "a"}))

@@ -12,8 +12,9 @@ from pallet.api.node import NODES, Node, NodeStatus, Taint
 from pallet.api.pod import PODS
 from pallet.api.selectors import LabelSelector
 from pallet.cache.cache import Cache, Hold
-from pallet.cache.pod_info import PodInfo, PodSelector
+from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner
+from pallet.cache.selection import PodSelector
 from pallet.client.client import Client
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource
 from pallet.framework.waiting import WaitingPod, WaitingPods
@@ -229,11 +230,11 @@ async def test_a_namespace_that_is_gone_has_no_labels(scene: Scene) -> None:
     scene.handlers.register(scene.informers)
     namespaces = scene.informers.informer(NAMESPACES)
     namespaces.put(Namespace(ObjectMeta(name="default", resource_version="1", labels=Labels({"a": "b"}))))
-    selectors = (PodSelector(LabelSelector(), (), LabelSelector(Labels({"a": "b"}))),)
+    selector = PodSelector(LabelSelector(), (), LabelSelector(Labels({"a": "b"})))
     counters, pod = scene.cache.snapshot.counters, make_pod("p")
-    assert counters.selects(selectors, pod)
+    assert counters.selects(selector, pod)
     namespaces.remove(Namespace(ObjectMeta(name="default", resource_version="2")))
-    assert not counters.selects(selectors, pod)
+    assert not counters.selects(selector, pod)
 
 
 async def test_events_are_timed_under_kube_schedulers_names(scene: Scene) -> None:

@@ -11,13 +11,14 @@ from pallet.api.core import ObjectReference
 from pallet.api.pod import Pod, Toleration
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
-from pallet.framework.pod_limits import TERMS, TOLERATIONS
+from pallet.framework.pod_limits import CLAIMS, TERMS, TOLERATIONS
 from pallet.scheduler.large_pods import PAUSE_SECONDS, LargePods
 from pallet.scheduler.queue import SchedulingQueue
 from tests.builders import SCHEDULER, make_pod, pod_affinity, pod_term
 from tests.faults.virtual_time import VIRTUAL_TIME
 from tests.scheduler.background import in_background
 from tests.scheduler.probe import Probe, a_profile
+from tests.storage import claimed
 
 pytestmark = pytest.mark.anyio
 
@@ -78,7 +79,8 @@ def large(name: str, terms: int = 2 * TERMS.ordinary, priority: int = 0) -> Pod:
 
 
 async def test_ordinary_pods_and_those_that_are_refused_anyway_are_let_in_at_once(scene: Scene) -> None:
-    scene.add(make_pod("plain"), large("few", TERMS.ordinary), large("beyond", int(TERMS.most) + 1))
+    beyond = make_pod("beyond", volumes=[claimed(f"c{number}") for number in range(int(CLAIMS.most) + 1)])
+    scene.add(make_pod("plain"), large("few", TERMS.ordinary), beyond)
     assert [scene.pop() for _ in range(3)] == ["plain", "few", "beyond"]
     assert not scene.notes
 
@@ -153,7 +155,7 @@ async def test_a_pod_that_is_deleted_in_its_turn_ends_it(scene: Scene) -> None:
 
 async def test_an_event_tells_once_why_it_takes_longer(scene: Scene) -> None:
     scene.leads = False
-    pod = large("a", 60)
+    pod = large("a", 260)
     assert not scene.gate.pre_enqueue(pod).ok
     assert not scene.notes
     scene.leads = True
@@ -161,8 +163,8 @@ async def test_an_event_tells_once_why_it_takes_longer(scene: Scene) -> None:
         assert not scene.gate.pre_enqueue(pod).ok
     [note] = scene.notes
     assert note == (
-        "Normal SchedulingDelayed a: The pod has 60 terms in spec.affinity.podAffinity and "
-        "spec.affinity.podAntiAffinity: with more than 50, pods are scheduled one at a time, "
+        "Normal SchedulingDelayed a: The pod has 260 terms in spec.affinity.podAffinity and "
+        "spec.affinity.podAntiAffinity: with more than 250, pods are scheduled one at a time, "
         "beside other work"
     )
 

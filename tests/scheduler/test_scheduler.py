@@ -9,13 +9,14 @@ from msgspec.structs import replace
 
 from pallet.api.pod import Pod
 from pallet.framework.events import ASSIGNED_POD_DELETE, EventInterest
-from pallet.framework.pod_limits import TERMS
+from pallet.framework.pod_limits import CLAIMS
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status, error, unschedulable
-from tests.builders import SCHEDULER, make_pod, pod_affinity, pod_term
+from tests.builders import SCHEDULER, make_pod
 from tests.faults.virtual_time import VIRTUAL_TIME
 from tests.scheduler.probe import Probe
 from tests.scheduler.world import World, a_world
+from tests.storage import claimed
 from tools.faults.proxy import Exchange, answer, cut
 
 pytestmark = pytest.mark.anyio
@@ -148,8 +149,8 @@ async def test_a_pod_that_asks_for_more_than_is_counted_is_refused_once(world: W
 
 async def test_a_pod_beyond_the_limits_is_refused_once(world: World) -> None:
     """No event makes it shorter."""
-    terms = [pod_term(f"app-{number}") for number in range(int(TERMS.most) + 1)]
-    world.handlers.add_pod(world.api.put(make_pod("a", affinity=pod_affinity(away=terms))))
+    volumes = [claimed(f"c{number}") for number in range(int(CLAIMS.most) + 1)]
+    world.handlers.add_pod(world.api.put(make_pod("a", volumes=volumes)))
     await world.until(lambda: bool(world.api.conditions))
     world.add_node("n2")
     await anyio.sleep(200)

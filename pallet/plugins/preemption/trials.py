@@ -37,8 +37,8 @@ MOST_MOVES = 4096
 _ASKING = 4
 """Asking whether the preemptor fits takes as long as so many moves."""
 
-_ASKING_FOR_TERM = 0.5
-"""So many more for each required affinity term of the preemptor."""
+_ASKING_FOR_KEY = 0.5
+"""So many more for each topology key of the preemptor's required affinity."""
 
 
 class Trial(NamedTuple):
@@ -108,7 +108,7 @@ class Trials:
         tried: dict[int, Trial] = {}
         best: tuple[Rank, float, int] | None = None
         candidates = self._moves = 0
-        self._asking = _ASKING + int(_ASKING_FOR_TERM * len(info.terms.required + info.terms.required_anti))
+        self._asking = _ASKING + int(_ASKING_FOR_KEY * (len(info.terms.near_keys) + len(info.terms.away)))
         self._unfinished = False
         for row in self._hopeful:
             if best is not None and not best[0][0]:

@@ -56,10 +56,10 @@ def test_what_was_found_by_a_search_that_ended_does_not_stand_for_the_next() -> 
     assert scene.decision(wanted) == "b: y"
 
 
-@pytest.mark.parametrize(("terms", "decision"), [(1, "c: z"), (200, UNFINISHED)])
-def test_fewer_nodes_are_tried_in_a_cycle_for_a_pod_of_many_terms(terms: int, decision: str) -> None:
+@pytest.mark.parametrize(("keys", "decision"), [(1, "c: z"), (200, UNFINISHED)])
+def test_fewer_nodes_are_tried_in_a_cycle_for_a_pod_of_many_topology_keys(keys: int, decision: str) -> None:
     placed = [pod(f"stays-{name}", name, 9, "0", labels={"app": "x"}) for name in "ab"]
     scene = Scene(nodes(1, 1, 1), [*placed, pod("x", "a", 1), pod("y", "b", 1), pod("z", "c", 3)])
-    away = [pod_term("x"), *(pod_term(f"none-{number}") for number in range(terms - 1))]
+    away = [pod_term("x"), *(pod_term("x", f"key-{number}") for number in range(keys - 1))]
     with patch.object(trials, "MOST_MOVES", 100):
         assert scene.decision(pod("p", priority=5, affinity=pod_affinity(away=away))) == decision
