@@ -1,13 +1,14 @@
 """Counters behind pod affinity and spreading: answers over all nodes without walking pods."""
 
 from collections.abc import Iterable, Mapping
+from sys import getsizeof
 from typing import Final
 
 import numpy as np
 
 from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.pod import Pod
-from pallet.bounded_cache import MIB, BoundedCache, footprint
+from pallet.bounded_cache import MIB, BoundedCache
 from pallet.cache.selection import PodSelection, PodSelector
 from pallet.cache.tally import Counts, Tally
 
@@ -16,7 +17,7 @@ GroupKey = tuple[str, Labels, bool]
 COSTLY: Final = 256
 """Selections of more comparisons are not compared with a new group when that comes, but when asked about."""
 
-_TALLIES_BYTES = 128 * MIB
+_TALLIES_BYTES = 160 * MIB
 """Of them the selections of one pod, which may be 1.5 MiB of JSON, take no more than the eighth part."""
 
 _LOGS_BYTES = 2048
@@ -41,17 +42,33 @@ class PodGroup:
         self.counted_by: list[tuple[Tally, int]] = []
 
 
+class _Weights(dict[GroupKey, int]):
+    """How much some groups, there or gone, count for a costly selection, and its tally."""
+
+    __slots__ = ("tally",)
+
+    def __init__(self, tally: Tally) -> None:
+        super().__init__()
+        self.tally = tally
+
+    def keep(self, key: GroupKey, weight: int) -> None:
+        """Keep a weight, and when they are too many, no others."""
+        if len(self) >= _WEIGHTS:
+            self.clear()
+        self[key] = weight
+
+
 class _Tallies(BoundedCache[PodSelection, Tally]):
     """The tallies of selections that were asked about lately; groups count by no other ones.
 
     left: the groups that a selection is still to be compared with
-    weights: how much groups, there or gone, count for a costly selection
+    weights: what is known of the weights of groups, for costly selections
     """
 
     def __init__(self, groups: dict[GroupKey, PodGroup]) -> None:
         super().__init__("selector_counts", _TALLIES_BYTES, _size)
         self.left: dict[PodSelection, dict[GroupKey, PodGroup]] = {}
-        self.weights: dict[PodSelection, dict[GroupKey, int]] = {}
+        self.weights: dict[PodSelection, _Weights] = {}
         self._groups = groups
 
     def forget(self, forgotten: Iterable[PodSelection]) -> None:
@@ -74,7 +91,7 @@ class _Tallies(BoundedCache[PodSelection, Tally]):
 def _size(selection: PodSelection, tally: Tally) -> int:
     """With the sums by topology domain, which are not more than the rows, and the logs."""
     weights = _WEIGHTS * _WEIGHT_BYTES if selection.cost > COSTLY else 0
-    return footprint(selection, _TALLIES_BYTES) + 2 * tally.by_row.nbytes + _LOGS_BYTES + weights
+    return getsizeof(selection) + 2 * tally.by_row.nbytes + _LOGS_BYTES + weights
 
 
 class PodCounters:
@@ -115,8 +132,7 @@ class PodCounters:
             tally.bump(row, -weight)
         if not group.rows:
             del self._groups[key]
-            for left in self._tallies.left.values():
-                left.pop(key, None)
+            self._forget(key, group)
 
     def count(self, selection: PodSelection) -> Counts:
         """What the pods on each row count: int64, (capacity,), not to be changed by the caller."""
@@ -147,7 +163,14 @@ class PodCounters:
 
     def weight(self, selection: PodSelection, pod: Pod) -> int:
         """How much a pod counts, placed or not."""
-        return self._weight(selection, group_key(pod))
+        key, known = group_key(pod), self._tallies.weights.get(selection)
+        if known is None:
+            return self._weight(selection, key)
+        weight = known.get(key)
+        if weight is None:
+            weight = self._weight(selection, key)
+            known.keep(key, weight)
+        return weight
 
     def selects(self, selector: PodSelector, pod: Pod) -> bool:
         """Whether a selector selects a pod, placed or not."""
@@ -188,15 +211,28 @@ class PodCounters:
         tally = self._tallies[selection] = Tally(np.zeros(self._capacity, np.int64))
         self._tallies.left[selection] = dict(self._groups)
         if selection.cost > COSTLY and selection in self._tallies:
-            self._tallies.weights[selection] = {}
+            self._tallies.weights[selection] = _Weights(tally)
         return tally
 
     def _meet(self, selection: PodSelection, tally: Tally, key: GroupKey, group: PodGroup) -> None:
         """Have a new group, with no pods yet, counted by a tally, or compared later."""
-        if selection.cost > COSTLY and key not in self._tallies.weights[selection]:
-            self._tallies.left.setdefault(selection, {})[key] = group
-        elif weight := self._weight(selection, key):
+        if selection.cost <= COSTLY:
+            weight: int | None = self._weight(selection, key)
+        else:
+            weight = self._tallies.weights[selection].get(key)
+            if weight is None:
+                self._tallies.left.setdefault(selection, {})[key] = group
+        if weight:
             group.counted_by.append((tally, weight))
+
+    def _forget(self, key: GroupKey, group: PodGroup) -> None:
+        """Let go of a group. It may soon be back, as in a trial: what took long to tell is kept."""
+        uncounted = [
+            selection for selection, left in self._tallies.left.items() if left.pop(key, None) is not None
+        ]
+        for selection, known in self._tallies.weights.items():
+            if selection not in uncounted:
+                known.keep(key, sum(weight for tally, weight in group.counted_by if tally is known.tally))
 
     def _count(self, selection: PodSelection, tally: Tally, most: int) -> None:
         """Compare with some groups more. Others that came since counting began are counted already."""
@@ -213,17 +249,9 @@ class PodCounters:
             self._tallies.left.pop(selection, None)
 
     def _weight(self, selection: PodSelection, key: GroupKey) -> int:
-        known = self._tallies.weights.get(selection) if selection.cost > COSTLY else None
-        if known is not None and (weight := known.get(key)) is not None:
-            return weight
         namespace, labels, terminating = key
         labels_of_namespace = self._namespaces.get(namespace, NO_LABELS)
-        weight = selection.weight(namespace, labels_of_namespace, labels, terminating)
-        if known is not None:
-            if len(known) >= _WEIGHTS:
-                known.clear()
-            known[key] = weight
-        return weight
+        return selection.weight(namespace, labels_of_namespace, labels, terminating)
 
 
 def group_key(pod: Pod) -> GroupKey:

@@ -6,7 +6,7 @@ topology key, however many terms there are.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
@@ -29,6 +29,9 @@ _LOG_SLACK = 1024
 
 _EVERYWHERE = ""
 """Stands for all namespaces: a term that selects namespaces by label may be about any of them."""
+
+_MOST_LOGS = 8
+"""A term that names more namespaces is compared with pods of all."""
 
 Terms = frozenset[AffinityTerm]
 RowWeights = dict[int, int]
@@ -154,6 +157,8 @@ class HeldTerms:
         self._rows: dict[AffinityTerm, RowWeights] = {}
         self._logs: dict[str, _Log] = {}
         """The terms that came, by the namespaces that they are about."""
+        self._logged = self._live = 0
+        """How many terms stand in the logs, and how many of them are still held; each in every log."""
         self._stamp = 0
         """Grows whenever a term comes or goes."""
         self._newcomers: BoundedCache[GroupKey, _Newcomers] = BoundedCache(
@@ -179,6 +184,7 @@ class HeldTerms:
         if not rows:
             del self._rows[term]
             self._stamp += 1
+            self._live -= len(_namespaces(term))
 
     def meet(self, pod: Pod, counters: PodCounters) -> HeldSum | None:
         """The sum of the held terms that select a pod; None where none does."""
@@ -241,9 +247,9 @@ class HeldTerms:
         """Match again: a namespace changed its labels."""
         self._newcomers.clear()
         self._logs.clear()
+        self._logged = self._live = 0
         for term in self._rows:
-            for namespace in _namespaces(term):
-                self._logs.setdefault(namespace, _Log()).append(term)
+            self._log(term)
 
     def resize(self, capacity: int) -> None:
         """Make room for more rows."""
@@ -259,12 +265,13 @@ class HeldTerms:
         return twin
 
     def _log(self, term: AffinityTerm) -> None:
-        for namespace in _namespaces(term):
-            log = self._logs.setdefault(namespace, _Log())
-            log.append(term)
-            if len(log.terms) > 2 * len(self._rows) + _LOG_SLACK:  # most of them have gone again
-                self.forget_matches()
-                return
+        namespaces = _namespaces(term)
+        for namespace in namespaces:
+            self._logs.setdefault(namespace, _Log()).append(term)
+        self._logged += len(namespaces)
+        self._live += len(namespaces)
+        if self._logged > 2 * self._live + _LOG_SLACK:  # most of them have gone again
+            self.forget_matches()
 
     def _sum(self, terms: Terms) -> HeldSum:
         """The sum of some terms."""
@@ -330,5 +337,7 @@ def _newcomers_bytes(key: GroupKey, newcomers: _Newcomers) -> int:
     return footprint(key, _NEWCOMERS_BYTES) + _TERM_BYTES * len(newcomers.terms)
 
 
-def _namespaces(term: AffinityTerm) -> Iterable[str]:
-    return term.pods.namespaces if term.pods.namespace_labels is None else (_EVERYWHERE,)
+def _namespaces(term: AffinityTerm) -> Collection[str]:
+    """Under which namespaces a term is found, of which it may name thousands."""
+    named = term.pods.namespaces
+    return named if term.pods.namespace_labels is None and len(named) <= _MOST_LOGS else (_EVERYWHERE,)

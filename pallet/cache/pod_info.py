@@ -111,10 +111,11 @@ def _resolve(key: tuple[Affinity, str]) -> PodTerms:
     near, away = affinity.pod_affinity, affinity.pod_anti_affinity
     wished = [(each, 1) for each in (near.preferred if near else ())]
     wished += [(each, -1) for each in (away.preferred if away else ())]
-    required = tuple(_term(term, namespace) for term in (near.required if near else ()))
-    required_anti = tuple(_term(term, namespace) for term in (away.required if away else ()))
+    own = frozenset((namespace,))
+    required = tuple(_term(term, own) for term in (near.required if near else ()))
+    required_anti = tuple(_term(term, own) for term in (away.required if away else ()))
     preferred = tuple(
-        (_term(each.pod_affinity_term, namespace), sign * each.weight) for each, sign in wished if each.weight
+        (_term(each.pod_affinity_term, own), sign * each.weight) for each, sign in wished if each.weight
     )
     return PodTerms(
         required,
@@ -159,11 +160,11 @@ def terms_of(pod: Pod) -> PodTerms:
     return _terms[pod.spec.affinity, pod.metadata.namespace] if pod.spec.affinity else NO_TERMS
 
 
-def _term(term: PodAffinityTerm, own_namespace: str) -> AffinityTerm:
+def _term(term: PodAffinityTerm, own: frozenset[str]) -> AffinityTerm:
     """Resolve a term. Without namespaces and namespace selector it speaks of the pod's own namespace."""
-    namespaces = tuple(sorted(term.namespaces))
+    namespaces = frozenset(term.namespaces)
     if not namespaces and term.namespace_selector is None:
-        namespaces = (own_namespace,)
+        namespaces = own
     return AffinityTerm(
         PodSelector(term.label_selector, namespaces, term.namespace_selector), term.topology_key
     )

@@ -115,7 +115,7 @@ def _controller(pod: ObjectMeta) -> OwnerReference | None:
 @bounded_cache("spread_constraints", 4 * MIB)
 def _together(namespace: str, labels: Labels, selector: LabelSelector | None) -> PodSelection | None:
     both = (LabelSelector(labels), selector or _ANY)
-    asked = [PodSelector(each, (namespace,), terminating=False) for each in both if each != _ANY]
+    asked = [PodSelector(each, frozenset((namespace,)), terminating=False) for each in both if each != _ANY]
     return all_of(*asked) if asked else None
 
 

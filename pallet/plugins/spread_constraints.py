@@ -176,7 +176,9 @@ def _selected(
     selector: LabelSelector | None, namespace: str, pinned: tuple[tuple[str, str], ...]
 ) -> PodSelection:
     """What the constraint counts. Without a selector it counts nothing, whatever `matchLabelKeys` says."""
-    given = PodSelector(selector, (namespace,), terminating=False)
+    given = PodSelector(selector, frozenset((namespace,)), terminating=False)
     if selector is None or not pinned:
         return all_of(given)
-    return all_of(given, PodSelector(LabelSelector(Labels(pinned)), (namespace,), terminating=False))
+    return all_of(
+        given, PodSelector(LabelSelector(Labels(pinned)), frozenset((namespace,)), terminating=False)
+    )

@@ -13,10 +13,12 @@ from pallet.api.duration import format_duration
 from pallet.api.pod import Pod
 from pallet.cache.cache import Cache, Hold
 from pallet.cache.pod_info import PodInfo
+from pallet.framework.counting import Counting
 from pallet.framework.evaluator import Evaluator
 from pallet.framework.lift import PluginError
 from pallet.framework.profile import Profile
 from pallet.framework.status import Status
+from pallet.loop_budget import LoopBudget
 from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.model import Lost, Member, PodSet
 from pallet.podset.obstacle import fits, gone_by, loss, refusals_of
@@ -60,6 +62,12 @@ class Reservations:
             pod_set.in_flight.pop(member.uid, None)
         else:
             pod_set.in_flight[member.uid] = placement.node
+
+    async def count(self, pod_set: PodSet, member: Member, budget: LoopBudget) -> None:
+        """Count in slices what the filters count by, if room is to be reserved for a member."""
+        if _may_hold(pod_set, member) and not self._is_held(pod_set, member):
+            profile = self._profiles[member.pod.spec.scheduler_name]
+            await Counting(profile, self._cache.snapshot).finish(member.pod, budget)
 
     def keep(self, pod_set: PodSet, member: Member) -> None:
         """Reserve for a waiting member what its plan says, or note that the node refuses it.

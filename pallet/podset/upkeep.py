@@ -35,7 +35,7 @@ class Upkeep:
         for uid in _in_order(pod_set):
             if self._budget.exhausted:
                 await self._budget.pause()
-            self._reserve(pod_set, uid)
+            await self._reserve(pod_set, uid)
 
     async def follow(self, pod_set: PodSet) -> None:
         """Reserve what the plan says, close gates and tell why, then open those that may be opened."""
@@ -43,7 +43,7 @@ class Upkeep:
         for uid in _in_order(pod_set):
             if self._budget.exhausted:
                 await self._budget.pause()
-            member = self._reserve(pod_set, uid)
+            member = await self._reserve(pod_set, uid)
             if member is not None and self._may_open(pod_set, member):
                 opening.append(member)
         opening.sort(key=lambda member: (-member.pod.spec.priority, member.rank))
@@ -52,8 +52,10 @@ class Upkeep:
                 await self._budget.pause()
             self._open(pod_set, member.uid)
 
-    def _reserve(self, pod_set: PodSet, uid: str) -> Member | None:
+    async def _reserve(self, pod_set: PodSet, uid: str) -> Member | None:
         """Reserve for a member, and give it if it waits."""
+        if uid in pod_set.members:
+            await self._reservations.count(pod_set, pod_set.members[uid], self._budget)
         member = pod_set.members.get(uid)
         if member is None:
             return None

@@ -8,14 +8,14 @@ from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.selectors import LabelSelector
 from pallet.cache import counters as module
 from pallet.cache.counters import PodCounters
-from pallet.cache.selection import PodSelection, PodSelector, all_of
+from pallet.cache.selection import PodSelection, PodSelector, all_of, weighted
 from tests.builders import make_pod
 
 ROWS = 3
 
 
 def selecting(app: str) -> PodSelection:
-    return all_of(PodSelector(LabelSelector(Labels({"app": app})), ("default",)))
+    return all_of(PodSelector(LabelSelector(Labels({"app": app})), frozenset({"default"})))
 
 
 def test_selectors_long_unused_are_forgotten_and_counted_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,7 @@ def test_a_terminating_pod_still_counts() -> None:
 def test_a_namespace_that_keeps_its_labels_keeps_its_counts() -> None:
     counters = PodCounters(ROWS)
     counters.set_namespace("default", Labels({"team": "x"}))
-    everywhere = all_of(PodSelector(LabelSelector(), (), LabelSelector(Labels({"team": "x"}))))
+    everywhere = all_of(PodSelector(LabelSelector(), frozenset(), LabelSelector(Labels({"team": "x"}))))
     counters.add(make_pod("p"), 0)
     counted = counters.count(everywhere)
     counters.set_namespace("default", Labels({"team": "x"}))
@@ -72,7 +72,7 @@ def test_a_namespace_that_keeps_its_labels_keeps_its_counts() -> None:
 def test_a_namespace_that_is_gone_is_forgotten() -> None:
     counters = PodCounters(ROWS)
     counters.set_namespace("default", Labels({"team": "x"}))
-    everywhere = all_of(PodSelector(LabelSelector(), (), LabelSelector(Labels({"team": "x"}))))
+    everywhere = all_of(PodSelector(LabelSelector(), frozenset(), LabelSelector(Labels({"team": "x"}))))
     counters.add(make_pod("p"), 0)
     assert counters.count(everywhere).tolist() == [1, 0, 0]
     counters.set_namespace("default", NO_LABELS)
@@ -115,9 +115,87 @@ def test_whoever_cannot_wait_gets_the_whole_count() -> None:
     assert counters.uncounted(selecting("web")) == 0
 
 
+LONG = weighted(
+    ((PodSelector(LabelSelector(Labels({"app": f"app-{n}"})), frozenset({"default"})),), n)
+    for n in range(300)
+)
+
+
+class Comparisons:
+    """How often a pod was compared with a costly selection."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.made = 0
+        weight = PodSelection.weight
+
+        def counted(selection: PodSelection, *args: Any) -> int:
+            self.made += 1
+            return weight(selection, *args)
+
+        monkeypatch.setattr(PodSelection, "weight", counted)
+
+
+def test_groups_are_compared_with_a_costly_selection_when_it_is_asked_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counters, comparisons = PodCounters(ROWS), Comparisons(monkeypatch)
+    assert counters.count(LONG).tolist() == [0, 0, 0]
+    stamp = counters.tally(LONG).changes.stamp
+    counters.add(make_pod("a", labels={"app": "app-7"}), 1)
+    counters.add(make_pod("b", labels={"app": "app-7"}), 1)
+    assert (comparisons.made, counters.uncounted(LONG)) == (0, 1)
+    assert counters.count(LONG).tolist() == [0, 14, 0]
+    assert counters.tally(LONG).changes.rows_since(stamp) is None
+    counters.add(make_pod("c", labels={"app": "app-7"}), 2)
+    assert (comparisons.made, counters.uncounted(LONG)) == (1, 0)
+    assert counters.count(LONG).tolist() == [0, 14, 7]
+
+
+def test_a_group_that_is_back_is_not_compared_with_a_costly_selection_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A search for victims takes pods away and puts them back, hundreds in a cycle."""
+    counters, comparisons = PodCounters(ROWS), Comparisons(monkeypatch)
+    pods = [make_pod(name, labels={"app": name}) for name in ("app-3", "other")]
+    for pod in pods:
+        counters.add(pod, 1)
+    assert counters.count(LONG).tolist() == [0, 3, 0]
+    assert comparisons.made == 2
+    for _ in range(10):
+        for pod in pods:
+            counters.remove(pod, 1)
+        assert counters.count(LONG).tolist() == [0, 0, 0]
+        for pod in pods:
+            counters.add(pod, 1)
+        assert counters.count(LONG).tolist() == [0, 3, 0]
+    assert comparisons.made == 2
+
+
+def test_of_a_group_that_was_never_compared_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    counters, pod = PodCounters(ROWS), make_pod("a", labels={"app": "app-7"})
+    counters.count(LONG)
+    counters.add(pod, 1)
+    counters.remove(pod, 1)
+    counters.add(pod, 2)
+    assert counters.count(LONG).tolist() == [0, 0, 7]
+
+
+def test_whether_a_pod_counts_is_found_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_WEIGHTS", 10)
+    counters, comparisons = PodCounters(ROWS), Comparisons(monkeypatch)
+    counters.count(LONG)
+    for _ in range(3):
+        assert counters.weight(LONG, make_pod("a", labels={"app": "app-7"})) == 7
+    assert comparisons.made == 1
+    for number in range(20):
+        counters.weight(LONG, make_pod("b", labels={"app": f"b-{number}"}))
+    assert len(counters._tallies.weights[LONG]) <= 10
+    assert counters.weight(LONG, make_pod("a", labels={"app": "app-7"})) == 7
+
+
 def test_namespaces_are_matched_before_labels_and_values() -> None:
     """A term that is about other namespaces costs a look at their names."""
-    selector = PodSelector(LabelSelector(Labels({"app": "web"})), ("elsewhere",))
+    selector = PodSelector(LabelSelector(Labels({"app": "web"})), frozenset({"elsewhere"}))
     assert not selector.matches("default", NO_LABELS, Unreadable())
 
 

@@ -1,5 +1,7 @@
 """What newcomers meet of the terms that placed pods hold: in terms, rows and comparisons, not in time."""
 
+from collections.abc import Iterable
+
 import pytest
 
 from pallet.api.labels import NO_LABELS, Labels
@@ -78,7 +80,7 @@ def test_all_terms_that_select_a_pod_take_one_column(counters: CountingCounters)
     held = HeldTerms(ROWS)
     for number in range(500):
         either = LabelRequirement("app", "In", ("web", f"app-{number}"))
-        selector = PodSelector(LabelSelector(NO_LABELS, (either,)), ("default",))
+        selector = PodSelector(LabelSelector(NO_LABELS, (either,)), frozenset({"default"}))
         held.bump(AffinityTerm(selector, HOSTNAME), number % ROWS, 1)
     met = held.meet(WEB, counters)
     assert rows_of(met) == [167, 167, 166]
@@ -160,6 +162,39 @@ def test_terms_that_went_again_leave_nothing_behind(counters: CountingCounters) 
     assert len(held._rows) == 1
     assert sum(len(log.terms) for log in held._logs.values()) <= module._LOG_SLACK + 3
     assert rows_of(held.meet(WEB, counters)) == [1, 0, 0]
+
+
+def about(namespaces: Iterable[str]) -> AffinityTerm:
+    return AffinityTerm(PodSelector(LabelSelector(Labels({"app": "web"})), frozenset(namespaces)), HOSTNAME)
+
+
+def test_terms_about_ever_new_namespaces_leave_nothing_behind(counters: CountingCounters) -> None:
+    held = HeldTerms(ROWS)
+    for number in range(5000):
+        passing = about((f"a-{number}", f"b-{number}"))
+        held.bump(passing, 0, 1)
+        held.bump(passing, 0, -1)
+    assert len(held._logs) <= module._LOG_SLACK + 2
+
+
+def test_a_term_about_thousands_of_namespaces_is_found_in_one_place(counters: CountingCounters) -> None:
+    held = HeldTerms(ROWS)
+    held.bump(about(("default", *(f"other-{number}" for number in range(5000)))), 1, 1)
+    assert len(held._logs) == 1
+    assert rows_of(held.meet(WEB, counters)) == [0, 1, 0]
+    assert held.meet(make_pod("p", labels={"app": "web"}, namespace="elsewhere"), counters) is None
+
+
+def test_long_terms_are_compared_in_shorter_steps(counters: CountingCounters) -> None:
+    held = HeldTerms(ROWS)
+    for number in range(10):
+        labels = Labels({f"{number}-{key}": "v" for key in range(160)})  # as long as 20 terms
+        held.bump(AffinityTerm(PodSelector(LabelSelector(labels), frozenset({"default"})), HOSTNAME), 0, 1)
+    assert held.unmatched(WEB) == 210
+    assert not held.match(WEB, counters, 50)
+    assert (counters.compared, held.unmatched(WEB)) == (2, 168)
+    assert not held.match(WEB, counters, 1)
+    assert (counters.compared, held.unmatched(WEB)) == (3, 147)
 
 
 def test_sums_are_bounded_in_bytes(counters: CountingCounters, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,11 +38,13 @@ AFFINITIES = (
     pod_affinity(rather_near={pod_term("web", ZONE): 5}, rather_away={pod_term("web", ZONE): 5}),
 )
 SELECTORS = tuple(
-    PodSelector(labels, namespaces, of)
+    PodSelector(labels, frozenset(namespaces), of)
     for labels in (LabelSelector(Labels({"app": "web"})), EVERYWHERE, None)
-    for namespaces, of in ((("default",), None), ((), TEAM), (("other",), EVERYWHERE))
+    for namespaces, of in (({"default"}, None), (set[str](), TEAM), ({"other"}, EVERYWHERE))
 )
-OTHERS = [PodSelector(LabelSelector(Labels({"app": f"other-{n}"})), ("default",)) for n in range(COSTLY)]
+OTHERS = [
+    PodSelector(LabelSelector(Labels({"app": f"other-{n}"})), frozenset({"default"})) for n in range(COSTLY)
+]
 ASKED = (
     *map(all_of, SELECTORS),
     all_of(SELECTORS[0], SELECTORS[4]),

@@ -8,7 +8,7 @@ from pallet.cache.selection import PodSelector, all_of
 from pallet.cache.snapshot import Snapshot
 from tests.builders import make_node, make_pod, pod_affinity, pod_term
 
-WEB = all_of(PodSelector(LabelSelector(Labels({"app": "web"})), ("default",)))
+WEB = all_of(PodSelector(LabelSelector(Labels({"app": "web"})), frozenset({"default"})))
 LONER = PodInfo(make_pod("loner", labels={"app": "web"}, affinity=pod_affinity(away=[pod_term("web")])))
 
 

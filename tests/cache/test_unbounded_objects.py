@@ -12,7 +12,7 @@ from pallet.cache.pod_info import PodInfo
 from pallet.cache.selection import PodSelector, all_of
 from tests.builders import make_node, make_pod, pod_affinity, pod_term
 
-WEB = all_of(PodSelector(LabelSelector(Labels({"app": "web"})), ("default",)))
+WEB = all_of(PodSelector(LabelSelector(Labels({"app": "web"})), frozenset({"default"})))
 COUNT: Final = 10_000
 
 

@@ -2,18 +2,22 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner
+from pallet.cache.selection import PodSelector
 from pallet.loop_budget import SLICE_SECONDS, LoopBudget
-from tests.builders import make_node, make_pod, make_trigger
+from tests.builders import make_node, make_pod, make_trigger, pod_affinity, pod_term
 from tests.podset.world import World, settle
+from tests.profiles import default_profile
 
 pytestmark = pytest.mark.anyio
 
 LARGE = 2000
+PROFILE = default_profile()
 STEPS = 100
 """Members that take a slice."""
 
@@ -103,3 +107,26 @@ async def test_room_for_a_stored_plan_is_kept_in_slices_after_a_restart() -> Non
         assert len(world.reserved()) == LARGE
     assert bystander.total == before + LARGE
     assert bystander.most <= STEPS
+
+
+async def test_what_room_is_reserved_by_is_counted_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reservation asks every filter on the live snapshot, and a member may have thousands of terms."""
+    bystander = Bystander()
+    matches = PodSelector.matches
+
+    def compared(selector: PodSelector, *args: Any) -> bool:
+        bystander.count(1)
+        return matches(selector, *args)
+
+    world = World(lambda _: PROFILE, budget=LoopBudget(bystander.now))
+    away = [pod_term(f"app-{number}") for number in range(300)]
+    world.add(make_node("n1", cpu="100"), make_pod("web-0", affinity=pod_affinity(away=away)))
+    world.add(*(make_pod(f"p{each}", pod_set="", labels={"pod": str(each)}, node="n1") for each in range(50)))
+    monkeypatch.setattr(PodSelector, "matches", compared)
+    async with world.running():
+        await settle()
+        world.add(make_trigger(state="Schedule"))
+        await settle()
+        assert list(world.reserved().values()) == ["n1"]
+    assert bystander.total >= 300 * 50
+    assert bystander.most <= STEPS + 300

@@ -230,7 +230,7 @@ async def test_a_namespace_that_is_gone_has_no_labels(scene: Scene) -> None:
     scene.handlers.register(scene.informers)
     namespaces = scene.informers.informer(NAMESPACES)
     namespaces.put(Namespace(ObjectMeta(name="default", resource_version="1", labels=Labels({"a": "b"}))))
-    selector = PodSelector(LabelSelector(), (), LabelSelector(Labels({"a": "b"})))
+    selector = PodSelector(LabelSelector(), frozenset(), LabelSelector(Labels({"a": "b"})))
     counters, pod = scene.cache.snapshot.counters, make_pod("p")
     assert counters.selects(selector, pod)
     namespaces.remove(Namespace(ObjectMeta(name="default", resource_version="2")))
