@@ -126,7 +126,8 @@ def test_a_pod_beyond_the_limits_is_refused_before_anything_is_counted(
     choice = evaluator.choose(CycleState(), info_of("claims", 6000))
     assert choice.node is None
     assert choice.message == (
-        "0/1 nodes are available: the pod has 6,000 claims in spec.volumes, and no more than 5,000 are supported."
+        "0/1 nodes are available: the pod has 6,000 claims in spec.volumes, and no more than 5,000 are "
+        "supported."
     )
     assert [refused.status.plugin for refused in choice.refusals] == [pod_limits.NAME]
     assert not counted
