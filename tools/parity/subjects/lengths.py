@@ -14,7 +14,7 @@ def _dress(draft: Draft, pod: Manifest) -> None:
 
 def _terms(draft: Draft, spec: Manifest) -> None:
     anti = spec.setdefault("affinity", {}).setdefault("podAntiAffinity", {})
-    anti[REQUIRED] = [_term(draft, HOSTNAME) for _ in range(draft.rng.randint(51, 120))]
+    anti[REQUIRED] = [_term(draft, draft.pick((HOSTNAME, HOSTNAME, ZONE))) for _ in range(_count(draft))]
 
 
 def _wishes(draft: Draft, spec: Manifest) -> None:
@@ -22,12 +22,17 @@ def _wishes(draft: Draft, spec: Manifest) -> None:
     wishes = spec.setdefault("affinity", {}).setdefault(kind, {})
     wishes[PREFERRED] = [
         {"weight": draft.rng.randint(1, 100), "podAffinityTerm": _term(draft, draft.pick((HOSTNAME, ZONE)))}
-        for _ in range(draft.rng.randint(51, 120))
+        for _ in range(_count(draft))
     ]
 
 
+def _count(draft: Draft) -> int:
+    """How many terms."""
+    return draft.pick((draft.rng.randint(51, 120), draft.rng.randint(251, 400), draft.rng.randint(2500, 4000)))
+
+
 def _term(draft: Draft, key: str) -> Manifest:
-    app = draft.pick(APPS) if draft.chance(0.02) else f"none-{draft.rng.randint(0, 200)}"
+    app = draft.pick(APPS) if draft.chance(0.02) else f"none-{draft.rng.randint(0, 2000)}"
     return {"topologyKey": key, "labelSelector": {"matchLabels": {"app": app}}}
 
 
