@@ -1,5 +1,6 @@
 """Counters behind pod affinity and spreading: answers over all nodes without walking pods."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from sys import getsizeof
 from typing import Final
@@ -14,7 +15,7 @@ from pallet.cache.tally import Counts, Tally
 
 GroupKey = tuple[str, Labels, bool]
 
-COSTLY: Final = 256
+COSTLY: Final = 16
 """Selections of more comparisons are not compared with a new group when that comes, but when asked about."""
 
 _TALLIES_BYTES = 160 * MIB
@@ -23,23 +24,33 @@ _TALLIES_BYTES = 160 * MIB
 _LOGS_BYTES = 2048
 """Of the objects and the logs of a tally."""
 
-_WEIGHTS = 4096
+_WEIGHTS = 512
 """Of so many groups it is kept how much they count for a costly selection."""
 
 _WEIGHT_BYTES = 150
+
+_LOG_SLACK = 1024
+
+_FEW = 64
+"""With more rows at once, a tally is summed up by domain from the start."""
 
 
 class PodGroup:
     """The placed pods that no selector can tell apart: how many of them are on which row.
 
+    number: the later a group came, the higher
     counted_by: the tallies that count these pods, and how much one of them counts
     """
 
-    __slots__ = ("counted_by", "rows")
+    __slots__ = ("counted_by", "number", "rows")
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        self.number = number
         self.rows: dict[int, int] = {}
         self.counted_by: list[tuple[Tally, int]] = []
+
+
+_Log = list[tuple[int, GroupKey, PodGroup]]
 
 
 class _Weights(dict[GroupKey, int]):
@@ -61,13 +72,14 @@ class _Weights(dict[GroupKey, int]):
 class _Tallies(BoundedCache[PodSelection, Tally]):
     """The tallies of selections that were asked about lately; groups count by no other ones.
 
-    left: the groups that a selection is still to be compared with
+    seen: selections that are not compared with all groups, and the number of the first that is left; a costly
+        one is always among them
     weights: what is known of the weights of groups, for costly selections
     """
 
     def __init__(self, groups: dict[GroupKey, PodGroup]) -> None:
         super().__init__("selector_counts", _TALLIES_BYTES, _size)
-        self.left: dict[PodSelection, dict[GroupKey, PodGroup]] = {}
+        self.seen: dict[PodSelection, int] = {}
         self.weights: dict[PodSelection, _Weights] = {}
         self._groups = groups
 
@@ -80,7 +92,7 @@ class _Tallies(BoundedCache[PodSelection, Tally]):
         if not gone:
             return
         for selection in gone:
-            self.left.pop(selection, None)
+            self.seen.pop(selection, None)
             self.weights.pop(selection, None)
         tallies = set(gone.values())
         for group in self._groups.values():
@@ -106,6 +118,9 @@ class PodCounters:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._groups: dict[GroupKey, PodGroup] = {}
+        self._log: _Log = []
+        """The groups by their numbers; also some that are gone."""
+        self._next = 0
         self._tallies = _Tallies(self._groups)
         self._namespaces: dict[str, Labels] = {}
 
@@ -114,9 +129,7 @@ class PodCounters:
         key = group_key(pod)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = PodGroup()
-            for selection, tally in self._tallies.items():
-                self._meet(selection, tally, key, group)
+            group = self._begin(key)
         group.rows[row] = group.rows.get(row, 0) + 1
         for tally, weight in group.counted_by:
             tally.bump(row, weight)
@@ -132,7 +145,7 @@ class PodCounters:
             tally.bump(row, -weight)
         if not group.rows:
             del self._groups[key]
-            self._forget(key, group)
+            self._end(key, group)
 
     def count(self, selection: PodSelection) -> Counts:
         """What the pods on each row count: int64, (capacity,), not to be changed by the caller."""
@@ -143,33 +156,33 @@ class PodCounters:
         tally = self._tallies.get(selection)
         if tally is None:
             tally = self._start(selection)
-        if selection in self._tallies.left:
-            self._count(selection, tally, len(self._tallies.left[selection]))
+        if selection in self._tallies.seen:
+            self._count(selection, tally, len(self._log))
         return tally
 
     def uncounted(self, selection: PodSelection) -> int:
         """How many groups have to be looked at before the selection is counted."""
-        if selection in self._tallies:
-            return len(self._tallies.left.get(selection, ()))
-        return len(self._groups)
+        if selection not in self._tallies:
+            return len(self._groups)
+        seen = self._tallies.seen.get(selection)
+        return 0 if seen is None else len(self._log) - bisect_left(self._log, (seen,))
 
     def count_some(self, selection: PodSelection, most: int) -> bool:
         """Compare the selection with some groups more. True when it is counted."""
         tally = self._tallies.get(selection)
         if tally is None:
             tally = self._start(selection)
+        if selection not in self._tallies.seen:
+            return True
         self._count(selection, tally, most)
-        return selection not in self._tallies.left
+        return not self.uncounted(selection)
 
     def weight(self, selection: PodSelection, pod: Pod) -> int:
         """How much a pod counts, placed or not."""
-        key, known = group_key(pod), self._tallies.weights.get(selection)
-        if known is None:
-            return self._weight(selection, key)
-        weight = known.get(key)
-        if weight is None:
-            weight = self._weight(selection, key)
-            known.keep(key, weight)
+        key = group_key(pod)
+        weight = self._weight(selection, key)
+        if selection in self._tallies.weights:
+            self._tallies.weights[selection].keep(key, weight)
         return weight
 
     def selects(self, selector: PodSelector, pod: Pod) -> bool:
@@ -203,52 +216,68 @@ class PodCounters:
         twin = PodCounters(self._capacity)
         twin._namespaces = dict(self._namespaces)
         for key, group in self._groups.items():
-            twin._groups[key] = PodGroup()
-            twin._groups[key].rows = dict(group.rows)
+            twin._begin(key).rows = dict(group.rows)
         return twin
 
     def _start(self, selection: PodSelection) -> Tally:
-        tally = self._tallies[selection] = Tally(np.zeros(self._capacity, np.int64))
-        self._tallies.left[selection] = dict(self._groups)
-        if selection.cost > COSTLY and selection in self._tallies:
+        tally = Tally(np.zeros(self._capacity, np.int64))
+        self._tallies.seen[selection] = 0
+        if selection.cost > COSTLY:
             self._tallies.weights[selection] = _Weights(tally)
+        self._tallies[selection] = tally
+        if selection not in self._tallies:  # it is too large to be kept
+            self._look(selection, tally, self._log)
         return tally
 
-    def _meet(self, selection: PodSelection, tally: Tally, key: GroupKey, group: PodGroup) -> None:
-        """Have a new group, with no pods yet, counted by a tally, or compared later."""
-        if selection.cost <= COSTLY:
-            weight: int | None = self._weight(selection, key)
-        else:
-            weight = self._tallies.weights[selection].get(key)
-            if weight is None:
-                self._tallies.left.setdefault(selection, {})[key] = group
-        if weight:
-            group.counted_by.append((tally, weight))
+    def _begin(self, key: GroupKey) -> PodGroup:
+        """Have a new group, with no pods yet, counted by the tallies, or looked at later."""
+        group = self._groups[key] = PodGroup(self._next)
+        self._next += 1
+        for selection, tally in self._tallies.items():
+            if selection not in self._tallies.seen and (weight := self._weight(selection, key)):
+                group.counted_by.append((tally, weight))
+        if len(self._log) > 2 * len(self._groups) + _LOG_SLACK:  # most of them have gone again
+            self._log = [each for each in self._log if each[2].rows]
+        self._log.append((group.number, key, group))
+        return group
 
-    def _forget(self, key: GroupKey, group: PodGroup) -> None:
-        """Let go of a group. It may soon be back, as in a trial: what took long to tell is kept."""
-        uncounted = [
-            selection for selection, left in self._tallies.left.items() if left.pop(key, None) is not None
-        ]
+    def _end(self, key: GroupKey, group: PodGroup) -> None:
+        """Keep of a group that is gone what took long to tell: it may soon be back, as in a trial."""
         for selection, known in self._tallies.weights.items():
-            if selection not in uncounted:
+            if group.number < self._tallies.seen[selection]:
                 known.keep(key, sum(weight for tally, weight in group.counted_by if tally is known.tally))
 
+    def _look(self, selection: PodSelection, tally: Tally, log: _Log) -> list[tuple[PodGroup, int]]:
+        """Add to a tally what some groups count, and give those that count anything."""
+        weighed = [(group, self._weight(selection, key)) for _, key, group in log if group.rows]
+        found = [(group, weight) for group, weight in weighed if weight]
+        if sum(len(group.rows) for group, _ in found) <= _FEW:
+            for group, weight in found:
+                for row, count in group.rows.items():
+                    tally.bump(row, weight * count)
+            return found
+        for group, weight in found:
+            tally.by_row[list(group.rows)] += weight * np.array(list(group.rows.values()))
+        tally.reset()
+        return found
+
     def _count(self, selection: PodSelection, tally: Tally, most: int) -> None:
-        """Compare with some groups more. Others that came since counting began are counted already."""
-        left, found = self._tallies.left.get(selection, {}), False
-        for _ in range(min(most, len(left))):
-            key, group = left.popitem()
-            if weight := self._weight(selection, key):
-                group.counted_by.append((tally, weight))
-                tally.by_row[list(group.rows)] += weight * np.array(list(group.rows.values()))
-                found = True
-        if found:
-            tally.reset()
-        if not left:
-            self._tallies.left.pop(selection, None)
+        """Look at some groups more."""
+        start = bisect_left(self._log, (self._tallies.seen[selection],))
+        end = start + most
+        for group, weight in self._look(selection, tally, self._log[start:end]):
+            group.counted_by.append((tally, weight))
+        if end < len(self._log):
+            self._tallies.seen[selection] = self._log[end][0]
+        elif selection.cost > COSTLY:
+            self._tallies.seen[selection] = self._next
+        else:
+            del self._tallies.seen[selection]
 
     def _weight(self, selection: PodSelection, key: GroupKey) -> int:
+        known = self._tallies.weights.get(selection) if selection.cost > COSTLY else None
+        if known is not None and (weight := known.get(key)) is not None:
+            return weight
         namespace, labels, terminating = key
         labels_of_namespace = self._namespaces.get(namespace, NO_LABELS)
         return selection.weight(namespace, labels_of_namespace, labels, terminating)

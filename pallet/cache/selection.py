@@ -15,7 +15,7 @@ _BYTES_PER_LETTER = 6
 """Of the JSON; 4 to 8 were measured."""
 
 
-class PodSelector(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
+class PodSelector(msgspec.Struct, frozen=True, gc=False, cache_hash=True, omit_defaults=True):
     """Which pods a term speaks of: by label, in namespaces named or selected by label.
 
     `terminating`: whether pods whose deletion was asked for are counted too.

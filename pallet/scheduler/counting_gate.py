@@ -85,9 +85,10 @@ class CountingGate:
         counting = self._counting(pod.spec.scheduler_name)
         counted = counting.counted(pod)
         work = counting.work(pod, counted)
-        if work <= FEW or (work <= _MOST_IN_A_CYCLE and self._served.get(pod.metadata.uid)):
+        served = self._served.get(pod.metadata.uid)
+        if work <= FEW or (served and work <= _MOST_IN_A_CYCLE):
             return SUCCESS
-        if work > LONG and pod.metadata.uid not in self._kept and self._leads():
+        if work > LONG and not served and pod.metadata.uid not in self._kept and self._leads():
             note = (
                 "The pod is scheduled after its affinity and spreading have been compared with the placed "
                 f"pods, beside other work: {work:,} comparisons are to be made"

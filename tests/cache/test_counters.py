@@ -98,10 +98,33 @@ def test_selectors_are_counted_in_steps_while_pods_come_and_go() -> None:
     assert steps == 2
     assert counters.uncounted(selecting("web")) == 0
     counted = counters.count(selecting("web")).tolist()
-    fresh = PodCounters(ROWS)
-    for key, group in counters._groups.items():
-        fresh._groups[key] = group
-    assert counted == fresh.count(selecting("web")).tolist() == [2, 4, 5]
+    assert counted == counters.copy().count(selecting("web")).tolist() == [2, 4, 5]
+
+
+def test_a_selection_that_is_too_large_to_be_kept_is_counted_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_TALLIES_BYTES", 1000)
+    counters = PodCounters(ROWS)
+    for name in ("app-1", "app-2"):
+        counters.add(make_pod(name, labels={"app": name}), 1)
+        assert counters.count(LONG).tolist() == counters.copy().count(LONG).tolist()
+        assert counters.count_some(LONG, 1)
+    assert counters.count(LONG).tolist() == [0, 3, 0]
+    assert not counters._tallies.seen
+    assert not counters._tallies.weights
+
+
+def test_groups_that_went_again_leave_nothing_behind() -> None:
+    counters = PodCounters(ROWS)
+    counters.count(LONG)
+    for number in range(5000):
+        pod = make_pod("p", labels={"app": f"app-{number}"})
+        counters.add(pod, 1)
+        counters.remove(pod, 1)
+    assert len(counters._log) <= module._LOG_SLACK + 2
+    counters.add(make_pod("p", labels={"app": "app-5"}), 1)
+    assert counters.count(LONG).tolist() == [0, 5, 0]
 
 
 def test_whoever_cannot_wait_gets_the_whole_count() -> None:
@@ -145,7 +168,7 @@ def test_groups_are_compared_with_a_costly_selection_when_it_is_asked_about(
     counters.add(make_pod("b", labels={"app": "app-7"}), 1)
     assert (comparisons.made, counters.uncounted(LONG)) == (0, 1)
     assert counters.count(LONG).tolist() == [0, 14, 0]
-    assert counters.tally(LONG).changes.rows_since(stamp) is None
+    assert counters.tally(LONG).changes.rows_since(stamp) == [1]
     counters.add(make_pod("c", labels={"app": "app-7"}), 2)
     assert (comparisons.made, counters.uncounted(LONG)) == (1, 0)
     assert counters.count(LONG).tolist() == [0, 14, 7]

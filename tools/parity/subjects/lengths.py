@@ -28,7 +28,8 @@ def _wishes(draft: Draft, spec: Manifest) -> None:
 
 def _count(draft: Draft) -> int:
     """How many terms."""
-    return draft.pick((draft.rng.randint(51, 120), draft.rng.randint(251, 400), draft.rng.randint(2500, 4000)))
+    least = draft.pick((51, 251, 2500))
+    return draft.rng.randint(least, 3 * least // 2)
 
 
 def _term(draft: Draft, key: str) -> Manifest:
