@@ -36,7 +36,7 @@ CONSTRAINTS: Final = Limit(32)
 NODE_EXPRESSIONS: Final = Limit(250)
 NODE_VALUES: Final = Limit(20_000)
 TOLERATIONS: Final = Limit(500)
-CLAIMS: Final = Limit(500, 5000)
+CLAIMS: Final = Limit(50, 500)
 DISKS: Final = Limit(500)
 
 MOST_TIMES: Final = 10
@@ -92,7 +92,7 @@ def _is_plain(pod: Pod) -> bool:
     return (
         spec.affinity is None
         and not spec.topology_spread_constraints
-        and len(spec.volumes) <= DISKS.ordinary // 2  # one may count as a disk and as an in-tree volume
+        and len(spec.volumes) <= CLAIMS.ordinary
         and all(volume.rbd is None for volume in spec.volumes)  # which has monitors
         and len(spec.node_selector) <= NODE_EXPRESSIONS.ordinary
         and len(spec.tolerations) <= TOLERATIONS.ordinary

@@ -123,11 +123,10 @@ def test_a_pod_beyond_the_limits_is_refused_before_anything_is_counted(
     snapshot = Snapshot()
     snapshot.put_node(make_node("n1"))
     evaluator = Evaluator(default_profile(), snapshot, Random(0))  # noqa: S311 - breaks ties
-    choice = evaluator.choose(CycleState(), info_of("claims", 6000))
+    choice = evaluator.choose(CycleState(), info_of("claims", 600))
     assert choice.node is None
     assert choice.message == (
-        "0/1 nodes are available: the pod has 6,000 claims in spec.volumes, and no more than 5,000 are "
-        "supported."
+        "0/1 nodes are available: the pod has 600 claims in spec.volumes, and no more than 500 are supported."
     )
     assert [refused.status.plugin for refused in choice.refusals] == [pod_limits.NAME]
     assert not counted
