@@ -7,6 +7,7 @@ from pallet.api.labels import Labels
 from pallet.api.node import Node
 from pallet.api.pod import Affinity, Pod
 from pallet.api.selectors import LabelSelector
+from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import (
     ASSIGNED_POD_ADD,
     ASSIGNED_POD_DELETE,
@@ -15,7 +16,9 @@ from pallet.framework.events import (
     node_update,
     pod_update,
 )
-from pallet.plugins.inter_pod_affinity import InterPodAffinity
+from pallet.framework.state import CycleState
+from pallet.framework.status import SUCCESS
+from pallet.plugins.inter_pod_affinity import MOST_KEYS, InterPodAffinity
 from tests.builders import ZONE, make_node, make_pod, pod_affinity, pod_term
 from tests.plugins.asking import Asked
 
@@ -401,3 +404,51 @@ def test_which_nodes_help(waiting: Pod, old: Node | None, new: Node, hint: Hint)
     event = NODE_ADD if old is None else node_update(old, new)
     assert event is not None
     assert Asked(InterPodAffinity).hint(event, waiting, old, new) is hint
+
+
+def test_thousands_of_terms_by_one_topology_key_are_one_count() -> None:
+    asked = Asked(InterPodAffinity, NODES, [pod("db", "a"), pod("x", "c")])
+    many = [*(pod_term(f"none-{number}") for number in range(3000)), pod_term("db"), pod_term("db", ZONE)]
+    assert asked.messages(pod("web", affinity=pod_affinity(away=many))) == verdicts(a=TOO_NEAR, b=TOO_NEAR)
+    liked = {pod_term(f"none-{number}"): 7 for number in range(3000)} | {pod_term("db"): 5, pod_term("x"): 1}
+    scores = asked.scores(pod("web", affinity=pod_affinity(rather_near=liked)))
+    assert scores == {"a": 100, "b": 0, "c": 20, "bare": 0}
+    assert len(asked.cache.snapshot.counters._tallies) == 3
+
+
+def test_terms_by_topology_keys_that_no_node_has_are_not_counted() -> None:
+    asked = Asked(InterPodAffinity, NODES, [pod("db", "a")])
+    away = [pod_term("db", f"key-{number}") for number in range(MOST_KEYS + 1)]
+    liked = {pod_term("db", f"key-{number}"): 5 for number in range(MOST_KEYS + 1)}
+    wanted, snapshot = pod("web", affinity=pod_affinity(away=away, rather_near=liked)), asked.cache.snapshot
+    assert asked.plugin.pre_filter(CycleState(), PodInfo(wanted), snapshot) == (None, SUCCESS)
+    assert not list(asked.plugin.counted(wanted, snapshot))
+    assert asked.messages(wanted) == verdicts()
+    assert not set(asked.scores(pod("web", affinity=pod_affinity(rather_near=liked))).values()) - {0}
+    assert not len(asked.cache.snapshot.counters._tallies)
+
+
+@pytest.mark.parametrize(("keys", "refused"), [(MOST_KEYS, False), (MOST_KEYS + 1, True)])
+def test_a_pod_whose_terms_are_by_too_many_topology_keys_is_refused(keys: int, *, refused: bool) -> None:
+    nodes = [make_node("n", labels={f"key-{number}": "v" for number in range(keys)})]
+    cache = Asked(InterPodAffinity, nodes).cache
+    away = [pod_term("db", f"key-{number}") for number in range(keys - 1)]
+    wanted = pod("web", affinity=pod_affinity(away=away, rather_near={pod_term("x", f"key-{keys - 1}"): 5}))
+    plugin = Asked(InterPodAffinity, nodes).plugin
+    _, status = plugin.pre_filter(CycleState(), PodInfo(wanted), cache.snapshot)
+    assert status.rejected is refused
+    assert bool(list(plugin.counted(wanted, cache.snapshot))) is not refused
+    if refused:
+        assert status.message == (
+            "the pod's affinity terms are by more than 250 topology keys that nodes have, and no more are "
+            "supported"
+        )
+
+
+@pytest.mark.parametrize(("terms", "hint"), [(64, Hint.SKIP), (65, Hint.QUEUE)])
+def test_where_there_is_much_to_compare_any_pod_that_goes_helps(terms: int, hint: Hint) -> None:
+    asked = Asked(InterPodAffinity, NODES)
+    waiting = pod("web", affinity=pod_affinity(away=[pod_term(f"none-{number}") for number in range(terms)]))
+    gone = pod("other", "a")
+    assert asked.hint(ASSIGNED_POD_DELETE, waiting, gone, None) is hint
+    assert asked.hint(ASSIGNED_POD_DELETE, gone, waiting, None) is hint

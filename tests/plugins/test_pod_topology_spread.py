@@ -12,8 +12,10 @@ from pallet.api.selectors import LabelRequirement, LabelSelector, NodeSelector, 
 from pallet.api.selectors import NodeSelectorRequirement as Requirement
 from pallet.cache.columns import Mask
 from pallet.cache.node_table import NodeTable
+from pallet.cache.pod_info import PodInfo
 from pallet.framework.pod_limits import CONSTRAINTS
-from pallet.plugins.pod_topology_spread import PodTopologySpread
+from pallet.framework.state import CycleState
+from pallet.plugins.pod_topology_spread import MOST_CONSTRAINTS, PodTopologySpread
 from pallet.plugins.spread_domains import Ground
 from tests.builders import HOSTNAME, ZONE, even, make_node, make_pod, rather_even
 from tests.plugins.asking import Asked
@@ -370,3 +372,42 @@ def test_pods_that_come_and_go_are_followed() -> None:
     for many in placed({"a": 6, "b": 3, "x": 7}, labels={"more": "x"}):
         cluster.cache.put_pod(many)
     assert cluster.messages(wanted) == verdicts(a=UNEVEN, b=UNEVEN, x=UNEVEN)
+
+
+def counted(cluster: Asked, wanted: Pod) -> int:
+    """How many constraints are counted for a pod."""
+    return len(list(cluster.plugin.counted(wanted, cluster.cache.snapshot)))
+
+
+def test_constraints_after_one_by_a_label_that_no_node_has_are_not_asked() -> None:
+    """They number thousands in the longest pods."""
+    cluster = asked(placed({"a": 5}))
+    unknown = (even(f"example.com/none-{number}") for number in range(1000))
+    wanted = pod(even(), even(HOSTNAME), *unknown)
+    assert cluster.messages(wanted) == verdicts(a=NO_LABEL, b=NO_LABEL, x=NO_LABEL, y=NO_LABEL)
+    assert counted(cluster, wanted) == 3
+
+
+def test_soft_constraints_by_a_label_that_no_node_has_rank_nothing() -> None:
+    cluster = asked(placed({"a": 5}))
+    wanted = pod(rather_even(), *(rather_even(f"example.com/none-{number}") for number in range(100)))
+    assert cluster.scores(wanted) == {"a": 0, "b": 0, "x": 0, "y": 0}
+    assert counted(cluster, wanted) == 0
+
+
+@pytest.mark.parametrize(
+    ("constraints", "refused"), [(MOST_CONSTRAINTS, False), (MOST_CONSTRAINTS + 1, True)]
+)
+def test_a_pod_with_too_many_constraints_is_refused(constraints: int, *, refused: bool) -> None:
+    labels = {f"key-{number}": "v" for number in range(constraints)}
+    cluster = asked([], make_node("n", labels=labels))
+    keys = list(labels)
+    wanted = pod(*map(even, keys[:100]), *map(rather_even, keys[100:]))
+    _, status = cluster.plugin.pre_filter(CycleState(), PodInfo(wanted), cluster.cache.snapshot)
+    assert status.rejected is refused
+    assert counted(cluster, wanted) == (0 if refused else constraints)
+    if refused:
+        assert status.message == (
+            "the pod has more than 128 topology spread constraints by labels that nodes have, and no more "
+            "are supported"
+        )
