@@ -4,7 +4,7 @@ A column has one entry a row, over the table's whole capacity. Names are small i
 comparison of integers over all nodes at once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -136,6 +136,11 @@ class LabelColumns:
     def __contains__(self, key: str) -> bool:
         """Whether any node has a label with this key."""
         return key in self._nodes
+
+    def among(self, keys: Collection[str]) -> list[str]:
+        """Those of some keys, a set or a mapping, that any node has."""
+        fewer, more = (keys, self._nodes) if len(keys) < len(self._nodes) else (self._nodes, keys)
+        return [key for key in fewer if key in more]
 
     def put(self, row: int, old: Mapping[str, str], new: Mapping[str, str]) -> None:
         """Replace the labels of a row."""

@@ -19,11 +19,14 @@ from pallet.cache.tally import Tally
 _NEWCOMERS_BYTES = 16 * MIB
 """Of the sorts of newcomers whose terms are remembered, for each sort of terms."""
 
-_SUMS_BYTES = 32 * MIB
+_SUMS_BYTES = 64 * MIB
 """Of the sums that are kept up to date, for each sort of terms."""
 
 _TERM_BYTES = 100
 """What a term takes in the sets and mappings of a sum."""
+
+_MOST_KEYS = 32
+"""Of so many topology keys there may be tallies: others are keys that no node has."""
 
 _LOG_SLACK = 1024
 
@@ -58,14 +61,14 @@ class HeldSum:
             self._of_key.setdefault(term.topology_key, []).append(term)
 
     @property
-    def keys(self) -> Iterable[str]:
+    def keys(self) -> Collection[str]:
         """The topology keys of the terms."""
         return self._of_key
 
     @property
     def bytes(self) -> int:
-        """What it takes when all its tallies are asked for, each with its sums by domain."""
-        return _TERM_BYTES * len(self.terms) + 16 * self._capacity * len(self._of_key)
+        """What it takes when its tallies are asked for, each with its sums by domain."""
+        return _TERM_BYTES * len(self.terms) + 16 * self._capacity * min(len(self._of_key), _MOST_KEYS)
 
     def tally(self, topology_key: str) -> Tally:
         """The weights of the terms with a topology key; not to be changed by the caller."""
@@ -93,16 +96,24 @@ class HeldSum:
 class _Newcomers:
     """Pods that no selector can tell apart, and the held terms that select them.
 
+    terms: a set while they are being found, with some that may have gone meanwhile
     looked_at: how far each log was read
     """
 
-    __slots__ = ("looked_at", "met", "stamp", "terms")
+    __slots__ = ("looked_at", "met", "stamp", "terms", "went")
 
     def __init__(self) -> None:
-        self.terms: Terms = frozenset()
+        self.terms: Terms | set[AffinityTerm] = frozenset()
+        self.went = 0
         self.met: HeldSum | None = None
         self.looked_at: dict[str, int] = {}
         self.stamp = -1
+
+    def add(self, found: Iterable[AffinityTerm]) -> None:
+        """Add terms that select them."""
+        if isinstance(self.terms, frozenset):
+            self.terms = set(self.terms)
+        self.terms.update(found)
 
 
 class _Sums(BoundedCache[Terms, HeldSum]):
@@ -161,6 +172,8 @@ class HeldTerms:
         """How many terms stand in the logs, and how many of them are still held; each in every log."""
         self._stamp = 0
         """Grows whenever a term comes or goes."""
+        self._went = 0
+        """How many terms have gone."""
         self._newcomers: BoundedCache[GroupKey, _Newcomers] = BoundedCache(
             "newcomers", _NEWCOMERS_BYTES, _newcomers_bytes
         )
@@ -184,6 +197,7 @@ class HeldTerms:
         if not rows:
             del self._rows[term]
             self._stamp += 1
+            self._went += 1
             self._live -= len(_namespaces(term))
 
     def meet(self, pod: Pod, counters: PodCounters) -> HeldSum | None:
@@ -196,7 +210,7 @@ class HeldTerms:
         met = newcomers.met
         if met is None or met.kept:
             return met
-        newcomers.met = met = self._sum(newcomers.terms)
+        newcomers.met = met = self._sum(met.terms)
         newcomers.terms = met.terms
         return met
 
@@ -214,23 +228,31 @@ class HeldTerms:
             newcomers = _Newcomers()
         elif newcomers.stamp == self._stamp:
             return newcomers
-        terms, done = {term for term in newcomers.terms if term in self._rows}, True
+        done = True
         for namespace in (key[0], _EVERYWHERE):
             log, start = self._logs.get(namespace, _EMPTY), newcomers.looked_at.get(namespace, 0)
             end = len(log.terms) if most is None else log.up_to(start, most)
             new = (term for term in log.terms[start:end] if term in self._rows)
-            terms.update([term for term in new if counters.selects(term.pods, pod)])
+            if found := [term for term in new if counters.selects(term.pods, pod)]:
+                newcomers.add(found)
             newcomers.looked_at[namespace] = end
             done &= end == len(log.terms)
-        if terms != newcomers.terms:
-            newcomers.terms, newcomers.met = frozenset(terms), None
         if done:
-            newcomers.stamp = self._stamp
-            if newcomers.terms and newcomers.met is None:
-                newcomers.met = self._sum(newcomers.terms)
-                newcomers.terms = newcomers.met.terms  # kept once for all
+            self._settle(newcomers)
         self._newcomers[key] = newcomers  # with what it takes now
         return newcomers
+
+    def _settle(self, newcomers: _Newcomers) -> None:
+        """All terms are compared: sum up those that select the newcomers, if they are others than before."""
+        if newcomers.went != self._went:
+            left = {term for term in newcomers.terms if term in self._rows}
+            if len(left) < len(newcomers.terms):
+                newcomers.terms = left
+            newcomers.went = self._went
+        if isinstance(newcomers.terms, set):
+            met = self._sum(frozenset(newcomers.terms)) if newcomers.terms else None
+            newcomers.met, newcomers.terms = met, met.terms if met else frozenset()  # kept once for all
+        newcomers.stamp = self._stamp
 
     def unmatched(self, pod: Pod) -> int:
         """How many comparisons with terms that came since this was last asked about a pod like this one."""
@@ -334,7 +356,8 @@ class TermHolders:
 
 
 def _newcomers_bytes(key: GroupKey, newcomers: _Newcomers) -> int:
-    return footprint(key, _NEWCOMERS_BYTES) + _TERM_BYTES * len(newcomers.terms)
+    """The terms belong to a sum, but for those of the few that are being compared."""
+    return footprint(key, _NEWCOMERS_BYTES)
 
 
 def _namespaces(term: AffinityTerm) -> Collection[str]:

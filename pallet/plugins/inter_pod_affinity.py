@@ -338,7 +338,7 @@ def _tallies(held: HeldSum | None, snapshot: Snapshot) -> list[tuple[str, Tally]
     """The tallies of held terms by topology key, but for keys that no node has: they concern no node."""
     if held is None:
         return []
-    return [(key, held.tally(key)) for key in held.keys if key in snapshot.table.labels]
+    return [(key, held.tally(key)) for key in snapshot.table.labels.among(held.keys)]
 
 
 def _domain_rows(

@@ -163,3 +163,15 @@ def test_a_column_of_values_is_the_one_that_gets_them_one_by_one() -> None:
     assert (made.values, made.code_of, made.nodes) == (grown.values, grown.code_of, grown.nodes)
     made.put(1, "x")
     assert made.members(1) == [0, 1, 4]
+
+
+def test_of_some_keys_those_are_told_that_any_node_has() -> None:
+    columns = LabelColumns(2)
+    columns.put(0, {}, {"zone": "a", "rack": "1"})
+    assert columns.among({"zone"}) == ["zone"]
+    assert sorted(columns.among({"zone", "rack", "disk", *(f"key-{number}" for number in range(100))})) == [
+        "rack",
+        "zone",
+    ]
+    columns.put(0, {"zone": "a", "rack": "1"}, {"rack": "1"})
+    assert columns.among({"zone", "rack", "disk"}) == ["rack"]

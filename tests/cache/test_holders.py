@@ -197,6 +197,42 @@ def test_long_terms_are_compared_in_shorter_steps(counters: CountingCounters) ->
     assert (counters.compared, held.unmatched(WEB)) == (3, 147)
 
 
+class CountingRows(dict[AffinityTerm, dict[int, int]]):
+    """Notes how often a term is looked up."""
+
+    looked_up = 0
+
+    def __contains__(self, term: object) -> bool:
+        self.looked_up += 1
+        return super().__contains__(term)
+
+
+def test_what_was_found_in_earlier_steps_is_looked_at_once_more(counters: CountingCounters) -> None:
+    held = HeldTerms(ROWS)
+    held._rows = rows = CountingRows()
+    for number in range(1000):
+        either = LabelRequirement("app", "In", ("web", f"app-{number}"))
+        selector = PodSelector(LabelSelector(NO_LABELS, (either,)), frozenset({"default"}))
+        held.bump(AffinityTerm(selector, HOSTNAME), number % ROWS, 1)
+    gone = next(iter(held._rows))
+    while not held.match(WEB, counters, 10):
+        if counters.compared == 500:
+            held.bump(gone, 0, -1)
+    assert rows.looked_up <= 2000
+    assert rows_of(held.meet(WEB, counters)) == [333, 333, 333]
+
+
+def test_a_sum_of_terms_by_thousands_of_topology_keys_is_kept(counters: CountingCounters) -> None:
+    """Few of these can be labels of nodes, and only these take an array."""
+    holders = TermHolders(5000)
+    away = [pod_term("web", f"key-{number}") for number in range(15_000)]
+    holders.add(PodInfo(make_pod("holder", affinity=pod_affinity(away=away))).terms, 0)
+    met = holders.anti.meet(WEB, counters)
+    assert met is not None
+    assert met.kept
+    assert holders.anti.meet(WEB, counters) is met
+
+
 def test_sums_are_bounded_in_bytes(counters: CountingCounters, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_SUMS_BYTES", 10_000)
     holders = TermHolders(ROWS)
