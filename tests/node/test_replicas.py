@@ -28,6 +28,8 @@ def replicas(shell: Shell, workload: Workload) -> Iterator[None]:
     for count in (2, 1):
         shell.run(f"kubectl scale {DEPLOYMENT} --replicas={count}")
         shell.run(f"kubectl rollout status {DEPLOYMENT} --timeout=90s", 100)
+        # The rollout is over while a pod may still be ending, and lead.
+        eventually(f"{count} pods", lambda count=count: len(workload.request("GET", PODS)["items"]) == count)  # type: ignore[misc]
         if count == 2:
             yield
 

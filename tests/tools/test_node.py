@@ -5,12 +5,14 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
 from tools.controlplane import build
 from tools.node import machine, programs
+from tools.node.record import Record
 
 RULES = """*nat
 :PREROUTING ACCEPT [0:0]
@@ -48,7 +50,7 @@ def test_only_rules_of_kubernetes_and_of_cni_plugins_are_taken_back(monkeypatch:
         return RULES if command[0] == "iptables-save" else ""
 
     monkeypatch.setattr(machine, "run", run)
-    machine._remove_rules("nat")
+    machine._remove_rules("iptables", "nat")
     [text] = restored
     assert "KUBE" not in text
     assert "CNI" not in text
@@ -65,7 +67,7 @@ def test_rules_of_others_alone_are_left_as_they_are(monkeypatch: pytest.MonkeyPa
         return ":DOCKER - [0:0]\n"
 
     monkeypatch.setattr(machine, "run", run)
-    machine._remove_rules("nat")
+    machine._remove_rules("iptables", "nat")
     assert commands == ["iptables-save"]
 
 
@@ -85,13 +87,37 @@ def test_what_is_missing_is_one_line_with_the_command(monkeypatch: pytest.Monkey
     )
 
 
-def test_only_processes_of_the_program_with_the_argument_are_ended() -> None:
-    program = Path("/bin/sleep")
+def test_only_the_named_programs_that_have_the_folder_in_their_arguments_are_ended(tmp_path: Path) -> None:
+    ours, other = tmp_path / "ours", tmp_path / "other"
+    wait = ["/bin/sh", "-c", "read line"]
     with (
-        subprocess.Popen([program, "100", "0.25"]) as ours,
-        subprocess.Popen([program, "100", "0.75"]) as stranger,
+        subprocess.Popen([*wait, f"--address={ours}/socket"], stdin=subprocess.PIPE) as one,
+        subprocess.Popen([*wait, f"--address={other}/socket"], stdin=subprocess.PIPE) as of_another_folder,
+        subprocess.Popen(["/usr/bin/tail", "-f", __file__, "--", ours], stdout=subprocess.DEVNULL) as another,
     ):
-        machine.kill("sleep", "0.25")
-        assert ours.wait() == -signal.SIGKILL
-        assert stranger.poll() is None
-        stranger.kill()
+        reaper = threading.Thread(target=one.wait)  # until then it counts as there
+        reaper.start()
+        machine.end({"sh"}, ours)
+        reaper.join()
+        assert one.returncode == -signal.SIGKILL
+        assert of_another_folder.poll() is None
+        assert another.poll() is None
+        of_another_folder.kill()
+        another.kill()
+
+
+def test_a_node_that_was_started_is_remembered_until_it_is_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(machine.Before, "restore", lambda _: None)
+    monkeypatch.setattr(machine, "kill_containers", lambda: None)
+    assert Record.load() is None
+    folder = tmp_path / "node"
+    folder.mkdir()
+    record = Record(str(folder), 6443, machine.Before(["ns"], {"vm/panic_on_oom": "0\n"}, []))
+    record.write()
+    assert Record.load() == record
+    record.undo()
+    assert Record.load() is None
+    assert not folder.exists()

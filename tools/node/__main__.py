@@ -5,14 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.controlplane import ApiError, KubectlError
+from tools.controlplane import ApiError, Cluster, KubectlError
 from tools.controlplane.binaries import MissingBinaryError
 from tools.controlplane.build import BuildError
 from tools.controlplane.processes import StartError
-from tools.node import images
-from tools.node.detached import Detached
+from tools.node import images, machine
+from tools.node.cluster import RealCluster
 from tools.node.machine import MachineError
 from tools.node.node import load
+from tools.node.record import Record
 
 NONE_RUNNING = "no real node is running; start one with `python -m tools.node up`"
 
@@ -30,31 +31,35 @@ def main() -> int:
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    there = Detached.load()
-    if there:
-        print("a real node is running already; `down` ends it", file=sys.stderr)
-    else:
-        there = Detached.start(arguments.fake)
-    print(f"export KUBECONFIG={there.cluster.kubeconfig}")
+    if Record.load():
+        raise MachineError(
+            "a real node was started already: `kubeconfig` tells its KUBECONFIG, `down` ends it"
+        )
+    cluster = RealCluster(fake=arguments.fake, detached=True)
+    cluster.start()
+    print(f"export KUBECONFIG={cluster.kubeconfig}")
     return 0
 
 
 def _down(_: argparse.Namespace) -> int:
-    there = Detached.load()
+    there = Record.load()
     if there:
-        there.stop()
+        there.undo()
     print("real node ended" if there else "no real node was running")
     return 0
 
 
 def _kubeconfig(_: argparse.Namespace) -> int:
-    there = Detached.load()
-    print(there.cluster.kubeconfig if there else NONE_RUNNING, file=sys.stdout if there else sys.stderr)
-    return 0 if there else 1
+    there = Record.load()
+    if not there:
+        print(NONE_RUNNING, file=sys.stderr)
+        return 1
+    print(Cluster(Path(there.directory), there.port, machine.ADDRESS).kubeconfig)
+    return 0
 
 
 def _load(arguments: argparse.Namespace) -> int:
-    there = Detached.load()
+    there = Record.load()
     if not there:
         print(NONE_RUNNING, file=sys.stderr)
         return 1

@@ -7,6 +7,7 @@ from pathlib import Path
 from tools.controlplane import ControlPlane, Taint, numbered
 from tools.node import images, machine
 from tools.node.node import NAME, Node, load
+from tools.node.record import Record
 
 MANIFESTS = Path(__file__).parent / "manifests"
 KWOK = Taint("kwok.x-k8s.io/node", "NoSchedule", "fake")
@@ -16,27 +17,33 @@ READY_SECONDS = 120.0
 
 
 class RealCluster(ControlPlane):
-    """A control plane with one real node; `fake` nodes by kwok stand beside it, tainted with `KWOK`."""
+    """A control plane with one real node; `fake` nodes by kwok stand beside it, tainted with `KWOK`.
+
+    What it leaves on the machine where this process is killed, `Record.load().undo()` takes back.
+    """
 
     def __init__(self, *, fake: int = 0, detached: bool = False, apiserver_args: Iterable[str] = ()) -> None:
         machine.check()
+        # And with them the programs, before anything starts.
+        self._images = (images.waiting(), images.coredns())
         super().__init__(
             detached=detached,
             address=machine.ADDRESS,
             apiserver_args=("--kubelet-preferred-address-types=InternalIP", *apiserver_args),
         )
         self.node = Node(self.directory, self.kubeconfig)
-        self.before = machine.Before.look()
+        self._record = Record(str(self.directory), self.port, machine.Before.look())
         self._fake = fake
 
     def start(self) -> None:
         """Start everything, and wait until the node is Ready and names can be looked up."""
         try:
+            self._record.write()
             machine.make_bridge()
             super().start()
             self.start_kube_scheduler()
             self._processes |= self.node.start(self._processes["etcd"].pid)
-            for archive in (images.waiting(), images.coredns()):
+            for archive in self._images:
                 load(self.directory, archive)
             self.kubectl("apply", "-f", str(MANIFESTS / "coredns.yaml"))
             timeout = f"--timeout={READY_SECONDS:.0f}s"
@@ -51,6 +58,6 @@ class RealCluster(ControlPlane):
     def stop(self) -> None:
         """End everything, and take back what was changed on the machine."""
         with ExitStack() as last_first:
-            last_first.callback(self.before.restore)
+            last_first.callback(self._record.undo)
             last_first.callback(super().stop)
             last_first.callback(self.node.stop)

@@ -5,7 +5,8 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +28,39 @@ PACKAGES = {
 """By program, Debian's package that has it."""
 
 CNI_PLUGINS = Path("/usr/lib/cni")
+CNI_PROGRAMS = ("bridge", "host-local", "loopback", "portmap")
 CNI_PACKAGE = "containernetworking-plugins"
-FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+SYSTEM_SETTINGS = Path("/proc/sys")
+FORWARDING = "net/ipv4/ip_forward"
+SETTINGS = (
+    FORWARDING,
+    "kernel/keys/root_maxbytes",
+    "kernel/keys/root_maxkeys",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "net/ipv4/conf/all/route_localnet",
+    "net/netfilter/nf_conntrack_tcp_timeout_close_wait",
+    "net/netfilter/nf_conntrack_tcp_timeout_established",
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+)
+"""What the kubelet, kube-proxy and the CNI plugins set for themselves."""
+
+LINKS = Path("/sys/class/net")
 CGROUPS = Path("/sys/fs/cgroup")
-FOLDERS = ("/run/containerd", "/var/lib/cni", "/var/lib/kubelet")
+FOLDERS = (
+    "/etc/cni",
+    "/opt/containerd",
+    "/run/containerd",
+    "/run/netns",
+    "/run/nri",
+    "/var/lib/cni",
+    "/var/lib/kubelet",
+)
 """What containerd's shims, the CNI library and the kubelet's plugins use, whatever they are configured to."""
 
+END_SECONDS = 10.0
+FAMILIES = ("iptables", "ip6tables")
 TABLES = ("filter", "nat", "mangle", "raw")
 SYSTEM_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 
@@ -54,12 +82,14 @@ def check() -> None:
         missing.add(CNI_PACKAGE)
     if missing:
         raise MachineError(f"missing: apt-get install --no-install-recommends {' '.join(sorted(missing))}")
+    if list(CGROUPS.glob("*/kubepods")):
+        raise MachineError("there are cgroups of Kubernetes: this machine is a node of another cluster")
     for link in (BRIDGE, POD_BRIDGE):
-        if Path("/sys/class/net", link).exists():
+        if (LINKS / link).exists():
             raise MachineError(
                 f"the interface {link} is there already: end the other node with `make node-down`"
             )
-    if any(_OURS.search(line) for table in TABLES for line in _rules(table)):
+    if any(_OURS.search(line) for family in FAMILIES for table in TABLES for line in _rules(family, table)):
         raise MachineError(
             "there are iptables rules of Kubernetes: this machine is a node of another cluster"
         )
@@ -70,35 +100,40 @@ class Before:
     """What was on the machine before a node was started, and is to be so again."""
 
     namespaces: list[str]
-    forwarding: str
+    settings: dict[str, str]
     folders: list[str]
 
     @classmethod
     def look(cls) -> Self:
         """See what is there now."""
         folders = [folder for folder in FOLDERS if Path(folder).exists()]
-        return cls(_namespaces(), FORWARDING.read_text(), folders)
+        there = (name for name in SETTINGS if (SYSTEM_SETTINGS / name).exists())
+        settings = {name: (SYSTEM_SETTINGS / name).read_text() for name in there}
+        return cls(_namespaces(), settings, folders)
 
     def restore(self) -> None:
         """Take back what a node has changed, once nothing of it runs: links, rules, cgroups, folders."""
+        for link in (*_ports(POD_BRIDGE), POD_BRIDGE, BRIDGE):
+            if (LINKS / link).exists():
+                run("ip", "link", "del", link)
         for namespace in set(_namespaces()) - set(self.namespaces):
             run("ip", "netns", "del", namespace)
-        for link in (POD_BRIDGE, BRIDGE):
-            if Path("/sys/class/net", link).exists():
-                run("ip", "link", "del", link)
-        for table in TABLES:
-            _remove_rules(table)
+        for family in FAMILIES:
+            for table in TABLES:
+                _remove_rules(family, table)
         for group in sorted(CGROUPS.glob("*/kubepods/**/"), key=lambda path: -len(path.parts)):
             with suppress(OSError):
                 group.rmdir()
         for folder in set(FOLDERS) - set(self.folders):
             shutil.rmtree(folder, ignore_errors=True)
-        FORWARDING.write_text(self.forwarding)
+        for name, value in self.settings.items():
+            if (SYSTEM_SETTINGS / name).read_text() != value:
+                (SYSTEM_SETTINGS / name).write_text(value)
 
 
 def make_bridge() -> None:
     """Make the bridge with the API server's address, and let packets pass between it and the pods."""
-    FORWARDING.write_text("1")
+    (SYSTEM_SETTINGS / FORWARDING).write_text("1")
     run("ip", "link", "add", BRIDGE, "type", "bridge")
     run("ip", "addr", "add", f"{ADDRESS}/32", "dev", BRIDGE)
     run("ip", "link", "set", BRIDGE, "up")
@@ -135,16 +170,19 @@ def processes_of(pod_uid: str) -> list[int]:
     return list(_processes(f"pids/kubepods/**/pod{pod_uid}/*/cgroup.procs"))
 
 
-def kill(program: str, argument: str) -> None:
-    """End the processes of a program that have this argument."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            continue  # it has ended
-        if words[0].endswith(program) and argument in words:
-            with suppress(ProcessLookupError):
-                os.kill(int(path.parent.name), signal.SIGKILL)
+def end(programs: Collection[str], folder: Path) -> None:
+    """End the processes of some programs that have a folder in their command.
+
+    Raises `MachineError` where they stay.
+    """
+    deadline = time.monotonic() + END_SECONDS
+    while pids := [pid for pid, words in commands() if _is_of(words, programs, str(folder))]:
+        if time.monotonic() > deadline:
+            raise MachineError(f"still running after {END_SECONDS:.0f} s: {pids}; end them by hand")
+        for pid in pids:
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
 
 
 def unmount(folder: Path) -> None:
@@ -161,17 +199,33 @@ def _processes(files: str) -> Iterator[int]:
         yield from map(int, file.read_text().split())
 
 
+def commands() -> Iterator[tuple[int, list[str]]]:
+    """The words of each process's command; a process that has ended has none."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it is gone
+            yield int(path.parent.name), path.read_bytes().decode(errors="replace").split("\0")
+
+
+def _is_of(words: Sequence[str], programs: Collection[str], folder: str) -> bool:
+    return Path(words[0]).name in programs and any(folder in word for word in words)
+
+
+def _ports(bridge: str) -> list[str]:
+    """The links of pods to a bridge; they would go some time after their network namespaces."""
+    return [path.name for path in (LINKS / bridge / "brif").glob("*")]
+
+
 def _namespaces() -> list[str]:
     return [line.split()[0] for line in run("ip", "netns", "list").splitlines() if line]
 
 
-def _rules(table: str) -> list[str]:
-    return run("iptables-save", "-t", table).splitlines()
+def _rules(family: str, table: str) -> list[str]:
+    return run(f"{family}-save", "-t", table).splitlines()
 
 
-def _remove_rules(table: str) -> None:
+def _remove_rules(family: str, table: str) -> None:
     """Leave out the chains of Kubernetes and of the CNI plugins, and what refers to them."""
-    rules = _rules(table)
+    rules = _rules(family, table)
     if any(_OURS.search(line) for line in rules):
         kept = [line for line in rules if not _OURS.search(line)]
-        run("iptables-restore", "-T", table, input="\n".join((*kept, "")))
+        run(f"{family}-restore", "-T", table, input="\n".join((*kept, "")))

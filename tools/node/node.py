@@ -78,6 +78,8 @@ class Node:
         networks = self._directory / "cni"
         networks.mkdir(exist_ok=True)
         (networks / "10-bridge.conflist").write_text(json.dumps(self._network()))
+        plugins = self._directory / "cni-plugins"  # so that its processes can be told from those of others
+        plugins.symlink_to(machine.CNI_PLUGINS)
         directory = self._directory / "containerd"
         file = self._directory / "containerd.toml"
         # restrict_oom_score_adj: without CAP_SYS_RESOURCE none may make itself less likely to be killed.
@@ -92,7 +94,7 @@ state = "{directory / "state"}"
 [plugins.'io.containerd.cri.v1.runtime']
   restrict_oom_score_adj = true
 [plugins.'io.containerd.cri.v1.runtime'.cni]
-  bin_dirs = ["{machine.CNI_PLUGINS}"]
+  bin_dirs = ["{plugins}"]
   conf_dir = "{networks}"
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
   runtime_type = "io.containerd.runc.v2"
@@ -143,6 +145,6 @@ def load(directory: Path, archive: Path) -> None:
 
 def clear(directory: Path) -> None:
     """End the containers of a node whose processes have ended, and unmount what they had."""
+    machine.end({programs.SHIM, "runc", *machine.CNI_PROGRAMS}, directory)
     machine.kill_containers()
-    machine.kill(programs.SHIM, str(directory / SOCKET))
     machine.unmount(directory)
