@@ -5,7 +5,7 @@ The name `pallet` below is the package beside this file: a package goes before a
 
 import sys
 
-from pallet.cli.main import main
+from pallet.__main__ import main
 
 if __name__ == "__main__":
     sys.exit(main())
