@@ -3,16 +3,15 @@
 Both are read from the API server's audit log, on a control plane of the test's own.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.e2e import audit
 from tests.e2e.interception import intercepting
 from tests.e2e.storage import Storage, provision, using
 from tests.e2e.workload import Workload, eventually
-from tests.manifests.documents import Document, find, rendered
 from tests.running import SCHEDULER, configuration, install, running
 from tools.controlplane import ControlPlane
 from tools.controlplane.pytest_plugin import NodePool
@@ -20,77 +19,24 @@ from tools.faults.proxy import answer, lose_answer
 
 pytestmark = pytest.mark.e2e
 
-USER = f"system:serviceaccount:planner-system:{SCHEDULER}"
-POLICY = f"""\
-apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived, ResponseStarted]
-rules:
-  - level: Metadata
-    users: ["{USER}"]
-  - level: None
-"""
-
-Right = tuple[str, str, str]
-"""API group, resource with its subresource, verb."""
-
 
 @pytest.fixture
-def audit_log(tmp_path: Path) -> Path:
-    return tmp_path / "audit.log"
-
-
-@pytest.fixture
-def audited(audit_log: Path, tmp_path: Path) -> Iterator[ControlPlane]:
+def audited(tmp_path: Path) -> Iterator[ControlPlane]:
     """A control plane that writes down what the scheduler does."""
-    policy = tmp_path / "policy.yaml"
-    policy.write_text(POLICY)
-    with ControlPlane(
-        apiserver_args=[f"--audit-policy-file={policy}", f"--audit-log-path={audit_log}"]
-    ) as control_plane:
+    with ControlPlane(apiserver_args=audit.arguments(tmp_path)) as control_plane:
         install(control_plane)
         control_plane.create_namespace("team")
         yield control_plane
 
 
-def used(log: Path) -> set[Right]:
-    """What was done, and allowed. Watches are seen when they end."""
-    rights = set()
-    for line in log.read_text().splitlines():
-        event = json.loads(line)
-        reference = event.get("objectRef", {})
-        assert event["responseStatus"]["code"] != 403, event
-        resource = "/".join(filter(None, (reference.get("resource"), reference.get("subresource"))))
-        if resource:
-            rights.add((reference.get("apiGroup", ""), resource, event["verb"]))
-    return rights
-
-
-def granted() -> set[Right]:
-    """What the roles allow."""
-    documents = rendered("default")
-    roles: list[Document] = [
-        find(documents, "ClusterRole", f"{SCHEDULER}-role"),
-        find(documents, "Role", f"{SCHEDULER}-leader-election"),
-    ]
-    return {
-        (group, resource, verb)
-        for role in roles
-        for rule in role["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
-
-
-def test_the_roles_are_enough_and_all_of_them_is_used(audited: ControlPlane, audit_log: Path) -> None:
+def test_the_roles_are_enough_and_all_of_them_is_used(audited: ControlPlane, tmp_path: Path) -> None:
     workload = Workload(audited, "team", NodePool("audited", audited))
     workload.pool.add(1, capacity={"cpu": "4"})
     service_account = audited.kubeconfig_for_service_account("planner-system", SCHEDULER)
     election = configuration()["leaderElection"] | {"leaderElect": True, "retryPeriod": "500ms"}
     with intercepting(service_account) as interception:
         # The informers have to do without streaming lists at first, so that there are lists and watches.
-        for resource in {each for _, each, verb in granted() if verb == "list"}:
+        for resource in {each for _, each, verb in audit.granted() if verb == "list"}:
             interception.on("GET", f"/{resource}$", answer(422), times=1)
         interception.on("POST", "/pods/a/binding", lose_answer)  # which has the pod read
         for path in ("scheduletriggers/trigger$", "scheduleplans/"):  # which has them read again
@@ -110,8 +56,8 @@ def test_the_roles_are_enough_and_all_of_them_is_used(audited: ControlPlane, aud
             with pytest.raises(OSError, match="403"):
                 process.get("/metrics", token)
         assert "forbidden" not in process.log
-    unused = eventually_used(audit_log)
-    assert not unused
+    audit.await_use(tmp_path)
+    assert not audit.refused(tmp_path)
 
 
 def place_and_remove(workload: Workload) -> None:
@@ -124,7 +70,7 @@ def place_and_remove(workload: Workload) -> None:
     workload.add_pods("c", "web", cpu="1")
     workload.await_plan_as_bound("web", "a b c")
     workload.delete_pod("c")
-    eventually("a repeated event", lambda: repeats(workload), patience=30)
+    eventually("a repeated event", workload.repeats_an_event, patience=30)
     workload.delete_pod("b")
     workload.await_bound("big")
     workload.delete_pod("a")
@@ -151,19 +97,3 @@ def repeats(workload: Workload) -> bool:
     workload.delete_pod("small")
     events = workload.request("GET", "/apis/events.k8s.io/v1/namespaces/team/events")["items"]
     return any(event.get("series") for event in events)
-
-
-def eventually_used(log: Path) -> set[Right]:
-    """The rights that were not used, after the last lines have come."""
-    unused: set[Right] = set()
-
-    def look() -> bool:
-        nonlocal unused
-        unused = granted() - used(log)
-        return not unused
-
-    try:
-        eventually("every right to be used", look, patience=3)
-    except AssertionError:
-        return unused
-    return set()

@@ -145,6 +145,15 @@ class Workload:
 
         return eventually(f"{names} to be bound", look)
 
+    def await_running(self, names: Iterable[str]) -> None:
+        """Wait until the containers of pods run, which on a real node takes its time."""
+
+        def are_running() -> bool:
+            pods = self.pods()
+            return all(name in pods and pods[name]["status"]["phase"] == "Running" for name in names)
+
+        eventually("pods to run", are_running, patience=60)
+
     def reason(self, pod: str) -> str:
         """The reason in a pod's condition PodScheduled; empty when it has none."""
         return self.condition(pod).get("reason", "")
@@ -163,6 +172,13 @@ class Workload:
         """The last event on an object of each reason: its note."""
         path = f"/api/v1/namespaces/{self.namespace}/events?fieldSelector=involvedObject.name%3D{name}"
         return {event["reason"]: event["message"] for event in self.request("GET", path)["items"]}
+
+    def repeats_an_event(self) -> bool:
+        """Have the pods that do not fit tried again, and look for an event that says so."""
+        self.let_a_plain_pod_pass("small")
+        self.delete_pod("small")
+        events = self.request("GET", f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events")["items"]
+        return any(event.get("series") for event in events)
 
     def plan_object(self, pod_set: str) -> Document | None:
         """The stored plan of a set, if there is one."""
