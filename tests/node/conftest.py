@@ -3,36 +3,51 @@
 import os
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.e2e import audit
 from tests.e2e.workload import Workload
+from tests.node.programs import IMAGE
 from tools.controlplane import binaries
 from tools.controlplane.pytest_plugin import NodePool
 from tools.demo.kind import deploy
 from tools.demo.shell import ROOT, Shell
 from tools.node import images, machine
 from tools.node.cluster import RealCluster
-from tools.node.node import load
+from tools.node.node import NAME, load
 
-IMAGE = "docker.io/library/podset-planner-scheduler:demo"
-EXAMPLES = ("docker.io/ciena/grpc-hello-server:0.1.0", "docker.io/ciena/grpc-hello-client:0.1.0")
-"""Images of the examples that only have to run."""
+WAITING = (
+    "docker.io/ciena/grpc-hello-server:0.1.0",
+    "docker.io/ciena/grpc-hello-client:0.1.0",
+    "docker.io/library/main:1",
+)
+"""Images of the examples and of `Workload` that only have to run."""
 
 FAKE_NODES = 3
+POOL = "real"
+"""Of the real node alone."""
 
 
 @pytest.fixture(scope="session")
-def real_cluster() -> Iterator[RealCluster]:
-    """The cluster, with the images that its pods need."""
+def audited(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the audit log."""
+    return tmp_path_factory.mktemp("audited")
+
+
+@pytest.fixture(scope="session")
+def real_cluster(audited: Path) -> Iterator[RealCluster]:
+    """The cluster, with the images that its pods need; it writes down what the scheduler does."""
     if os.geteuid():
         pytest.skip("a real node needs root")
     commit = machine.run("git", "-C", ROOT, "rev-parse", "HEAD").strip()
     images.build_scheduler(IMAGE, commit)
-    with RealCluster(fake=FAKE_NODES) as cluster:
+    with RealCluster(fake=FAKE_NODES, apiserver_args=audit.arguments(audited)) as cluster:
+        cluster.client.request("PATCH", f"/api/v1/nodes/{NAME}", {"metadata": {"labels": {"pool": POOL}}})
         with images.exported(IMAGE) as archive:
             load(cluster.directory, archive)
-        for name in EXAMPLES:
+        for name in WAITING:
             load(cluster.directory, images.waiting(name))
         yield cluster
 
@@ -48,7 +63,7 @@ def workload(real_cluster: RealCluster, deployed: None, request: pytest.FixtureR
     """What a test does in a namespace of its own, with pods that run."""
     name = f"node-{secrets.token_hex(4)}"
     real_cluster.create_namespace(name)
-    yield Workload(real_cluster, name, NodePool("real", real_cluster))
+    yield Workload(real_cluster, name, NodePool(POOL, real_cluster))
     real_cluster.client.request("DELETE", f"/api/v1/namespaces/{name}")
 
 

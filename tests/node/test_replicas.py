@@ -12,7 +12,6 @@ from tests.e2e.history import recording
 from tests.e2e.workload import Document, Workload, eventually
 from tools.demo.shell import Shell
 from tools.node import machine
-from tools.node.node import NAME, PAUSE_IMAGE
 
 pytestmark = pytest.mark.time_limit(600)
 
@@ -42,19 +41,9 @@ def leader(workload: Workload) -> str:
 
 def add_members(workload: Workload) -> None:
     """A set of pods that run, on the real node, and wait for their trigger."""
-    resources = {"requests": {"cpu": "1m"}}
-    container = {"name": "main", "image": PAUSE_IMAGE, "imagePullPolicy": "Never", "resources": resources}
-    place = {"kubernetes.io/hostname": NAME}
     workload.add_trigger("web", "Planning")
-    workload.add_pods(MEMBERS, "web", containers=[container], nodeSelector=place, tolerations=[])
+    workload.add_pods(MEMBERS, "web", cpu="1m")
     workload.await_reason(" ".join(MEMBERS), "AwaitingTrigger")
-
-
-def await_running(workload: Workload) -> None:
-    def are_running() -> bool:
-        return all(pod["status"]["phase"] == "Running" for pod in workload.pods().values())
-
-    eventually("all members to run", are_running, patience=60)
 
 
 def delete(shell: Shell, pod: Document) -> None:
@@ -88,7 +77,7 @@ def test_a_set_is_placed_whole_when_the_leader_goes_in_the_middle(
         end(shell, gone)
         began = time.monotonic()
         workload.await_plan_as_bound("web", " ".join(MEMBERS))
-        await_running(workload)
+        workload.await_running(MEMBERS)
         print(f"all members run {time.monotonic() - began:.1f} s later")  # noqa: T201 - pytest shows it
         history.check()
     if end is not delete:

@@ -49,6 +49,14 @@ def test_both_ends_pass_the_strict_verification(tmp_path: Path, hostname: str) -
     assert certificate["subject"] == ((("organizationName", "admins"),), (("commonName", "ann"),))
 
 
+def test_a_peer_serves_and_calls(tmp_path: Path) -> None:
+    authority = Authority.create()
+    pair = authority.peer("planner.team.svc")
+    client = context(ssl.Purpose.SERVER_AUTH, authority, pair, tmp_path)
+    server = context(ssl.Purpose.CLIENT_AUTH, authority, pair, tmp_path)
+    handshake(client, server, "planner.team.svc")
+
+
 def test_another_name_is_refused(tmp_path: Path) -> None:
     authority = Authority.create()
     client = context(ssl.Purpose.SERVER_AUTH, authority, authority.client("ann"), tmp_path)

@@ -59,14 +59,22 @@ class Authority:
         """A certificate for an API server that is reached at some IP addresses."""
         names: list[x509.GeneralName] = [x509.DNSName(name) for name in SERVER_NAMES]
         names += (x509.IPAddress(ipaddress.ip_address(address)) for address in addresses)
-        return self._issue(_name("kube-apiserver"), ExtendedKeyUsageOID.SERVER_AUTH, names)
+        return self._issue(_name("kube-apiserver"), [ExtendedKeyUsageOID.SERVER_AUTH], names)
 
     def client(self, user: str, groups: Iterable[str] = ()) -> Pair:
         """A certificate that the API server takes for `user` in `groups`."""
-        return self._issue(_name(user, groups), ExtendedKeyUsageOID.CLIENT_AUTH)
+        return self._issue(_name(user, groups), [ExtendedKeyUsageOID.CLIENT_AUTH])
+
+    def peer(self, name: str) -> Pair:
+        """A certificate for a host that serves and calls, as both ends of mutual TLS have it."""
+        purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        return self._issue(_name(name), purposes, [x509.DNSName(name)])
 
     def _issue(
-        self, subject: x509.Name, purpose: x509.ObjectIdentifier, names: Iterable[x509.GeneralName] = ()
+        self,
+        subject: x509.Name,
+        purposes: Iterable[x509.ObjectIdentifier],
+        names: Iterable[x509.GeneralName] = (),
     ) -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())
         issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
@@ -74,7 +82,7 @@ class Authority:
             _builder(subject, self._certificate.subject, key)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(authority=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
             .add_extension(issuer_key, critical=False)
         )
         if alternatives := list(names):
