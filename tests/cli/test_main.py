@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import signal
 import socket
 import subprocess
 import sys
@@ -226,3 +227,15 @@ def test_what_only_the_scheduler_can_find_is_a_line_too(
     monkeypatch.setitem(sys.modules, "pallet.app", app)
     assert main(["--default-config"]) == 1
     assert capsys.readouterr().err == "c.yaml: profiles[0]: unknown plugin\n"
+
+
+def test_it_ends_by_sigterm_while_it_starts(tmp_path: Path) -> None:
+    """By a handler of its own: the first process of a container has no other way to end."""
+    file = tmp_path / "config.yaml"
+    os.mkfifo(file)
+    with (
+        subprocess.Popen([sys.executable, "-m", "pallet", f"--config={file}"]) as process,
+        file.open("w"),  # it has opened it, too, and waits for its content
+    ):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 128 + signal.SIGTERM
