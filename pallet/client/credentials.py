@@ -116,7 +116,10 @@ class Credentials:
         return cls(await reload(), reload, origin="ServiceAccount")
 
     async def authorization(self) -> str | None:
-        """Give the Authorization header, read anew after a minute; None where no token is used."""
+        """Give the Authorization header, read anew after a minute; None where no token is used.
+
+        With it the certificate authorities are read anew.
+        """
         if self._authorization is not None and self._is_old():
             async with self._lock:
                 if self._is_old():
@@ -139,9 +142,15 @@ class Credentials:
         return asyncio.get_running_loop().time() - self._refreshed_at > REFRESH_PERIOD
 
     def _take(self, configuration: Configuration) -> None:
-        """Use these from now on; connections made before keep their certificate."""
+        """Use these from now on; connections made before keep their certificate.
+
+        A certificate authority that was added is trusted from now on; one that was removed, until the end.
+        """
         token = configuration.api_key.get("BearerToken")
         self._authorization: str | None = token.strip() if token else None
+        if self.tls is not None and configuration.ssl_ca_cert:
+            trust = partial(self.tls.load_verify_locations, configuration.ssl_ca_cert)
+            _usable(self.origin, "certificate authority", trust)
         if self.tls is not None and configuration.cert_file:
             # Without a password of our own, OpenSSL would ask for that of an encrypted key on the terminal.
             load = partial(self.tls.load_cert_chain, password="")

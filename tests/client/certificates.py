@@ -28,10 +28,10 @@ def server_context(folder: Path, identity: Identity) -> ssl.SSLContext:
     return context
 
 
-def authority() -> Identity:
+def authority(name: str = "ca") -> Identity:
     """Make a CA as many clusters have one: without key usage and key identifiers."""
     return _certificate(
-        "ca", None, lambda builder: builder.add_extension(x509.BasicConstraints(True, None), critical=True)
+        name, None, lambda builder: builder.add_extension(x509.BasicConstraints(True, None), critical=True)
     )
 
 

@@ -270,6 +270,26 @@ async def test_another_authority_is_not_trusted(tmp_path: Path) -> None:
                 await client.get(NAMESPACES, "a")
 
 
+async def test_an_authority_that_is_added_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster's is replaced in this order: the bundle has both, then the server shows the new one."""
+    old, new, ca_file = authority("old"), authority("new"), tmp_path / "ca.crt"
+    ca_file.write_bytes(pem(old[1]))
+    async with tls_server(tmp_path, issue(new)) as url:
+        path = write_kubeconfig(
+            tmp_path / "kc", url, {"token": "t"}, **{"certificate-authority": str(ca_file)}
+        )
+        async with Client.connect(path) as client:
+            with pytest.raises(Unreachable, match="certificate verify failed"):
+                await client.get(NAMESPACES, "a")
+            ca_file.write_bytes(pem(old[1]) + pem(new[1]))
+            with pytest.raises(Unreachable, match="certificate verify failed"):
+                await client.get(NAMESPACES, "a")
+            monkeypatch.setattr(credentials, "REFRESH_PERIOD", -1.0)
+            assert (await client.get(NAMESPACES, "a")).metadata.name == "a"
+            ca_file.write_text("half a fil")
+            assert (await client.get(NAMESPACES, "a")).metadata.name == "a"
+
+
 @asynccontextmanager
 async def tls_server(folder: Path, identity: Identity) -> AsyncIterator[str]:
     """Serve a namespace over TLS."""
