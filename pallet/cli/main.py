@@ -2,11 +2,9 @@
 
 import importlib.util
 import os
-import signal
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import NoReturn
 
 import anyio
 
@@ -32,9 +30,6 @@ def main(words: list[str] | None = None) -> int:
         if arguments.version:
             print(version(as_json=False))
             return 0
-        # Until the scheduler listens for it: a container's first process ignores what it has no handler for,
-        # so that a pod which is deleted while it starts would stay for its whole grace period.
-        signal.signal(signal.SIGTERM, _end)
         return _run(settings_of(arguments))
     except UsageError as error:
         for line in error.args:
@@ -42,10 +37,6 @@ def main(words: list[str] | None = None) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
     return 1
-
-
-def _end(number: int, _: object) -> NoReturn:
-    sys.exit(128 + number)
 
 
 def settings_of(arguments: Namespace) -> Settings:
