@@ -1,7 +1,7 @@
 """A cluster of one real node: control plane, kube-scheduler, the node, cluster DNS."""
 
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tools.controlplane import ControlPlane, Taint, numbered
@@ -54,6 +54,15 @@ class RealCluster(ControlPlane):
         except BaseException:
             self.stop()
             raise
+
+    @contextmanager
+    def without_kubelet(self) -> Iterator[None]:
+        """Have the kubelet killed, and started again after the block."""
+        self._processes["kubelet"].kill()
+        try:
+            yield
+        finally:
+            self._processes["kubelet"] = self.node.start_kubelet(self._processes["etcd"].pid)
 
     def stop(self) -> None:
         """End everything, and take back what was changed on the machine."""

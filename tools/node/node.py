@@ -36,16 +36,7 @@ class Node:
         containerd.wait_until(self._socket.exists, "listening", START_SECONDS)
         return {
             "containerd": containerd,
-            "kubelet": self._run(
-                group,
-                "kubelet",
-                f"--config={self._kubelet_configuration()}",
-                f"--kubeconfig={self._kubeconfig}",
-                f"--hostname-override={NAME}",
-                f"--node-ip={machine.ADDRESS}",
-                f"--root-dir={self._directory / 'kubelet'}",
-                f"--cert-dir={self._directory / 'kubelet-pki'}",
-            ),
+            "kubelet": self.start_kubelet(group),
             "kube-proxy": self._run(
                 group,
                 "kube-proxy",
@@ -57,6 +48,19 @@ class Node:
                 f"--metrics-bind-address=127.0.0.1:{free_port()}",
             ),
         }
+
+    def start_kubelet(self, group: int) -> Process:
+        """Start the kubelet alone, as after its end: the containers are there still."""
+        return self._run(
+            group,
+            "kubelet",
+            f"--config={self._kubelet_configuration()}",
+            f"--kubeconfig={self._kubeconfig}",
+            f"--hostname-override={NAME}",
+            f"--node-ip={machine.ADDRESS}",
+            f"--root-dir={self._directory / 'kubelet'}",
+            f"--cert-dir={self._directory / 'kubelet-pki'}",
+        )
 
     def stop(self) -> None:
         """End the processes and all that they started; harmless when done before."""
