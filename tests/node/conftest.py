@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e import audit
 from tests.e2e.workload import Workload
+from tests.node import by_name
 from tests.node.programs import IMAGE
 from tools.controlplane import binaries
 from tools.controlplane.pytest_plugin import NodePool
@@ -37,13 +38,20 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def real_cluster(audited: Path) -> Iterator[RealCluster]:
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the certificate that the API server shows those who call it by its name."""
+    return tmp_path_factory.mktemp("serving")
+
+
+@pytest.fixture(scope="session")
+def real_cluster(audited: Path, serving: Path) -> Iterator[RealCluster]:
     """The cluster, with the images that its pods need; it writes down what the scheduler does."""
     if os.geteuid():
         pytest.skip("a real node needs root")
     commit = machine.run("git", "-C", ROOT, "rev-parse", "HEAD").strip()
     images.build_scheduler(IMAGE, commit)
-    with RealCluster(fake=FAKE_NODES, apiserver_args=audit.arguments(audited)) as cluster:
+    arguments = [*audit.arguments(audited), by_name.argument(serving)]
+    with RealCluster(fake=FAKE_NODES, apiserver_args=arguments) as cluster:
         cluster.client.request("PATCH", f"/api/v1/nodes/{NAME}", {"metadata": {"labels": {"pool": POOL}}})
         with images.exported(IMAGE) as archive:
             load(cluster.directory, archive)
