@@ -170,6 +170,12 @@ def processes_of(pod_uid: str) -> list[int]:
     return list(_processes(f"pids/kubepods/**/pod{pod_uid}/*/cgroup.procs"))
 
 
+def join_memory_of(pid: int, other: int) -> None:
+    """Have what another process takes from now on count in the memory of this one's container."""
+    groups = dict(line.split(":", 2)[1:] for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines())
+    (CGROUPS / "memory" / groups["memory"].lstrip("/") / "cgroup.procs").write_text(str(other))
+
+
 def end(programs: Collection[str], folder: Path) -> None:
     """End the processes of some programs that have a folder in their command.
 
