@@ -141,10 +141,13 @@ class _Watch:
     def stop(self) -> None:
         """End it."""
         self._stopped.set()
-        if self._connection is not None and self._connection.sock is not None:
-            with suppress(OSError):
-                self._connection.sock.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
+        while self._thread.is_alive():  # it may be about to connect
+            connection = self._connection
+            if connection is not None and connection.sock is not None:
+                with suppress(OSError):
+                    # Not that of the TLS socket, after which the thread would read what is encrypted.
+                    socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+            self._thread.join(PAUSE)
 
     def _run(self) -> None:
         context = ssl.create_default_context(cafile=self._control_plane.ca_file)
@@ -160,7 +163,8 @@ class _Watch:
                         self._start_anew()
                         continue
                     for line in answer:
-                        self._take(json.loads(line))
+                        if line.endswith(b"\n"):  # else the connection ended within it
+                            self._take(json.loads(line))
 
     def _take(self, change: Document) -> None:
         if change["type"] == "ERROR":
