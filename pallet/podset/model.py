@@ -195,6 +195,14 @@ class PodSet:
         """Whether any member has a node, or is being bound to one."""
         return any(self.node(member) for member in self.members.values())
 
+    def lose(self, member: Member, lost: Lost) -> None:
+        """Have the set re-planned: a member cannot go to its node. Of a manual plan the rest stands."""
+        if self.manual:
+            self.unused[member.name] = lost.reason
+            self.members[member.uid] = Member(member.pod)
+        else:
+            self.lost.setdefault(member.uid, lost)
+
     def admitted(self, member: Member) -> bool:
         """Whether the member has its place in the stored plan, or needs none."""
         return member.free or (member.planned != "" and self.stored.get(member.name) == member.planned)

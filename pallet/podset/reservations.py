@@ -121,7 +121,7 @@ class Reservations:
             return  # its own cycle will tell
         pod_set.leaving.pop(member.uid, None)
         if refusals or not self._exists(node):
-            self._lose(pod_set, member, loss(member.pod, node, refusals))
+            pod_set.lose(member, loss(member.pod, node, refusals))
             if before is not None:
                 self._count_release(member.pod, "refused")
             return
@@ -131,14 +131,6 @@ class Reservations:
         pod_set.room.outranked = self._outranked
         if member.rank > pod_set.newest:
             pod_set.newest, pod_set.advanced = member.rank, self._now()
-
-    def _lose(self, pod_set: PodSet, member: Member, lost: Lost) -> None:
-        """Have the set re-planned; of a plan written by hand the other entries stand."""
-        if pod_set.manual:
-            pod_set.unused[member.name] = lost.reason
-            pod_set.members[member.uid] = Member(member.pod)
-        else:
-            pod_set.lost[member.uid] = lost
 
     def _outranks(self, evaluator: Evaluator, info: PodInfo, node: str) -> bool:
         """Take reservations away that do not count against a pod's priority, if it fits on the node then."""

@@ -203,7 +203,7 @@ class PodSets:
         key = self._set_of_pod.get(uid)
         if key is None or not self._sets[key].members[uid].planned:
             return {}
-        self._sets[key].lost.setdefault(uid, lost)
+        self._sets[key].lose(self._sets[key].members[uid], lost)
         return {key: True}
 
     def note_start(self, pod: Pod) -> None:

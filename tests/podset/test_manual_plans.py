@@ -157,6 +157,25 @@ async def test_a_manual_one_survives_the_switch_back(world: World) -> None:
         assert world.reserved() == {}
 
 
+async def test_an_entry_that_is_refused_to_a_popped_pod_is_told_and_the_others_stand(
+    world: World,
+) -> None:
+    """The pod may be popped as soon as the plan is seen, before room is reserved."""
+    world.add(make_trigger(), make_pod("web-0"), make_pod("web-1"))
+    async with world.running():
+        write(world, {"web-0": "n2", "web-1": "n2"})
+        await settle()
+        world.add(GO)
+        world.lose("web-0")
+        await settle()
+        assert world.plan() == {"web-0": "n1", "web-1": "n2"}
+        assert world.planner is not None
+        assert world.planner.asked == [["web-0"]]
+        [note] = world.told.notes("trigger", "PlanEntriesNotUsed")
+        assert 'pod web-0: node "n2", planned for pod web-0, is refused' in note
+        assert world.told.notes("trigger", "Replanned") == []
+
+
 async def test_entries_that_cannot_be_used_are_told_and_their_pods_planned(world: World) -> None:
     full = make_pod("full", pod_set="", node="n3")
     world.add(make_node("n3", cordoned=True), full, make_trigger())
