@@ -159,8 +159,8 @@ deploy: build/deploy/kustomization.yaml ## everything in config/, with the image
 	$(KUBECTL) apply -k build/deploy
 
 .PHONY: migrate
-migrate: ## remove what ciena/pallet leaves behind; then `make install deploy` takes its place
-	$(KUBECTL) delete --ignore-not-found -f config/migrate/ciena-pallet.yaml
+migrate: ## remove ciena/pallet, pods included, before `make install deploy` takes its place
+	$(KUBECTL) delete --ignore-not-found --cascade=foreground -f config/migrate/ciena-pallet.yaml
 
 .PHONY: undeploy
 undeploy: ## remove it again; namespace and custom resource definitions stay

@@ -22,12 +22,14 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
+from pallet.api.pod import PODS
 from pallet.app import handover
 from pallet.app.files import file_mistakes
 from pallet.app.garbage import collect_in_steps
 from pallet.app.graph import Graph
 from pallet.app.heap import find_trim, trim_heap
 from pallet.app.loop_errors import report
+from pallet.app.own_pod import OtherReplicaError, own_namespace, own_pod, require_no_other_replica
 from pallet.app.rights_check import RightsCheck
 from pallet.client.client import Client
 from pallet.client.errors import ConfigError as ConnectionConfigError
@@ -70,6 +72,7 @@ _EXPECTED = (
     LeadershipLostError,
     LeaseRenewedError,
     ListenError,
+    OtherReplicaError,
     OSError,
 )
 """What ends the process with a line that says why, instead of a traceback."""
@@ -215,6 +218,8 @@ async def _start(
     tasks.start_soon(graph.view.run)
     await graph.informers.wait_for_sync(SYNC_SECONDS)
     log.info("Synced with the API server", **graph.sizes())
+    if election is None:
+        require_no_other_replica(graph.informers.informer(PODS).store, own_namespace(), own_pod())
     if graph.pod_sets:
         await graph.pod_sets.listen(services)
     if kube_scheduler is not None:

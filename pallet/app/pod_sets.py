@@ -11,6 +11,7 @@ from pallet.api.core import ENDPOINT_SLICES, SERVICES
 from pallet.api.node import NODES
 from pallet.api.pod import PODS, Pod
 from pallet.api.podset import SCHEDULE_PLANS, SCHEDULE_TRIGGERS
+from pallet.app.own_pod import own_namespace, own_pod
 from pallet.cache.cache import Cache
 from pallet.client.client import Client
 from pallet.config.errors import fail
@@ -26,7 +27,7 @@ from pallet.planner import own_service
 from pallet.planner.discovery import DiscoveredPlanners
 from pallet.planner.greedy import GreedyPlanner
 from pallet.planner.interface import Planner
-from pallet.planner.own_service import OwnService, own_namespace, own_pod
+from pallet.planner.own_service import OwnService
 from pallet.planner.protocol import TLSFiles
 from pallet.planner.remote import RemotePlanner
 from pallet.planner.resolver import Resolver

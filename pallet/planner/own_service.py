@@ -4,10 +4,6 @@ In the original it is in front of a planner of its own, and it carries the label
 it is mostly in front of this process, which then answers without a call.
 """
 
-import os
-import socket
-from pathlib import Path
-
 import anyio
 
 from pallet.api.core import EndpointSlice, Service
@@ -19,8 +15,6 @@ NAME = "podset-planner"
 
 SLICE_LABEL = f"kubernetes.io/service-name={NAME}"
 """Selects the EndpointSlices of the Service."""
-
-DEFAULT_NAMESPACE = "planner-system"
 
 
 class OwnService:
@@ -81,14 +75,3 @@ class OwnService:
     def _has_endpoints(self) -> bool:
         """Ready or not."""
         return any(found.endpoints for found in self._slices.store.list())
-
-
-def own_namespace() -> str:
-    """The namespace that this process runs in; outside of a cluster the one it is installed to."""
-    file = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-    return file.read_text().strip() if file.exists() else DEFAULT_NAMESPACE
-
-
-def own_pod() -> str:
-    """The name of the pod that this process runs in: $POD_NAME, or else the host name, which it mostly is."""
-    return os.environ.get("POD_NAME") or socket.gethostname()

@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.history import recording
 from tests.e2e.interception import intercepting
 from tests.e2e.workload import Workload, eventually
+from tests.manifests.documents import find, rendered
 from tests.running import SCHEDULER, Pallet, configuration, running
 from tools.controlplane import ControlPlane
 
@@ -96,6 +97,36 @@ def test_a_leader_whose_loop_is_dead_ends_and_the_other_goes_on(
         assert "hold_for_good" in leader.log
         eventually("the other to say so", lambda: bound_by(standby, workload) == {"a"})
         assert bound_by(leader, workload) == set()
+
+
+def test_without_a_lease_the_younger_of_two_replicas_refuses(
+    workload: Workload, control_plane: ControlPlane, service_account: Path
+) -> None:
+    [node] = workload.pool.add(1)
+    template = find(rendered("default"), "Deployment", SCHEDULER)["spec"]["template"]
+    labels = {**template["metadata"]["labels"], "pod-template-hash": workload.namespace}
+    older, younger = (f"{workload.namespace}-{suffix}" for suffix in "ab")
+    for name in (older, younger):
+        metadata = {"name": name, "labels": labels}
+        body = {"metadata": metadata, "spec": {**template["spec"], "nodeName": node}}
+        workload.request("POST", "/api/v1/namespaces/planner-system/pods", body)
+    schedules, refuses = (
+        Pallet(control_plane, configuration(), kubeconfig=service_account, environment={"POD_NAME": name})
+        for name in (older, younger)
+    )
+    refuses.start(ready=False)
+    eventually("the younger one to end", lambda: not refuses.process.running)
+    assert refuses.stop() == 1
+    [line] = [each for each in refuses.log.splitlines() if "The scheduler ends" in each]
+    assert f"pod planner-system/{older} is another replica" in line
+    assert not leads(refuses)
+    schedules.start()
+    try:
+        eventually("the older one to schedule", lambda: leads(schedules))
+    finally:
+        schedules.stop()
+        for name in (older, younger):
+            workload.request("DELETE", f"/api/v1/namespaces/planner-system/pods/{name}")
 
 
 def test_a_leader_that_is_told_to_end_hands_over(workload: Workload, two: list[Pallet]) -> None:

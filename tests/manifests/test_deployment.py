@@ -38,22 +38,40 @@ ORIGINAL_DEPLOYMENT = {
 }
 
 
-def deployment() -> Document:
-    return find(rendered("default"), "Deployment", NAME)
+def deployment(overlay: str = "default") -> Document:
+    return find(rendered(overlay), "Deployment", NAME)
 
 
-def container() -> Document:
-    [only] = deployment()["spec"]["template"]["spec"]["containers"]
+def container(overlay: str = "default") -> Document:
+    [only] = deployment(overlay)["spec"]["template"]["spec"]["containers"]
     the_container: Document = only
     return the_container
 
 
-def test_two_schedulers_never_run_side_by_side(tmp_path: Path) -> None:
-    assert deployment()["spec"]["strategy"] == {"type": "Recreate"}
+def test_of_two_replicas_the_holder_of_the_lease_schedules(tmp_path: Path) -> None:
+    assert deployment()["spec"]["replicas"] == 2
     assert not any("leader-elect" in argument for argument in container()["args"])
     election = load(written_config(tmp_path)).leader_election
     assert election.leader_elect
     assert (election.resource_namespace, election.resource_name) == ("planner-system", NAME)
+
+
+def test_a_rollout_and_a_drain_leave_one_to_schedule_its_replacement() -> None:
+    assert deployment()["spec"]["strategy"] == {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+    }
+    budget = find(rendered("default"), "PodDisruptionBudget", NAME)["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"]["matchLabels"].items() <= ORIGINAL_LABELS.items()
+
+
+def test_without_leader_election_two_never_run_side_by_side() -> None:
+    spec = deployment("one-replica")["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert parse_run(container("one-replica")["args"]).leader_elect is False
+    differing = [each for each in rendered("one-replica") if each not in rendered("default")]
+    assert differing == [deployment("one-replica")]
 
 
 def test_the_config_map_gives_the_profile_its_plugin(tmp_path: Path) -> None:
@@ -132,7 +150,7 @@ def test_takes_the_place_of_the_original_deployment(installed: ControlPlane) -> 
     live = json.loads(
         installed.kubectl("get", "deployment", NAME, "--namespace=planner-system", "--output=json")
     )
-    assert live["spec"]["strategy"] == {"type": "Recreate"}
+    assert live["spec"]["strategy"] == deployment()["spec"]["strategy"]
     assert live["spec"]["template"]["spec"]["containers"][0]["args"] == container()["args"]
 
 

@@ -64,7 +64,7 @@ def test_it_is_installed_beside_what_config_installs_and_shares_nothing_with_it(
     assert not ours & {identity(each) for each in rendered("default")}
     assert {kind for kind, _, _ in ours} == {
         *("Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"),
-        *("ConfigMap", "Deployment", "NetworkPolicy"),
+        *("ConfigMap", "Deployment", "PodDisruptionBudget", "NetworkPolicy"),
     }
 
 
