@@ -22,9 +22,12 @@ BASE_PACKAGES = (
 """What Python needs of Debian."""
 
 
-def waiting(name: str = PAUSE_IMAGE) -> Path:
-    """The archive of an image that only waits, under the name of one that cannot be pulled."""
-    return _archive(name, _compile_pause)
+def waiting(name: str = PAUSE_IMAGE, program: str = "pause") -> Path:
+    """The archive of an image that only waits, under the name of one that cannot be pulled.
+
+    `program` is what pods of it may run by name, whatever its arguments.
+    """
+    return _archive(name, lambda folder: _compile_pause(folder / program))
 
 
 def coredns() -> Path:
@@ -34,9 +37,14 @@ def coredns() -> Path:
 
 def build_scheduler(name: str, commit: str) -> None:
     """Build the project's own image from its Dockerfile. Raises `MachineError`."""
+    build_from(ROOT, name, COMMIT=commit)
+
+
+def build_from(folder: Path, name: str, **arguments: str) -> None:
+    """Build an image from the Dockerfile in a folder, with build arguments. Raises `MachineError`."""
     _have_base()
-    argument = f"--build-arg=COMMIT={commit}"
-    _buildah("build", "--quiet", "--pull-never", "--network=host", argument, f"--tag={name}", str(ROOT))
+    given = [f"--build-arg={argument}={value}" for argument, value in arguments.items()]
+    _buildah("build", "--quiet", "--pull-never", "--network=host", *given, f"--tag={name}", str(folder))
 
 
 @contextmanager
@@ -117,15 +125,16 @@ def _archive(name: str, find: Callable[[Path], Path]) -> Path:
         with tempfile.TemporaryDirectory() as folder:
             program = find(Path(folder))
             container = _buildah("from", "scratch").strip()
-            _buildah("copy", "--quiet", container, str(program), f"/{program.name}")
-            _buildah("config", "--entrypoint", f'["/{program.name}"]', container)
+            inside = f"/bin/{program.name}"
+            _buildah("copy", "--quiet", container, str(program), inside)
+            _buildah("config", "--entrypoint", f'["{inside}"]', container)
             _buildah("commit", "--quiet", "--rm", container, name)
             _buildah("push", "--quiet", name, f"oci-archive:{archive}:{name}")
     return archive
 
 
-def _compile_pause(folder: Path) -> Path:
-    source, program = IMAGES / "pause", folder / "pause"
+def _compile_pause(program: Path) -> Path:
+    source = IMAGES / "pause"
     go = toolchain.find(source / "go.mod", build.cache() / "go", print)
     machine.run(go, "build", "-C", source, "-trimpath", "-ldflags=-s -w", f"-o={program}", ".")
     return program
