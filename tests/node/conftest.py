@@ -66,6 +66,20 @@ def deployed(shell: Shell, tmp_path_factory: pytest.TempPathFactory) -> None:
     deploy(shell, tmp_path_factory.mktemp("deployed"))
 
 
+@pytest.fixture(scope="session")
+def image_before(real_cluster: RealCluster, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of the image of the last commit but one, which the node has."""
+    folder = tmp_path_factory.mktemp("before")
+    commit = machine.run("git", "-C", ROOT, "rev-parse", "HEAD~1").strip()
+    machine.run("git", "-C", ROOT, "archive", "--format=tar", f"--output={folder / 'tree.tar'}", commit)
+    machine.run("tar", "--extract", f"--directory={folder}", f"--file={folder / 'tree.tar'}")
+    name = f"{IMAGE}-before"
+    images.build_from(folder, name, COMMIT=commit)
+    with images.exported(name) as archive:
+        load(real_cluster.directory, archive)
+    return name
+
+
 @pytest.fixture
 def workload(real_cluster: RealCluster, deployed: None, request: pytest.FixtureRequest) -> Iterator[Workload]:
     """What a test does in a namespace of its own, with pods that run."""

@@ -12,16 +12,13 @@ import pytest
 from pallet.client.credentials import REFRESH_PERIOD
 from tests.e2e.workload import Document, Workload, eventually
 from tests.node import by_name
-from tests.running import SCHEDULER
+from tests.node.deployment import DEPLOYMENT, NAMESPACE, await_rollout, leader, process_of, restarts
 from tools.controlplane.certificates import Authority
 from tools.demo.shell import Shell
-from tools.node import machine
 from tools.node.cluster import RealCluster
 
 pytestmark = pytest.mark.time_limit(1500)
 
-NAMESPACE = "planner-system"
-DEPLOYMENT = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{SCHEDULER}"
 CONFIG_MAPS = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
 BUNDLE = "api-authorities"
 FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -79,22 +76,15 @@ def with_own_files(workload: Workload, shell: Shell, authority: Authority) -> It
 
 
 def change(workload: Workload, shell: Shell, spec: Document) -> None:
-    """Change the Deployment's pod, and wait until it is Ready."""
+    """Change the Deployment's pod, and wait until it is there."""
     workload.request("PATCH", DEPLOYMENT, {"spec": {"template": {"spec": spec}}})
-    shell.run(f"kubectl rollout status -n {NAMESPACE} deployment/{SCHEDULER} --timeout=90s", 100)
-    eventually("one pod", lambda: len(pods(workload)) == 1, 60)
+    await_rollout(workload, shell)
 
 
 def write_bundle(workload: Workload, method: str, *authorities: Authority) -> None:
     content = b"".join(each.pair.certificate for each in authorities).decode()
     path = CONFIG_MAPS if method == "POST" else f"{CONFIG_MAPS}/{BUNDLE}"
     workload.request(method, path, {"metadata": {"name": BUNDLE}, "data": {"ca.crt": content}})
-
-
-def pods(workload: Workload) -> list[Document]:
-    path = f"/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=app%3D{SCHEDULER}"
-    found: list[Document] = workload.request("GET", path)["items"]
-    return found
 
 
 def file(pid: int, name: str) -> str:
@@ -121,12 +111,8 @@ def place(workload: Workload, pod_set: str) -> None:
 def test_it_goes_on_when_the_authority_is_replaced_and_when_its_token_expires(
     workload: Workload, real_cluster: RealCluster, serving: Path, authority: Authority
 ) -> None:
-    [pod] = pods(workload)
-    [pid] = [
-        pid
-        for pid in machine.processes_of(pod["metadata"]["uid"])
-        if "pallet" in Path(f"/proc/{pid}/cmdline").read_text()
-    ]
+    pod = leader(workload)
+    pid = process_of(pod)
     expiry = claims(file(pid, "token"))["exp"]
     place(workload, "before")
 
@@ -147,6 +133,5 @@ def test_it_goes_on_when_the_authority_is_replaced_and_when_its_token_expires(
     assert claims(file(pid, "token"))["exp"] > expiry
     real_cluster.restart_apiserver()
     place(workload, "expired")
-    [same] = pods(workload)
-    assert same["metadata"]["uid"] == pod["metadata"]["uid"]
-    assert same["status"]["containerStatuses"][0]["restartCount"] == 0
+    assert leader(workload)["metadata"]["uid"] == pod["metadata"]["uid"]
+    assert restarts(workload, pod) == 0

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.e2e.workload import Document, Workload, eventually
+from tests.node.deployment import NAMESPACE, TARGET, await_rollout, pods
 from tests.node.programs import CALLER, PLANNER, Program, create_secret, is_open
 from tests.running import SCHEDULER
 from tools.controlplane.certificates import Authority, Pair
@@ -21,11 +22,9 @@ from tools.node.node import NAME
 pytestmark = [pytest.mark.time_limit(300), pytest.mark.usefixtures("deployed")]
 
 PORT, OWN_PORT = 7309, 7777
-OWN = "podset-planner.planner-system.svc"
-SERVICE = "/api/v1/namespaces/planner-system/services/podset-planner"
-CONFIG = "/api/v1/namespaces/planner-system/configmaps/scheduler-config"
-PODS = f"/api/v1/namespaces/planner-system/pods?labelSelector=app%3D{SCHEDULER}"
-DEPLOYMENT = f"-n planner-system deployment/{SCHEDULER}"
+OWN = f"podset-planner.{NAMESPACE}.svc"
+SERVICE = f"/api/v1/namespaces/{NAMESPACE}/services/podset-planner"
+CONFIG = f"/api/v1/namespaces/{NAMESPACE}/configmaps/scheduler-config"
 ANYWHERE = {"nodeSelector": {}, "tolerations": [KWOK.to_dict()]}
 """The part of a pod's spec with which it may go to every node: three that pretend, and last the real one."""
 
@@ -125,14 +124,13 @@ def test_our_planner_answers_other_pods(workload: Workload) -> None:
 
 
 def test_a_planner_of_others_behind_our_service_is_called(workload: Workload) -> None:
-    [pod] = workload.request("GET", PODS)["items"]
-    address = (pod["status"]["podIP"], OWN_PORT)
-    eventually("our planner to be served", lambda: is_open(address))
-    other = Program(workload, "planner-system", "other")
+    addresses = [(pod["status"]["podIP"], OWN_PORT) for pod in pods(workload)]
+    eventually("our planner to be served", lambda: all(map(is_open, addresses)))
+    other = Program(workload, NAMESPACE, "other")
     try:
         other.start(PLANNER, f"0.0.0.0:{OWN_PORT}", port=OWN_PORT)
         select(workload, "other")
-        eventually("our planner to give way", lambda: not is_open(address))
+        eventually("our planner to give way", lambda: not any(map(is_open, addresses)))
         names = add_set(workload, "web")
         workload.switch("Schedule", "web")
         await_placed(workload, "web", names)
@@ -140,7 +138,7 @@ def test_a_planner_of_others_behind_our_service_is_called(workload: Workload) ->
     finally:
         select(workload, SCHEDULER)
         other.remove()
-    eventually("our planner to be served", lambda: is_open(address))
+    eventually("our planner to be served", lambda: all(map(is_open, addresses)))
 
 
 def select(workload: Workload, app: str) -> None:
@@ -152,7 +150,7 @@ def configured_with_tls(workload: Workload, shell: Shell) -> Iterator[Authority]
     """Have the scheduler show a certificate in planner calls, and ask for one; gives who signs them."""
     authority = Authority.create()
     ca = authority.pair.certificate
-    create_secret(workload, "planner-system", "planner-tls", authority.peer(OWN), ca)
+    create_secret(workload, NAMESPACE, "planner-tls", authority.peer(OWN), ca)
     before: Document = workload.request("GET", CONFIG)["data"]
     config = yaml.safe_load(before["scheduler-config.yaml"])
     files = {"caFile": "ca.crt", "certFile": "tls.crt", "keyFile": "tls.key"}
@@ -161,14 +159,14 @@ def configured_with_tls(workload: Workload, shell: Shell) -> Iterator[Authority]
     workload.request("PATCH", CONFIG, {"data": {"scheduler-config.yaml": yaml.safe_dump(config)}})
     try:
         patch = yaml.safe_dump({"spec": {"template": {"spec": WITH_TLS}}})
-        workload.control_plane.kubectl("-n", "planner-system", "patch", "deployment", SCHEDULER, "-p", patch)
-        shell.run(f"kubectl rollout status {DEPLOYMENT} --timeout=90s", 100)
+        workload.control_plane.kubectl("-n", NAMESPACE, "patch", "deployment", SCHEDULER, "-p", patch)
+        await_rollout(workload, shell)
         yield authority
     finally:
         workload.request("PATCH", CONFIG, {"data": before})
-        shell.run(f"kubectl rollout undo {DEPLOYMENT}")
-        shell.run(f"kubectl rollout status {DEPLOYMENT} --timeout=90s", 100)
-        workload.request("DELETE", "/api/v1/namespaces/planner-system/secrets/planner-tls")
+        shell.run(f"kubectl rollout undo {TARGET}")
+        await_rollout(workload, shell)
+        workload.request("DELETE", f"/api/v1/namespaces/{NAMESPACE}/secrets/planner-tls")
 
 
 def test_with_mutual_tls_both_sides_show_a_certificate(workload: Workload, shell: Shell) -> None:

@@ -5,41 +5,30 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from tests.e2e.history import recording
 from tests.e2e.workload import Document, Workload, eventually
+from tests.node.deployment import (
+    NAMESPACE,
+    REPLICAS,
+    TARGET,
+    await_rollout,
+    container,
+    leader,
+    pods,
+    process_of,
+    restarts,
+)
 from tools.demo.shell import Shell
 from tools.node import machine
 from tools.node.cluster import RealCluster
 
 pytestmark = pytest.mark.time_limit(600)
 
-DEPLOYMENT = "-n planner-system deployment/podset-planner-scheduler"
-PODS = "/api/v1/namespaces/planner-system/pods"
-LEASE = "/apis/coordination.k8s.io/v1/namespaces/planner-system/leases/podset-planner-scheduler"
 MEMBERS = [f"member-{number}" for number in range(20)]
-
-
-@pytest.fixture(autouse=True)
-def replicas(shell: Shell, workload: Workload) -> Iterator[None]:
-    """Two while a test runs, one afterwards."""
-    for count in (2, 1):
-        shell.run(f"kubectl scale {DEPLOYMENT} --replicas={count}")
-        shell.run(f"kubectl rollout status {DEPLOYMENT} --timeout=90s", 100)
-        # The rollout is over while a pod may still be ending, and lead.
-        eventually(f"{count} pods", lambda count=count: len(workload.request("GET", PODS)["items"]) == count)  # type: ignore[misc]
-        if count == 2:
-            yield
-
-
-def leader(workload: Workload) -> str:
-    """The pod that leads."""
-    holder: str = workload.request("GET", LEASE)["spec"]["holderIdentity"]
-    return holder.partition("_")[0]
 
 
 def add_members(workload: Workload) -> None:
@@ -50,7 +39,7 @@ def add_members(workload: Workload) -> None:
 
 
 def delete(shell: Shell, pod: Document) -> None:
-    shell.run(f"kubectl -n planner-system delete pod {pod['metadata']['name']}")
+    shell.run(f"kubectl -n {NAMESPACE} delete pod {pod['metadata']['name']}")
 
 
 def kill(_: Shell, pod: Document) -> None:
@@ -70,20 +59,13 @@ def exhaust(_: Shell, pod: Document) -> None:
     assert process.returncode == -signal.SIGKILL, "it reached the limit, too, once it was alone"
 
 
-def process_of(pod: Document) -> int:
-    """The scheduler in a pod, seen from the machine."""
-    pids = machine.processes_of(pod["metadata"]["uid"])
-    [pid] = [pid for pid in pids if "pallet" in Path(f"/proc/{pid}/cmdline").read_text()]
-    return pid
-
-
 @pytest.mark.parametrize("end", [delete, kill, stop, exhaust])
 def test_a_set_is_placed_whole_when_the_leader_goes_in_the_middle(
     workload: Workload, shell: Shell, end: Callable[[Shell, Document], None]
 ) -> None:
     with recording(workload) as history:
         add_members(workload)
-        gone = workload.request("GET", f"{PODS}/{leader(workload)}")
+        gone = leader(workload)
         workload.switch("Schedule")
         eventually("the first binding", workload.bindings)
         end(shell, gone)
@@ -103,7 +85,7 @@ def test_a_set_is_placed_whole_when_the_api_server_restarts_in_the_middle(
 ) -> None:
     with recording(workload) as history:
         add_members(workload)
-        leading = workload.request("GET", f"{PODS}/{leader(workload)}")
+        leading = leader(workload)
         workload.switch("Schedule")
         eventually("the first binding", workload.bindings)
         real_cluster.restart_apiserver()
@@ -115,13 +97,18 @@ def test_a_set_is_placed_whole_when_the_api_server_restarts_in_the_middle(
     assert restarts(workload, leading) == 0
 
 
-def restarts(workload: Workload, pod: Document) -> int:
-    count: int = container(workload, pod)["restartCount"]
-    return count
+def test_a_replica_that_is_scaled_away_while_it_starts_ends_when_it_is_told(
+    workload: Workload, shell: Shell
+) -> None:
+    there = {pod["metadata"]["uid"] for pod in pods(workload)}
+    shell.run(f"kubectl scale {TARGET} --replicas={REPLICAS + 1}")
 
+    def starting() -> int | None:
+        new = {pod["metadata"]["uid"] for pod in pods(workload)} - there
+        return next((process for uid in new for process in machine.processes_of(uid)), None)
 
-def container(workload: Workload, pod: Document) -> Document:
-    """The status of the scheduler's container."""
-    found = workload.request("GET", f"{PODS}/{pod['metadata']['name']}")
-    [status] = found["status"]["containerStatuses"]
-    return dict(status)
+    eventually("its process", starting)
+    shell.run(f"kubectl scale {TARGET} --replicas={REPLICAS}")
+    began = time.monotonic()
+    await_rollout(workload, shell)
+    print(f"gone after {time.monotonic() - began:.1f} s")  # noqa: T201 - pytest shows it

@@ -12,18 +12,16 @@ import pytest
 
 from tests.e2e import audit
 from tests.e2e.storage import Storage, provision, using
-from tests.e2e.workload import Document, Workload, eventually
+from tests.e2e.workload import Workload, eventually
+from tests.node.deployment import NAMESPACE, REPLICAS, TARGET, await_rollout, leader, process_of
 from tests.running import SCHEDULER
 from tools.controlplane import KubectlError
 from tools.demo.shell import Shell
-from tools.node import machine
 from tools.node.cluster import RealCluster
 from tools.node.node import NAME
 
 pytestmark = [pytest.mark.time_limit(600), pytest.mark.usefixtures("deployed")]
 
-NAMESPACE = "planner-system"
-DEPLOYMENT = f"-n {NAMESPACE} deployment/{SCHEDULER}"
 SLOTS = "example.com/slots"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
@@ -51,15 +49,6 @@ def taking(slots: str) -> dict[str, Any]:
     both = {SLOTS: slots}
     resources = {"requests": both, "limits": both}
     return {"containers": [{"name": "main", "image": "main:1", "resources": resources}]}
-
-
-def scheduler(workload: Workload) -> Document:
-    """The one pod of the Deployment."""
-    [pod] = workload.request("GET", f"/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=app%3D{SCHEDULER}")[
-        "items"
-    ]
-    found: Document = pod
-    return found
 
 
 @pytest.mark.usefixtures("slots")
@@ -112,7 +101,7 @@ def allowed(workload: Workload, token: str) -> str:
 
 def metrics(workload: Workload, token: str) -> str:
     """Ask the scheduler in its pod."""
-    url = f"https://{scheduler(workload)['status']['podIP']}:10259/metrics"
+    url = f"https://{leader(workload)['status']['podIP']}:10259/metrics"
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
     context = ssl._create_unverified_context()  # noqa: S323 - a certificate that it made for itself
     with urllib.request.urlopen(request, timeout=5.0, context=context) as answer:  # noqa: S310 - https
@@ -135,28 +124,20 @@ def test_every_request_was_allowed_and_every_rule_was_used(
     for pod in ("a", "b", "c"):
         workload.delete_pod(pod)
     eventually("the plan to go", lambda: workload.plan_object("web") is None)
-    for replicas in (2, 0):  # the second watches the lease; watches are seen when they end
-        shell.run(f"kubectl scale {DEPLOYMENT} --replicas={replicas}")
-        shell.run(f"kubectl rollout status {DEPLOYMENT} --timeout=90s", 100)
-    pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
-    eventually("its pods to go", lambda: not workload.request("GET", pods)["items"], patience=60)
+    shell.run(f"kubectl scale {TARGET} --replicas=0")  # watches are seen when they end
+    await_rollout(workload, shell, 0)
     try:
         audit.await_use(audited, without=AFTER_FAULTS)
         assert not audit.refused(audited)
         print("not used:", sorted(audit.unused(audited)))  # noqa: T201 - pytest shows it
     finally:
-        shell.run(f"kubectl scale {DEPLOYMENT} --replicas=1")
-        shell.run(f"kubectl rollout status {DEPLOYMENT} --timeout=90s", 100)
+        shell.run(f"kubectl scale {TARGET} --replicas={REPLICAS}")
+        await_rollout(workload, shell)
 
 
 def test_it_has_no_capability_and_cannot_write_to_its_root(workload: Workload) -> None:
-    pod = scheduler(workload)
-    [pid] = [
-        pid
-        for pid in machine.processes_of(pod["metadata"]["uid"])
-        if "pallet" in Path(f"/proc/{pid}/cmdline").read_text()
-    ]
-    lines = (line.partition(":") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    pod = leader(workload)
+    lines = (line.partition(":") for line in Path(f"/proc/{process_of(pod)}/status").read_text().splitlines())
     status = {key: value.split() for key, _, value in lines}
     for capabilities in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"):
         assert int(status[capabilities][0], 16) == 0
@@ -175,8 +156,8 @@ def test_a_rule_that_was_taken_away_is_named(workload: Workload, shell: Shell) -
     assert len(fewer) == len(rules) - 1
     workload.request("PATCH", role, {"rules": fewer})
     try:
-        shell.run(f"kubectl rollout restart {DEPLOYMENT}")
-        shell.run(f"kubectl rollout status {DEPLOYMENT} --timeout=90s", 100)
+        shell.run(f"kubectl rollout restart {TARGET}")
+        await_rollout(workload, shell)
         rule = '{apiGroups: [""], resources: [pods/status], verbs: [patch]}'
         events = f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events"
 
@@ -185,9 +166,9 @@ def test_a_rule_that_was_taken_away_is_named(workload: Workload, shell: Shell) -
             return any(event["reason"] == "MissingRights" and rule in event["note"] for event in found)
 
         eventually("the event", told, patience=60)
-        log = shell.run(f"kubectl logs {DEPLOYMENT}")
+        log = shell.run(f"kubectl logs {TARGET}")
         assert [line for line in log.splitlines() if '"Rights are missing"' in line and "pods/status" in line]
     finally:
         workload.request("PATCH", role, {"rules": rules})
-        shell.run(f"kubectl rollout restart {DEPLOYMENT}")
-        shell.run(f"kubectl rollout status {DEPLOYMENT} --timeout=90s", 100)
+        shell.run(f"kubectl rollout restart {TARGET}")
+        await_rollout(workload, shell)

@@ -6,33 +6,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count, pairwise
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.history import recording
 from tests.e2e.workload import Document, Workload, eventually
+from tests.node.deployment import NAMESPACE, REPLICAS, TARGET, await_rollout
+from tests.node.programs import IMAGE
 from tests.running import SCHEDULER
+from tools.demo.kind import deploy
 from tools.demo.shell import Shell
 from tools.node.cluster import KWOK
 
 pytestmark = pytest.mark.time_limit(600)
 
-DEPLOYMENT = f"/apis/apps/v1/namespaces/planner-system/deployments/{SCHEDULER}"
-CONFIG_MAP = "/api/v1/namespaces/planner-system/configmaps/scheduler-config"
-PODS = f"/api/v1/namespaces/planner-system/pods?labelSelector=app%3D{SCHEDULER}"
-RESTART = f"kubectl rollout restart -n planner-system deployment/{SCHEDULER}"
+CONFIG_MAP = f"/api/v1/namespaces/{NAMESPACE}/configmaps/scheduler-config"
+RESTART = f"kubectl rollout restart {TARGET}"
 PAUSE = 0.1
 ANYWHERE: Document = {
     "nodeSelector": {},
     "tolerations": [{"key": "pool", "operator": "Exists"}, {"key": KWOK.key, "operator": "Exists"}],
 }
 """The part of a pod's spec that lets it go to any node: each takes 110 pods."""
-
-RECREATE: Document = {"replicas": 1, "strategy": {"type": "Recreate", "rollingUpdate": None}}
-ROLLING: Document = {
-    "replicas": 2,
-    "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-}
 
 
 @dataclass
@@ -85,27 +81,30 @@ def streaming(workload: Workload) -> Iterator[Stream]:
         assert not thread.is_alive(), set(stream.created) - stream.bound.keys()
 
 
-@pytest.fixture(params=[RECREATE, ROLLING], ids=["recreate", "rolling"])
-def deployment(workload: Workload, shell: Shell, request: pytest.FixtureRequest) -> Iterator[None]:
-    """The Deployment in one of two ways; afterwards as it is shipped."""
-    workload.request("PATCH", DEPLOYMENT, {"spec": request.param})
-    await_rollout(workload, shell, request.param["replicas"])
-    yield
-    workload.request("PATCH", DEPLOYMENT, {"spec": RECREATE})
-    await_rollout(workload, shell, RECREATE["replicas"])
+@pytest.fixture(params=[("default", REPLICAS), ("one-replica", 1)], ids=lambda param: param[0])
+def replicas(
+    workload: Workload, shell: Shell, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[int]:
+    """How many there are, deployed in one of two ways; afterwards as by `config/default`."""
+    overlay, wanted = request.param
+    if overlay == "default":
+        yield wanted
+        return
+    deploy(shell, tmp_path, overlay)
+    await_rollout(workload, shell, wanted)
+    yield wanted
+    shell.run(f"kubectl scale {TARGET} --replicas=0")  # it knows no lease
+    await_rollout(workload, shell, 0)
+    deploy(shell, tmp_path)
+    await_rollout(workload, shell)
 
 
-def await_rollout(workload: Workload, shell: Shell, replicas: int) -> None:
-    """Wait until the new pods are there, and the old ones gone."""
-    shell.run(f"kubectl rollout status -n planner-system deployment/{SCHEDULER} --timeout=90s", 100)
-    eventually("so many pods", lambda: len(workload.request("GET", PODS)["items"]) == replicas, 60)
-
-
-def restart(_: Workload) -> None:
+def restart(_: Workload, shell: Shell) -> None:
     """Change nothing."""
+    shell.run(RESTART)
 
 
-def reconfigure(workload: Workload) -> None:
+def reconfigure(workload: Workload, shell: Shell) -> None:
     """Change the ConfigMap: the process reads it when it starts."""
     text = workload.request("GET", CONFIG_MAP)["data"]["scheduler-config.yaml"]
     changed = (
@@ -113,18 +112,33 @@ def reconfigure(workload: Workload) -> None:
     )
     assert changed != text
     workload.request("PATCH", CONFIG_MAP, {"data": {"scheduler-config.yaml": changed}})
+    shell.run(RESTART)
 
 
-@pytest.mark.usefixtures("deployment")
 @pytest.mark.parametrize("change", [restart, reconfigure])
 def test_no_pod_is_lost_or_bound_twice_while_the_deployment_is_replaced(
-    workload: Workload, shell: Shell, change: Callable[[Workload], None]
+    workload: Workload, shell: Shell, replicas: int, change: Callable[[Workload, Shell], None]
 ) -> None:
     with recording(workload) as history:
         with streaming(workload) as stream:
-            change(workload)
-            shell.run(RESTART)
-            replicas = workload.request("GET", DEPLOYMENT)["spec"]["replicas"]
+            change(workload, shell)
             await_rollout(workload, shell, replicas)
         history.check()
     print(f"{len(stream.bound)} pods, none bound for {stream.gap:.1f} s")  # noqa: T201 - pytest shows it
+
+
+def test_no_pod_is_lost_or_bound_twice_while_the_version_before_is_replaced(
+    workload: Workload, shell: Shell, replicas: int, image_before: str
+) -> None:
+    set_image(shell, image_before)
+    await_rollout(workload, shell, replicas)
+    with recording(workload) as history:
+        with streaming(workload) as stream:
+            set_image(shell, IMAGE)
+            await_rollout(workload, shell, replicas)
+        history.check()
+    print(f"{len(stream.bound)} pods, none bound for {stream.gap:.1f} s")  # noqa: T201 - pytest shows it
+
+
+def set_image(shell: Shell, image: str) -> None:
+    shell.run(f"kubectl set image {TARGET} {SCHEDULER}={image}")

@@ -69,12 +69,12 @@ def build_image(shell: Shell) -> None:
     shell.run(f"docker build --quiet --tag {IMAGE} .", 15 * MINUTES)
 
 
-def deploy(shell: Shell, directory: Path) -> None:
-    """Installs `config/` with the demo's image, which the nodes must have; raises `StepError`."""
+def deploy(shell: Shell, directory: Path, overlay: str = "default") -> None:
+    """Installs `config/<overlay>` with the demo's image, which the nodes must have; raises `StepError`."""
     shell.title("What `config/` installs")
     name, tag = IMAGE.split(":")
     kustomization = {
-        "resources": [os.path.relpath(ROOT / "config" / "default", directory.resolve())],
+        "resources": [os.path.relpath(ROOT / "config" / overlay, directory.resolve())],
         "images": [{"name": name, "newTag": tag}],
     }
     (directory / "kustomization.yaml").write_text(json.dumps(kustomization))
