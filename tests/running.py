@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tools.controlplane import ControlPlane
+from tools.controlplane import Cluster, ControlPlane
 from tools.controlplane.processes import Process, free_port
 
 SCHEDULER = "podset-planner-scheduler"
@@ -48,7 +48,7 @@ class Pallet:
 
     def __init__(
         self,
-        control_plane: ControlPlane,
+        control_plane: Cluster,
         config: Mapping[str, Any],
         *,
         kubeconfig: Path | None,
@@ -78,7 +78,7 @@ class Pallet:
         ]
         server = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(control_plane.port)}
         self._environment = {**os.environ, **(server if in_pod else {}), **(environment or {})}
-        self._group = control_plane.pids["etcd"]
+        self._group = control_plane.group
         self._process: Process | None = None
 
     @property
@@ -132,7 +132,7 @@ class Pallet:
 
 @contextmanager
 def running(
-    control_plane: ControlPlane,
+    control_plane: Cluster,
     config: Mapping[str, Any],
     *,
     kubeconfig: Path | None = None,

@@ -17,7 +17,7 @@ from functools import partial
 from pallet.api.podset import POD_SET_LABEL
 from pallet.api.quantity import milli
 from tests.e2e.workload import Document, Workload, eventually
-from tools.controlplane import ApiError, ControlPlane
+from tools.controlplane import ApiError, Cluster
 
 PAUSE = 0.02
 """Seconds between two attempts at a watch."""
@@ -128,7 +128,7 @@ def recording(workload: Workload) -> Iterator[History]:
 class _Watch:
     """One watch in a thread of its own; it goes on where it was when the API server restarts."""
 
-    def __init__(self, control_plane: ControlPlane, path: str, changes: list[Document]) -> None:
+    def __init__(self, control_plane: Cluster, path: str, changes: list[Document]) -> None:
         self._control_plane = control_plane
         self._path = path
         self._changes = changes

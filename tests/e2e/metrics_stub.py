@@ -59,7 +59,7 @@ def serving(control_plane: ControlPlane, cpu: str) -> Iterator[None]:
     keys = (directory / "apiserver.crt", directory / "apiserver.key")
     arguments = map(str, (control_plane.kubeconfig, port, *keys, cpu))
     command = [sys.executable, "-m", __name__, *arguments]
-    stub = Process(command, directory / "metrics-stub.log", group=control_plane.pids["etcd"])
+    stub = Process(command, directory / "metrics-stub.log", group=control_plane.group)
     try:
         control_plane.kubectl("apply", "-f", "-", input="\n---\n".join(map(json.dumps, registration(port))))
         path = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io"

@@ -95,7 +95,7 @@ def watching(control_plane: ControlPlane, config: Mapping[str, Any], directory: 
         f"--storage.tsdb.path={directory / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
-    process = Process(command, directory / "log", group=control_plane.pids["etcd"])
+    process = Process(command, directory / "log", group=control_plane.group)
     server = Prometheus(port)
     try:
         process.wait_until(server.serves, "starting", 30.0)

@@ -34,7 +34,7 @@ def foreign_planner(control_plane: ControlPlane, tmp_path: Path) -> Iterator[tup
     """A planner in a process of its own; gives its address, and its log."""
     address, log = f"127.0.0.1:{free_port()}", tmp_path / "planner.log"
     command = [sys.executable, "-m", "tests.e2e.foreign_planner", address]
-    process = Process(command, log, group=control_plane.pids["etcd"], environment=os.environ)
+    process = Process(command, log, group=control_plane.group, environment=os.environ)
     try:
         process.wait_until(lambda: "ready" in log.read_text(), "becoming ready", 20.0)
         yield address, log

@@ -87,7 +87,7 @@ def test_through_kubectl_proxy_it_needs_no_credentials(
 ) -> None:
     port = free_port()
     command = [str(binaries.find("kubectl")), f"--kubeconfig={cluster.kubeconfig}", "proxy", f"--port={port}"]
-    proxy = Process(command, cluster.directory / "proxy.log", group=cluster.pids["etcd"])
+    proxy = Process(command, cluster.directory / "proxy.log", group=cluster.group)
     try:
         proxy.wait_until(lambda: "Starting to serve" in proxy.log.read_text(), "opening its port", 20)
         with running(cluster, MY_CONFIG, master=f"http://localhost:{port}", environment=installed):

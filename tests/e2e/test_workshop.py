@@ -18,7 +18,7 @@ from pallet.cli.arguments import parse_run
 from tests.e2e.storage import CLASSES, VOLUMES, Storage, make_volume, provision
 from tests.e2e.workload import Document, Workload, eventually
 from tests.running import Pallet, running
-from tools.controlplane import ControlPlane
+from tools.controlplane import Cluster, ControlPlane
 from tools.controlplane.nodes import Taint, kind_names
 from tools.controlplane.pytest_plugin import NodePool
 
@@ -64,7 +64,7 @@ def storage(workload: Workload) -> Iterator[Storage]:
 
 
 @contextmanager
-def on_a_laptop(cluster: ControlPlane, _: Path) -> Iterator[Pallet]:
+def on_a_laptop(cluster: Cluster, _: Path) -> Iterator[Pallet]:
     """The process with the example's file and an admin's kubeconfig."""
     config = yaml.safe_load((EXAMPLE / "config.yaml").read_text())
     with running(cluster, config, kubeconfig=cluster.kubeconfig) as process:
@@ -72,7 +72,7 @@ def on_a_laptop(cluster: ControlPlane, _: Path) -> Iterator[Pallet]:
 
 
 @contextmanager
-def in_the_cluster(cluster: ControlPlane, files: Path) -> Iterator[Pallet]:
+def in_the_cluster(cluster: Cluster, files: Path) -> Iterator[Pallet]:
     """The process as the Deployment has it run: with its ConfigMap and the files of its ServiceAccount."""
     pod = installed(cluster, "deployment", "prgcontsched")["spec"]["template"]["spec"]
     account = cluster.kubeconfig_for_service_account("workshop", pod["serviceAccountName"])
@@ -85,13 +85,13 @@ def in_the_cluster(cluster: ControlPlane, files: Path) -> Iterator[Pallet]:
         assert "forbidden" not in process.log
 
 
-def installed(cluster: ControlPlane, kind: str, name: str) -> Document:
+def installed(cluster: Cluster, kind: str, name: str) -> Document:
     """An object of the example's namespace."""
     found: Document = json.loads(cluster.kubectl("get", "-n", "workshop", "-o", "json", kind, name))
     return found
 
 
-Run = Callable[[ControlPlane, Path], AbstractContextManager[Pallet]]
+Run = Callable[[Cluster, Path], AbstractContextManager[Pallet]]
 
 
 @pytest.mark.parametrize(

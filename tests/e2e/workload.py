@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pallet.api.plan_name import plan_name
 from pallet.api.podset import POD_SET_LABEL, QUIET_TIME_LABEL
 from tests.running import SCHEDULER
-from tools.controlplane import ApiError, ControlPlane
+from tools.controlplane import ApiError, Cluster
 from tools.controlplane.pytest_plugin import NodePool
 
 Document = dict[str, Any]
@@ -34,7 +34,7 @@ def eventually(what: str, look: Callable[[], T | None], patience: float = PATIEN
 class Workload:
     """Pods, triggers and plans of a test, by name."""
 
-    control_plane: ControlPlane
+    control_plane: Cluster
     namespace: str
     pool: NodePool
 

@@ -98,7 +98,7 @@ def _python(
     return Process(
         [sys.executable, "-P", "-m", module, *arguments],  # -P: not the code of the working directory
         control_plane.directory / f"{name}.log",
-        group=control_plane.pids["etcd"],
+        group=control_plane.group,
         environment={**os.environ, "PYTHONPATH": str(checkout)},
     )
 

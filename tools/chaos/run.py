@@ -358,7 +358,7 @@ async def run(timeline: Timeline, directory: Path) -> Outcome:
             started = await stack.enter_async_context(
                 line(kubeconfig, stage.certificate(cluster), name, recorder.take)
             )
-            replicas.append(Replica(name, started, flags, directory, cluster.pids["etcd"], recorder.take))
+            replicas.append(Replica(name, started, flags, directory, cluster.group, recorder.take))
         this = Run(timeline, directory, cluster, recorder, Pair(replicas), tasks)
         for replica in replicas:
             tasks.start_soon(replica.hear, this.reached, tasks)

@@ -5,17 +5,20 @@ import os
 import re
 import ssl
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
-from tools.controlplane import binaries
+from tools.controlplane import binaries, nodes
 from tools.controlplane.certificates import Authority, Pair
 from tools.controlplane.client import LOOPBACK, ApiError, Client
+from tools.controlplane.processes import Process
 
 ADMIN_GROUP = "system:masters"
 TOKEN_SECONDS = 24 * 3600
+START_SECONDS = 60.0
 
 
 class KubectlError(Exception):
@@ -34,6 +37,13 @@ class Cluster:
         self._authority = Authority(Pair(self.ca_file.read_bytes(), (directory / "ca.key").read_bytes()))
         self.client = Client(port, self._admin_context(), address)
         self.kubeconfig = self.kubeconfig_for("admin", [ADMIN_GROUP])
+        self.kwok: Process | None = None
+        """What plays the kubelet of nodes that only pretend; without it they are born Ready."""
+
+    @property
+    def group(self) -> int:
+        """The process group for what is started beside it; 0 for one of its own."""
+        return 0
 
     def kubeconfig_for(self, user: str, groups: Iterable[str] = ()) -> Path:
         """A new kubeconfig with a client certificate for `user` in `groups`; RBAC gives it its rights."""
@@ -65,6 +75,29 @@ class Cluster:
             if error.reason != "AlreadyExists":  # kube-controller-manager was faster
                 raise
 
+    def add_nodes(
+        self,
+        names: Iterable[str],
+        *,
+        labels: Mapping[str, str] = MappingProxyType({}),
+        taints: Sequence[nodes.Taint] = (),
+        capacity: Mapping[str, str] = MappingProxyType({}),
+    ) -> list[str]:
+        """Creates Nodes and waits until they are Ready and take pods; returns their names.
+
+        `capacity` overrides and extends that of `nodes.CAPACITY`.
+        """
+        names = list(names)
+        manifests = (
+            nodes.manifest(name, labels=labels, taints=taints, capacity=capacity, ready=not self.kwok)
+            for name in names
+        )
+        self.client.request_all("POST", (("/api/v1/nodes", manifest) for manifest in manifests))
+        if self.kwok:
+            for name in names:
+                self._wait_for_node(self.kwok, name)
+        return names
+
     def kubectl(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002 - as subprocess names it
         """Runs kubectl as admin and returns what it prints; raises `KubectlError` when it fails."""
         own_state = {"KUBECACHEDIR": str(self.directory / "kubectl-cache"), "KUBERC": "off"}
@@ -79,6 +112,13 @@ class Cluster:
         if result.returncode:
             raise KubectlError(f"kubectl {' '.join(arguments)}: {result.stderr.strip()}")
         return result.stdout
+
+    def _wait_for_node(self, kwok: Process, name: str) -> None:
+        kwok.wait_until(
+            lambda: nodes.takes_pods(self.client.request("GET", f"/api/v1/nodes/{name}")),
+            f"making node {name} ready",
+            START_SECONDS,
+        )
 
     def _admin_context(self) -> ssl.SSLContext:
         pair = self._authority.client("admin", [ADMIN_GROUP])

@@ -7,17 +7,15 @@ import socket
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Self
 
 import yaml
 
 from tools.controlplane import binaries, certificates, nodes
 from tools.controlplane.client import LOOPBACK, ApiError
-from tools.controlplane.cluster import Cluster, write_private
+from tools.controlplane.cluster import START_SECONDS, Cluster, write_private
 from tools.controlplane.processes import Guard, Process, free_port
 
-START_SECONDS = 60.0
 SERVICE_ADDRESSES = "10.0.0.0/16"
 SERVICE_ADDRESS = "10.0.0.1"
 """Of the Service kubernetes, which leads to the API server where pods can reach its address."""
@@ -73,6 +71,12 @@ class ControlPlane(Cluster):
         return {name: process.pid for name, process in self._processes.items() if process.running}
 
     @property
+    def group(self) -> int:
+        """etcd's: it ends with the process that started it."""
+        etcd = self._processes.get("etcd")
+        return etcd.pid if etcd else 0
+
+    @property
     def etcd(self) -> str:
         """The URL of etcd, which asks for no credentials."""
         return f"http://127.0.0.1:{self._etcd_port}"
@@ -109,29 +113,6 @@ class ControlPlane(Cluster):
         """Kills the API server, starts it again on the same port, and waits until it is ready."""
         self.kill_apiserver()
         self._start_apiserver()
-
-    def add_nodes(
-        self,
-        names: Iterable[str],
-        *,
-        labels: Mapping[str, str] = MappingProxyType({}),
-        taints: Sequence[nodes.Taint] = (),
-        capacity: Mapping[str, str] = MappingProxyType({}),
-    ) -> list[str]:
-        """Creates Nodes and waits until they are Ready and take pods; returns their names.
-
-        `capacity` overrides and extends that of `nodes.CAPACITY`.
-        """
-        names = list(names)
-        manifests = (
-            nodes.manifest(name, labels=labels, taints=taints, capacity=capacity, ready=not self._kwok)
-            for name in names
-        )
-        self.client.request_all("POST", (("/api/v1/nodes", manifest) for manifest in manifests))
-        if self._kwok:
-            for name in names:
-                self._wait_for_node(name)
-        return names
 
     def start_kube_scheduler(
         self,
@@ -227,7 +208,7 @@ class ControlPlane(Cluster):
         manager.wait_until(lambda: self._answers(service_account), "creating ServiceAccounts", START_SECONDS)
 
     def _start_kwok(self) -> None:
-        self._run(
+        self.kwok = self._run(
             "kwok",
             "kwok",
             f"--kubeconfig={self.kubeconfig}",
@@ -236,11 +217,10 @@ class ControlPlane(Cluster):
         )
 
     def _run(self, key: str, program: str, *arguments: str) -> Process:
-        etcd = self._processes.get("etcd")
         process = Process(
             [str(binaries.find(program)), *arguments],
             self.directory / f"{key}.log",
-            group=etcd.pid if etcd else 0,
+            group=self.group,
             # kwok reads a configuration from its work folder, by default one in the user's home.
             environment={**os.environ, "KWOK_WORKDIR": str(self.directory / "kwok")},
         )
@@ -253,13 +233,6 @@ class ControlPlane(Cluster):
         except (ApiError, OSError, http.client.HTTPException):
             return False
         return True
-
-    def _wait_for_node(self, name: str) -> None:
-        self._processes["kwok"].wait_until(
-            lambda: nodes.takes_pods(self.client.request("GET", f"/api/v1/nodes/{name}")),
-            f"making node {name} ready",
-            START_SECONDS,
-        )
 
 
 def _memory() -> Path | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tools.controlplane.cluster import Cluster
 from tools.controlplane.controlplane import ControlPlane
 from tools.controlplane.nodes import Taint, numbered
 
@@ -20,7 +21,7 @@ class NodePool:
     """Nodes labelled `pool=<name>` and tainted the same, so that only pods with `placement` go there."""
 
     name: str
-    control_plane: ControlPlane
+    control_plane: Cluster
 
     @property
     def placement(self) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def running_scheduler(shell: Shell, control_plane: ControlPlane) -> Iterator[Non
             group=user,
             extra_groups=None if user is None else [],
             # The control plane's processes end with this one even when it is killed, so in their group.
-            process_group=control_plane.pids["etcd"],
+            process_group=control_plane.group,
         )
     try:
         shell.wait_until("the scheduler to be ready", lambda: _is_ready(process, port), START_SECONDS)

@@ -42,7 +42,7 @@ class RealCluster(ControlPlane):
             machine.make_bridge()
             super().start()
             self.start_kube_scheduler()
-            self._processes |= self.node.start(self._processes["etcd"].pid)
+            self._processes |= self.node.start(self.group)
             for archive in self._images:
                 load(self.directory, archive)
             self.kubectl("apply", "-f", str(MANIFESTS / "coredns.yaml"))
@@ -62,7 +62,7 @@ class RealCluster(ControlPlane):
         try:
             yield
         finally:
-            self._processes["kubelet"] = self.node.start_kubelet(self._processes["etcd"].pid)
+            self._processes["kubelet"] = self.node.start_kubelet(self.group)
 
     def stop(self) -> None:
         """End everything, and take back what was changed on the machine."""

@@ -10,7 +10,9 @@ import yaml
 from tools.controlplane.processes import Process, free_port
 from tools.node import machine, programs
 
-NAME = "real-1"
+NAME = "real-worker"
+"""As kind names the one worker of its cluster `real`."""
+
 PAUSE_IMAGE = "localhost/pause:1"
 DNS_ADDRESS = "10.0.0.10"
 DOMAIN = "cluster.local"
