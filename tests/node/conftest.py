@@ -17,7 +17,7 @@ from tools.demo.kind import deploy
 from tools.demo.shell import ROOT, Shell
 from tools.node import images, machine
 from tools.node.cluster import RealCluster
-from tools.node.node import NAME, load
+from tools.node.node import NAME
 
 WAITING = (
     "docker.io/ciena/grpc-hello-server:0.1.0",
@@ -54,9 +54,9 @@ def real_cluster(audited: Path, serving: Path) -> Iterator[RealCluster]:
     with RealCluster(fake=FAKE_NODES, apiserver_args=arguments) as cluster:
         cluster.client.request("PATCH", f"/api/v1/nodes/{NAME}", {"metadata": {"labels": {"pool": POOL}}})
         with images.exported(IMAGE) as archive:
-            load(cluster.directory, archive)
+            cluster.load(archive)
         for name in WAITING:
-            load(cluster.directory, images.waiting(name))
+            cluster.load(images.waiting(name))
         yield cluster
 
 
@@ -76,7 +76,7 @@ def image_before(real_cluster: RealCluster, tmp_path_factory: pytest.TempPathFac
     name = f"{IMAGE}-before"
     images.build_from(folder, name, COMMIT=commit)
     with images.exported(name) as archive:
-        load(real_cluster.directory, archive)
+        real_cluster.load(archive)
     return name
 
 

@@ -44,7 +44,7 @@ class RealCluster(ControlPlane):
             self.start_kube_scheduler()
             self._processes |= self.node.start(self.group)
             for archive in self._images:
-                load(self.directory, archive)
+                self.load(archive)
             self.kubectl("apply", "-f", str(MANIFESTS / "coredns.yaml"))
             timeout = f"--timeout={READY_SECONDS:.0f}s"
             self.kubectl("wait", "--for=create", f"node/{NAME}", timeout)
@@ -54,6 +54,10 @@ class RealCluster(ControlPlane):
         except BaseException:
             self.stop()
             raise
+
+    def load(self, archive: Path) -> None:
+        """Give the node the images of an OCI archive."""
+        load(self.directory, archive)
 
     @contextmanager
     def without_kubelet(self) -> Iterator[None]:
