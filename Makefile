@@ -48,8 +48,8 @@ fuzz: $(READY) ## a million random inputs for every parser, compared with Go's o
 	@$(BIN)/python -m tools.fuzz $(ARGS)
 
 .PHONY: test-node
-test-node: binaries ## the scenes on a real node; needs root, and Debian's packages
-	$(BIN)/pytest tests/node $(ARGS)
+test-node: binaries ## the scenes on a real node; needs root, and Debian's packages; CLUSTER=kind
+	$(BIN)/pytest tests/node -m "$(if $(CLUSTER),,not )kind" $(ARGS)
 
 ##@ Control plane
 

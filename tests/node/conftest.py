@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tools.demo.kind import deploy
 from tools.demo.shell import ROOT, Shell
 from tools.node import images, machine
 from tools.node.cluster import RealCluster
+from tools.node.kind import AnyCluster, has_docker, kind_cluster
 from tools.node.node import NAME
 
 WAITING = (
@@ -31,27 +33,50 @@ POOL = "real"
 """Of the real node alone."""
 
 
-@pytest.fixture(scope="session")
-def audited(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the audit log."""
-    return tmp_path_factory.mktemp("audited")
-
-
-@pytest.fixture(scope="session")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the certificate that the API server shows those who call it by its name."""
-    return tmp_path_factory.mktemp("serving")
-
-
-@pytest.fixture(scope="session")
-def real_cluster(audited: Path, serving: Path) -> Iterator[RealCluster]:
-    """The cluster, with the images that its pods need; it writes down what the scheduler does."""
+@pytest.fixture(scope="session", params=["node", pytest.param("kind", marks=pytest.mark.kind)])
+def made_by(request: pytest.FixtureRequest) -> str:
+    """Whether the cluster is that of `make node`, or one of kind."""
     if os.geteuid():
-        pytest.skip("a real node needs root")
+        pytest.skip("to see and to kill what runs in pods takes root")
+    chosen: str = request.param
+    if chosen == "kind" and not has_docker():
+        pytest.skip("no Docker engine answers here")
+    return chosen
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with a node of their own come first: there can be only one at a time."""
+    items.sort(key=lambda item: isinstance(item, pytest.Function) and "made_by" in item.fixturenames)
+
+
+@pytest.fixture(scope="session")
+def audited(made_by: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the audit log."""
+    return tmp_path_factory.mktemp(f"audited-{made_by}")
+
+
+@pytest.fixture(scope="session")
+def serving(made_by: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the certificate that the API server shows those who call it by its name."""
+    return tmp_path_factory.mktemp(f"serving-{made_by}")
+
+
+@pytest.fixture(scope="session")
+def real_cluster(made_by: str, audited: Path, serving: Path) -> Iterator[AnyCluster]:
+    """The cluster, with the images that its pods need; it writes down what the scheduler does."""
     commit = machine.run("git", "-C", ROOT, "rev-parse", "HEAD").strip()
     images.build_scheduler(IMAGE, commit)
     arguments = [*audit.arguments(audited), by_name.argument(serving)]
-    with RealCluster(fake=FAKE_NODES, apiserver_args=arguments) as cluster:
+    with ExitStack() as stack:
+        cluster: AnyCluster
+        if made_by == "kind":
+            folders = [audited, serving]
+            cluster = stack.enter_context(
+                kind_cluster(fake=FAKE_NODES, apiserver_args=arguments, folders=folders)
+            )
+        else:
+            cluster = stack.enter_context(RealCluster(fake=FAKE_NODES, apiserver_args=arguments))
         cluster.client.request("PATCH", f"/api/v1/nodes/{NAME}", {"metadata": {"labels": {"pool": POOL}}})
         with images.exported(IMAGE) as archive:
             cluster.load(archive)
@@ -67,7 +92,7 @@ def deployed(shell: Shell, tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def image_before(real_cluster: RealCluster, tmp_path_factory: pytest.TempPathFactory) -> str:
+def image_before(real_cluster: AnyCluster, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of the image of the last commit but one, which the node has."""
     folder = tmp_path_factory.mktemp("before")
     commit = machine.run("git", "-C", ROOT, "rev-parse", "HEAD~1").strip()
@@ -81,7 +106,7 @@ def image_before(real_cluster: RealCluster, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def workload(real_cluster: RealCluster, deployed: None, request: pytest.FixtureRequest) -> Iterator[Workload]:
+def workload(real_cluster: AnyCluster, deployed: None, request: pytest.FixtureRequest) -> Iterator[Workload]:
     """What a test does in a namespace of its own, with pods that run."""
     name = f"node-{secrets.token_hex(4)}"
     real_cluster.create_namespace(name)
@@ -90,7 +115,7 @@ def workload(real_cluster: RealCluster, deployed: None, request: pytest.FixtureR
 
 
 @pytest.fixture(scope="session")
-def shell(real_cluster: RealCluster) -> Shell:
+def shell(real_cluster: AnyCluster) -> Shell:
     """A shell with the kubeconfig of the cluster."""
     path = f"{binaries.find('kubectl').parent}:{os.environ['PATH']}"
     return Shell({"KUBECONFIG": str(real_cluster.kubeconfig), "PATH": path})

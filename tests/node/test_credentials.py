@@ -15,7 +15,7 @@ from tests.node import by_name
 from tests.node.deployment import DEPLOYMENT, NAMESPACE, await_rollout, leader, process_of, restarts
 from tools.controlplane.certificates import Authority
 from tools.demo.shell import Shell
-from tools.node.cluster import RealCluster
+from tools.node.kind import AnyCluster
 
 pytestmark = pytest.mark.time_limit(1500)
 
@@ -30,7 +30,7 @@ KUBELET_SECONDS = 150.0
 
 
 @pytest.fixture
-def authority(real_cluster: RealCluster, serving: Path) -> Authority:
+def authority(real_cluster: AnyCluster, serving: Path) -> Authority:
     """That of the certificate which the API server shows those who call it by its name."""
     authority = Authority.create()
     by_name.write(serving, authority)
@@ -109,7 +109,7 @@ def place(workload: Workload, pod_set: str) -> None:
 
 @pytest.mark.usefixtures("with_own_files")
 def test_it_goes_on_when_the_authority_is_replaced_and_when_its_token_expires(
-    workload: Workload, real_cluster: RealCluster, serving: Path, authority: Authority
+    workload: Workload, real_cluster: AnyCluster, serving: Path, authority: Authority
 ) -> None:
     pod = leader(workload)
     pid = process_of(pod)

@@ -11,7 +11,8 @@ from tests.e2e.workload import Document, Workload, eventually
 from tests.node.programs import IMAGE
 from tools.controlplane import ApiError
 from tools.demo.shell import Shell
-from tools.node.cluster import KWOK, RealCluster
+from tools.node.cluster import KWOK
+from tools.node.kind import AnyCluster
 from tools.node.node import NAME
 
 pytestmark = pytest.mark.time_limit(600)
@@ -47,7 +48,7 @@ REAL_FIRST: Mapping[str, Any] = {
 
 
 @pytest.fixture(autouse=True)
-def open_node(real_cluster: RealCluster) -> Iterator[None]:
+def open_node(real_cluster: AnyCluster) -> Iterator[None]:
     """The real node takes pods again afterwards."""
     yield
     real_cluster.client.request("PATCH", NODE, {"spec": {"unschedulable": None}})
@@ -90,7 +91,7 @@ def test_an_image_that_cannot_be_pulled_changes_neither_plan_nor_set(workload: W
 
 
 def test_a_member_that_the_kubelet_rejects_counts_as_gone_and_another_takes_its_place(
-    workload: Workload, real_cluster: RealCluster
+    workload: Workload, real_cluster: AnyCluster
 ) -> None:
     """Another scheduler binds to the same node; the kubelet starts the older pods, as they have room."""
     workload.add_pods("older", cpu="1", schedulerName="another")
@@ -207,7 +208,7 @@ def test_a_member_planned_on_a_node_that_is_cordoned_is_planned_anew_and_a_bound
 
 
 def test_a_node_that_is_not_ready_keeps_its_pods_and_gets_no_more_until_it_is_back(
-    workload: Workload, real_cluster: RealCluster
+    workload: Workload, real_cluster: AnyCluster
 ) -> None:
     with recording(workload) as history, bindings_refused(workload, "b"):
         begin_with_one_bound(workload)

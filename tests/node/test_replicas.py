@@ -24,7 +24,7 @@ from tests.node.deployment import (
 )
 from tools.demo.shell import Shell
 from tools.node import machine
-from tools.node.cluster import RealCluster
+from tools.node.kind import AnyCluster
 
 pytestmark = pytest.mark.time_limit(600)
 
@@ -81,7 +81,7 @@ def test_a_set_is_placed_whole_when_the_leader_goes_in_the_middle(
 
 
 def test_a_set_is_placed_whole_when_the_api_server_restarts_in_the_middle(
-    workload: Workload, real_cluster: RealCluster
+    workload: Workload, real_cluster: AnyCluster
 ) -> None:
     with recording(workload) as history:
         add_members(workload)

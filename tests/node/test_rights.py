@@ -17,7 +17,7 @@ from tests.node.deployment import NAMESPACE, REPLICAS, TARGET, await_rollout, le
 from tests.running import SCHEDULER
 from tools.controlplane import KubectlError
 from tools.demo.shell import Shell
-from tools.node.cluster import RealCluster
+from tools.node.kind import AnyCluster
 from tools.node.node import NAME
 
 pytestmark = [pytest.mark.time_limit(600), pytest.mark.usefixtures("deployed")]
@@ -37,7 +37,7 @@ AFTER_FAULTS = frozenset(
 
 
 @pytest.fixture
-def slots(real_cluster: RealCluster) -> None:
+def slots(real_cluster: AnyCluster) -> None:
     """Two of a resource that the real node has, and that pods can ask for."""
     two = {SLOTS: "2"}
     status = {"status": {"capacity": two, "allocatable": two}}

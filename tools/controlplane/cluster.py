@@ -75,6 +75,22 @@ class Cluster:
             if error.reason != "AlreadyExists":  # kube-controller-manager was faster
                 raise
 
+    def start_kwok(self) -> Process:
+        """Have nodes that pretend looked after."""
+        self.kwok = Process(
+            [
+                str(binaries.find("kwok")),
+                f"--kubeconfig={self.kubeconfig}",
+                f"--manage-nodes-with-annotation-selector={nodes.KWOK_ANNOTATION}=fake",
+                "--node-lease-duration-seconds=40",
+            ],
+            self.directory / "kwok.log",
+            group=self.group,
+            # It reads a configuration from its work folder, by default one in the user's home.
+            environment={**os.environ, "KWOK_WORKDIR": str(self.directory / "kwok")},
+        )
+        return self.kwok
+
     def add_nodes(
         self,
         names: Iterable[str],

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import yaml
 
-from tools.controlplane import binaries, certificates, nodes
+from tools.controlplane import binaries, certificates
 from tools.controlplane.client import LOOPBACK, ApiError
 from tools.controlplane.cluster import START_SECONDS, Cluster, write_private
 from tools.controlplane.processes import Guard, Process, free_port
@@ -88,7 +88,7 @@ class ControlPlane(Cluster):
             self._start_apiserver()
             self._start_controller_manager()
             if self._kwok:
-                self._start_kwok()
+                self._processes["kwok"] = self.start_kwok()
         except BaseException:
             self.stop()
             raise
@@ -207,22 +207,11 @@ class ControlPlane(Cluster):
         service_account = "/api/v1/namespaces/default/serviceaccounts/default"
         manager.wait_until(lambda: self._answers(service_account), "creating ServiceAccounts", START_SECONDS)
 
-    def _start_kwok(self) -> None:
-        self.kwok = self._run(
-            "kwok",
-            "kwok",
-            f"--kubeconfig={self.kubeconfig}",
-            f"--manage-nodes-with-annotation-selector={nodes.KWOK_ANNOTATION}=fake",
-            "--node-lease-duration-seconds=40",
-        )
-
     def _run(self, key: str, program: str, *arguments: str) -> Process:
         process = Process(
             [str(binaries.find(program)), *arguments],
             self.directory / f"{key}.log",
             group=self.group,
-            # kwok reads a configuration from its work folder, by default one in the user's home.
-            environment={**os.environ, "KWOK_WORKDIR": str(self.directory / "kwok")},
         )
         self._processes[key] = process
         return process

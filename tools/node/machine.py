@@ -166,14 +166,21 @@ def kill_containers() -> None:
 
 
 def processes_of(pod_uid: str) -> list[int]:
-    """The processes in the containers of a pod, its sandbox included."""
-    return list(_processes(f"pids/kubepods/**/pod{pod_uid}/*/cgroup.procs"))
+    """The processes in the containers of a pod, its sandbox included, on a node of this machine."""
+    names = f"pod{pod_uid}/", f"pod{pod_uid.replace('-', '_')}.slice/"  # by cgroupfs, by systemd
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cgroup"):
+        with suppress(OSError):  # it is gone
+            if any(name in path.read_text() for name in names):
+                found.append(int(path.parent.name))
+    return found
 
 
 def join_memory_of(pid: int, other: int) -> None:
     """Have what another process takes from now on count in the memory of this one's container."""
     groups = dict(line.split(":", 2)[1:] for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines())
-    (CGROUPS / "memory" / groups["memory"].lstrip("/") / "cgroup.procs").write_text(str(other))
+    group = Path("memory", groups["memory"].lstrip("/")) if "memory" in groups else groups[""].lstrip("/")
+    (CGROUPS / group / "cgroup.procs").write_text(str(other))
 
 
 def end(programs: Collection[str], folder: Path) -> None:
