@@ -76,6 +76,31 @@ def test_a_program_that_fails_is_named_with_what_it_said() -> None:
         machine.run("ls", "/no/such/folder")
 
 
+@pytest.mark.parametrize("stays", [False, True])
+def test_a_link_that_goes_at_the_same_moment_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, stays: bool
+) -> None:
+    link = tmp_path / machine.BRIDGE
+    link.touch()
+
+    def run(*command: str | Path) -> str:
+        if command[:3] == ("ip", "link", "del") and not stays:
+            link.unlink()
+        if command[:3] == ("ip", "link", "del"):
+            raise machine.MachineError("Cannot find device")
+        return ""
+
+    monkeypatch.setattr(machine, "run", run)
+    monkeypatch.setattr(machine, "LINKS", tmp_path)
+    monkeypatch.setattr(machine, "CGROUPS", tmp_path)
+    before = machine.Before([], {}, list(machine.FOLDERS))
+    if stays:
+        with pytest.raises(machine.MachineError, match="Cannot find device"):
+            before.restore()
+    else:
+        before.restore()
+
+
 def test_what_is_missing_is_one_line_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(shutil, "which", lambda name, path: None if name == "runc" else name)

@@ -6,9 +6,10 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
@@ -114,10 +115,9 @@ class Before:
     def restore(self) -> None:
         """Take back what a node has changed, once nothing of it runs: links, rules, cgroups, folders."""
         for link in (*_ports(POD_BRIDGE), POD_BRIDGE, BRIDGE):
-            if (LINKS / link).exists():
-                run("ip", "link", "del", link)
+            _take_away((LINKS / link).exists, "ip", "link", "del", link)
         for namespace in set(_namespaces()) - set(self.namespaces):
-            run("ip", "netns", "del", namespace)
+            _take_away(partial(_has_namespace, namespace), "ip", "netns", "del", namespace)
         for family in FAMILIES:
             for table in TABLES:
                 _remove_rules(family, table)
@@ -200,10 +200,35 @@ def end(programs: Collection[str], folder: Path) -> None:
 
 def unmount(folder: Path) -> None:
     """Unmount everything below a folder, the innermost first."""
+    for path in reversed([each for each in _mounts() if each.is_relative_to(folder)]):
+        _take_away(partial(_is_mounted, path), "umount", "--lazy", path)
+
+
+def _take_away(is_there: Callable[[], bool], *command: str | Path) -> None:
+    """Run what takes something away, if it is there. The node itself may do so at the same moment.
+
+    Raises `MachineError` where it stays.
+    """
+    if is_there():
+        try:
+            run(*command)
+        except MachineError:
+            if is_there():
+                raise
+
+
+def _has_namespace(name: str) -> bool:
+    return name in _namespaces()
+
+
+def _is_mounted(path: Path) -> bool:
+    return path in _mounts()
+
+
+def _mounts() -> list[Path]:
+    """Where something is mounted, in the order in which it was."""
     lines = Path("/proc/self/mounts").read_text().splitlines()
-    found = [Path(line.split()[1].encode().decode("unicode_escape")) for line in lines]
-    for path in reversed([each for each in found if each.is_relative_to(folder)]):
-        run("umount", "--lazy", path)
+    return [Path(line.split()[1].encode().decode("unicode_escape")) for line in lines]
 
 
 def _processes(files: str) -> Iterator[int]:
