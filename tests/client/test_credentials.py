@@ -1,9 +1,11 @@
 """Where the server and the credentials come from."""
 
 import asyncio
+import re
 import ssl
 import stat
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,13 @@ def exec_plugin(path: Path, token_file: Path) -> dict[str, Any]:
     )
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return {"exec": {"apiVersion": version, "command": str(path)}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_api_classes() -> Iterator[None]:
+    """The image has none of them: see `Dockerfile`."""
+    yield
+    assert not [name for name in sys.modules if re.match(r"kubernetes\.(aio\.)?client\.(api|models)\.", name)]
 
 
 async def test_a_plain_master_needs_no_credentials() -> None:
