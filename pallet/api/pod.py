@@ -22,6 +22,18 @@ _SCHEDULED = "PodScheduled"
 _CONDITIONS_READ = frozenset((_SCHEDULED, "DisruptionTarget", "PodResizePending"))
 
 
+_NAMES = (
+    "scheduler_name",
+    "node_name",
+    "priority_class_name",
+    "service_account_name",
+    "runtime_class_name",
+    "restart_policy",
+    "preemption_policy",
+)
+"""The fields of a spec that many pods have in common."""
+
+
 class ContainerPort(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """A port of a container; only host ports matter to placement."""
 
@@ -149,6 +161,11 @@ class PodSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     scheduler_name: str = "default-scheduler"
     node_name: str = ""
     priority: int = 0
+    priority_class_name: str = ""
+    service_account_name: str = ""
+    runtime_class_name: str = ""
+    restart_policy: str = "Always"
+    termination_grace_period_seconds: int = 30
     preemption_policy: str = "PreemptLowerPriority"
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] = ()
@@ -166,7 +183,7 @@ class PodSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
     def __post_init__(self) -> None:
         """Share what templates, and nodes, have in common; drop volumes of kinds that do not matter."""
-        for field in ("scheduler_name", "node_name", "preemption_policy"):
+        for field in _NAMES:
             force_setattr(self, field, intern(getattr(self, field)))
         for field in (
             "containers",
@@ -239,19 +256,11 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
     status: PodStatus = PodStatus()
 
     def __post_init__(self) -> None:
-        """Drop the statuses of containers that have just what they ask for: of many pods, all.
-
-        Of the metadata no annotations are read (but of bookmarks, which have no name), nor finalizers, nor
-        owners other than the controller.
-        """
+        """Drop the statuses of containers that have just what they ask for: of many pods, all."""
         meta, status = self.metadata, self.status
-        if meta.name:
-            force_setattr(meta, "namespace", intern(meta.namespace))
-            force_setattr(meta, "annotations", NO_LABELS)
-            force_setattr(meta, "finalizers", ())
+        force_setattr(meta, "namespace", intern(meta.namespace))
         if meta.owner_references:
-            controllers = tuple([owner for owner in meta.owner_references if owner.controller])
-            force_setattr(meta, "owner_references", _templates[controllers])
+            force_setattr(meta, "owner_references", _templates[meta.owner_references])
         if status.container_statuses:
             kept = _resizing(self.spec.containers, status.container_statuses)
             force_setattr(status, "container_statuses", kept)

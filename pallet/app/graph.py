@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pallet.api.node import NODES
 from pallet.api.pod import PODS, Pod
+from pallet.api.pod_metadata import keep
 from pallet.api.whole import WHOLE_NODES
 from pallet.app.rights import Right, needed
 from pallet.cache.cache import Cache, Hold
@@ -24,7 +25,7 @@ from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
 from pallet.framework.nominator import Nominator
 from pallet.framework.profile import Profile, build_profile
-from pallet.framework.registry import Registry
+from pallet.framework.registry import Registry, pod_metadata_of
 from pallet.framework.tasks import Tasks
 from pallet.framework.waiting import WaitingPods
 from pallet.informers.factory import InformerFactory
@@ -129,6 +130,10 @@ class Graph:
                 built = replace(built, bind=(ExtenderBinder(asked, client), *built.bind))
             gates = self.counting_gate, self.large_pods
             self.profiles[name] = replace(built, pre_enqueue=(*built.pre_enqueue, *gates))
+
+        enabled = (plugin for profile in self.profiles.values() for plugin in profile.plugins.values())
+        declared = frozenset[str]().union(*map(pod_metadata_of, enabled))
+        self.informers.informer(PODS).set_transform(keep(declared))
 
         self.queue = SchedulingQueue(
             self.profiles,

@@ -58,6 +58,13 @@ class Plugin(Protocol):
     name: str
 
 
+class PodMetadataReader(Plugin, Protocol):
+    """A plugin that reads metadata of pods which is dropped where none declares it (see `pod_metadata`)."""
+
+    pod_metadata: frozenset[str]
+    """Of `POD_METADATA`, what it reads."""
+
+
 class EnqueueExtensions(Protocol):
     """Says which events can help the pods that this plugin refused; without it, every event can."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from pallet.api.pod_metadata import POD_METADATA
 from pallet.config.decode import decode_args
 from pallet.config.errors import FieldPath, Mistake
 from pallet.config.resolve import unknown_plugins
@@ -40,6 +41,12 @@ METHODS: Mapping[ExtensionPoint, tuple[str, ...]] = {
 def serves(plugin: object, point: ExtensionPoint) -> bool:
     """Whether a plugin, or a class of plugins, has anything to do at an extension point."""
     return any(hasattr(plugin, name) for name in METHODS[point])
+
+
+def pod_metadata_of(plugin: object) -> frozenset[str]:
+    """What a plugin, or a class of plugins, declares that it reads (see `PodMetadataReader`)."""
+    declared = getattr(plugin, "pod_metadata", ())
+    return frozenset((declared,) if isinstance(declared, str) else declared)
 
 
 class NoArgs(msgspec.Struct, frozen=True, rename="camel"):
@@ -105,7 +112,13 @@ class Registry:
             found = self._known[name]() if name in self._known else _import(name)
             if not isinstance(found, PluginFactory | type):
                 raise TypeError(f"{found!r} is not a class")
-            self._loaded[name] = found if isinstance(found, PluginFactory) else PluginFactory.of(found)
+            factory = found if isinstance(found, PluginFactory) else PluginFactory.of(found)
+            if unknown := pod_metadata_of(factory.kind) - POD_METADATA:
+                raise TypeError(
+                    f"pod_metadata names {', '.join(sorted(unknown))}; known are "
+                    f"{', '.join(sorted(POD_METADATA))}"
+                )
+            self._loaded[name] = factory
         return self._loaded[name]
 
 

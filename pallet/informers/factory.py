@@ -1,6 +1,6 @@
 """The factory: one informer for each collection, however many want it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -44,13 +44,12 @@ class InformerFactory:
         namespace: str = "",
         label_selector: str = "",
         field_selector: str = "",
-        transform: Callable[[T], T] | None = None,
     ) -> SharedInformer[T]:
         """Give the informer of a collection, or of the selected part; the same one for the same arguments."""
         scope = Scope(namespace, label_selector, field_selector)
-        key = (resource, scope, transform)
+        key = (resource, scope)
         if key not in self._informers:
-            self._informers[key] = SharedInformer(self._client, resource, self._budget, scope, transform)
+            self._informers[key] = SharedInformer(self._client, resource, self._budget, scope)
         return self._informers[key]
 
     def start(self, tasks: anyio.abc.TaskGroup) -> None:

@@ -39,6 +39,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T", bound=Object)
 
 
+def _same(obj: T) -> T:
+    return obj
+
+
 def _ignore(*_: object) -> None:
     """Do nothing."""
 
@@ -55,8 +59,7 @@ class Handler(Generic[T]):
 class SharedInformer(Generic[T]):
     """The objects of a collection, as of the last event. See the module for what it promises.
 
-    `transform` is applied to each object before anybody sees it, to drop what nobody reads. `backoff` and
-    `silence` (in seconds) are for tests that cannot wait.
+    `backoff` and `silence` (in seconds) are for tests that cannot wait.
     """
 
     def __init__(
@@ -65,7 +68,6 @@ class SharedInformer(Generic[T]):
         resource: Resource[T],
         budget: LoopBudget,
         scope: Scope = EVERYTHING,
-        transform: Callable[[T], T] | None = None,
         *,
         backoff: Backoff | None = None,
         silence: float = SILENCE,
@@ -74,7 +76,7 @@ class SharedInformer(Generic[T]):
         self.store: Store[T] = Store()
         self.synced = anyio.Event()
         self._reflector = Reflector(client, resource, self, budget, scope, backoff=backoff, silence=silence)
-        self._transform = transform
+        self._transform: Callable[[T], T] = _same
         self._budget = budget
         self._handlers: tuple[Handler[T], ...] = ()
 
@@ -82,6 +84,13 @@ class SharedInformer(Generic[T]):
     def last_error(self) -> Exception | None:
         """Why the collection cannot be read at the moment; None while all is well."""
         return self._reflector.last_error
+
+    def set_transform(self, transform: Callable[[T], T]) -> None:
+        """Apply a function to each object before anybody sees it, to drop what nobody reads.
+
+        To be called before the informer is started, as in client-go.
+        """
+        self._transform = transform
 
     def add_handler(self, handler: Handler[T]) -> None:
         """Tell a handler of everything from now on, beginning with an add of each object that is there."""
@@ -137,8 +146,7 @@ class SharedInformer(Generic[T]):
 
     def _put(self, key: str, obj: T) -> None:
         """Store an object and tell what this means."""
-        if self._transform is not None:
-            obj = self._transform(obj)
+        obj = self._transform(obj)
         known = self.store.get(key)
         if known is not None and known.metadata.uid != obj.metadata.uid:
             self._remove(key)

@@ -7,17 +7,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from pallet.api.labels import Labels
 from pallet.api.node import Node
 from pallet.api.pod import Pod
+from pallet.api.pod_metadata import keep
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.config.errors import FieldPath
 from pallet.framework.events import ClusterEvent, Hint
 from pallet.framework.interface import ALL_ROWS
 from pallet.framework.lift import vector_filter, vector_score
-from pallet.framework.registry import PluginFactory
+from pallet.framework.registry import PluginFactory, pod_metadata_of
 from pallet.framework.row_filters import explained
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, Status
@@ -37,19 +39,21 @@ class Asked:
         args: Mapping[str, Any] | None = None,
         objects: Objects | None = None,
     ) -> None:
+        factory = PluginFactory.of(kind)
+        self._keep = keep(pod_metadata_of(kind))
         self.cache = Cache()
         for node in nodes:
             self.cache.put_node(node)
         for pod in pods:
-            self.cache.put_pod(pod)
+            self.cache.put_pod(self._seen(pod))
         for name, labels in (namespaces or {}).items():
             self.cache.set_namespace(name, Labels(labels))
         handle = make_handle(self.cache, objects)
-        self.plugin = PluginFactory.of(kind).build(dict(args or {}), FieldPath(), handle)
+        self.plugin = factory.build(dict(args or {}), FieldPath(), handle)
 
     def statuses(self, pod: Pod) -> dict[str, Status | None]:
         """What the filter says about each node; None where the pod passes."""
-        state, info, snapshot = CycleState(), PodInfo(pod), self.cache.snapshot
+        state, info, snapshot = CycleState(), PodInfo(self._seen(pod)), self.cache.snapshot
         if hasattr(self.plugin, "pre_filter"):
             _, status = self.plugin.pre_filter(state, info, snapshot)
             if status.code is Code.SKIP:
@@ -73,7 +77,7 @@ class Asked:
 
         None if the plugin has no opinion. Only plugins that pre-score are told of a choice.
         """
-        state, info, snapshot = CycleState(), PodInfo(pod), self.cache.snapshot
+        state, info, snapshot = CycleState(), PodInfo(self._seen(pod)), self.cache.snapshot
         if hasattr(self.plugin, "pre_filter"):
             self.plugin.pre_filter(state, info, snapshot)
         judge = vector_score(self.plugin)
@@ -96,8 +100,14 @@ class Asked:
     def hint(self, event: ClusterEvent, pod: Pod, old: object, new: object) -> Hint:
         """Whether an event may help a pod that the plugin refused."""
         interests = [each for each in self.plugin.events_to_register() if each.event.matches(event)]
-        helpful = any(each.hint is None or each.hint(pod, old, new) is Hint.QUEUE for each in interests)
+        waiting = self._seen(pod)
+        old, new = (self._seen(each) if isinstance(each, Pod) else each for each in (old, new))
+        helpful = any(each.hint is None or each.hint(waiting, old, new) is Hint.QUEUE for each in interests)
         return Hint.QUEUE if helpful else Hint.SKIP
+
+    def _seen(self, pod: Pod) -> Pod:
+        """The pod as the plugin would get it: without what it does not declare."""
+        return self._keep(replace(pod, metadata=replace(pod.metadata)))
 
     def _names(self) -> list[str]:
         return [self.cache.snapshot.table.name(row) for row in self.cache.snapshot.rows()]

@@ -73,6 +73,8 @@ def make_pod(
     gates: Iterable[str] = (),
     conditions: Iterable[PodCondition] = (),
     labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    finalizers: Iterable[str] = (),
     requests: Mapping[str, str] | None = None,
     affinity: Affinity | None = None,
     tolerations: Iterable[Toleration] = (),
@@ -103,7 +105,9 @@ def make_pod(
             creation_timestamp=at(created).replace(microsecond=0),
             deletion_timestamp=None if deleted is None else at(deleted),
             labels=Labels(own | dict(labels or {})),
+            annotations=Labels(annotations or {}),
             owner_references=(owner,) if owner else (),
+            finalizers=tuple(finalizers),
         ),
         PodSpec(
             scheduler_name=scheduler,

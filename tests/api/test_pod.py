@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pallet.api.codec import decoder, encode, event_decoder
-from pallet.api.labels import NO_LABELS, Labels
+from pallet.api.labels import Labels
 from pallet.api.meta import ObjectMeta
 from pallet.api.pod import Pod
 
@@ -72,10 +72,22 @@ def test_the_pods_of_a_template_share_what_they_have_in_common() -> None:
     assert one.status.phase is other.status.phase
 
 
-def test_of_the_owners_the_controller_is_kept_and_no_annotation() -> None:
-    meta = decoded().metadata
-    assert [owner.name for owner in meta.owner_references] == ["web-1"]
-    assert (meta.annotations, meta.finalizers) == (NO_LABELS, ())
+def test_all_owners_are_kept() -> None:
+    assert [owner.name for owner in decoded().metadata.owner_references] == ["bystander", "web-1"]
+
+
+def test_what_plugins_may_read_of_the_spec_is_there() -> None:
+    spec = {
+        "priorityClassName": "high",
+        "serviceAccountName": "web",
+        "runtimeClassName": "gvisor",
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 5,
+    }
+    found = decoded(spec=spec).spec
+    assert (found.priority_class_name, found.service_account_name) == ("high", "web")
+    assert (found.runtime_class_name, found.restart_policy) == ("gvisor", "Never")
+    assert found.termination_grace_period_seconds == 5
 
 
 def test_a_bookmark_keeps_its_annotations() -> None:

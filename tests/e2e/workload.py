@@ -58,14 +58,24 @@ class Workload:
         return PLANS.format(self.namespace)
 
     def add_pods(
-        self, names: str | Iterable[str], pod_set: str = "", *, cpu: str = "100m", **spec: Any
+        self,
+        names: str | Iterable[str],
+        pod_set: str = "",
+        *,
+        cpu: str = "100m",
+        annotations: Mapping[str, str] | None = None,
+        **spec: Any,
     ) -> None:
         """Create pods on the pool, of a set if it is given; `spec` goes into theirs."""
         labels = {POD_SET_LABEL: pod_set} if pod_set else {}
         container = {"name": "main", "image": "main:1", "resources": {"requests": {"cpu": cpu}}}
         for name in names.split() if isinstance(names, str) else names:
             pod = {
-                "metadata": {"name": name, "labels": {"app": name, **labels}},
+                "metadata": {
+                    "name": name,
+                    "labels": {"app": name, **labels},
+                    "annotations": dict(annotations or {}),
+                },
                 "spec": {
                     "schedulerName": SCHEDULER,
                     "terminationGracePeriodSeconds": 0,

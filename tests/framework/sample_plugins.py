@@ -41,3 +41,9 @@ class Flat:
 
     def score(self, state: CycleState, pod: Pod, node: NodeInfo) -> int:
         return 50
+
+
+class Misspelt(Flat):
+    """Declares metadata that pods do not have."""
+
+    pod_metadata = frozenset({"anotations"})

@@ -111,6 +111,7 @@ def test_a_built_in_plugin_goes_before_an_installed_one_of_its_name(installed: d
         ("tests.framework.sample_plugins:", "cannot load plugin"),
         (":Plugin", "cannot load plugin"),
         ("tests.framework.sample_plugins:SUCCESS", "is not a class"),
+        ("tests.framework.sample_plugins:Misspelt", "pod_metadata names anotations; known are annotations"),
     ],
 )
 def test_a_plugin_that_cannot_be_had_is_a_mistake_with_its_place(name: str, message: str) -> None:

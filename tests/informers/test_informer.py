@@ -105,7 +105,8 @@ async def test_the_transform_comes_before_everything(client: Client) -> None:
     def shorten(lease: Lease) -> Lease:
         return msgspec.structs.replace(lease, spec=LeaseSpec(holder_identity="short"))
 
-    watched = WatchedLeases(SharedInformer(client, LEASES, LoopBudget(), transform=shorten))
+    watched = WatchedLeases(SharedInformer(client, LEASES, LoopBudget()))
+    watched.informer.set_transform(shorten)
     watched.informer.put(lease("a", 1, "very long"))
     assert watched.heard == ["add a=short"]
     assert watched.holders == {"a": "short"}

@@ -25,7 +25,7 @@ PORT, OWN_PORT = 7309, 7777
 OWN = f"podset-planner.{NAMESPACE}.svc"
 SERVICE = f"/api/v1/namespaces/{NAMESPACE}/services/podset-planner"
 CONFIG = f"/api/v1/namespaces/{NAMESPACE}/configmaps/scheduler-config"
-ANYWHERE = {"nodeSelector": {}, "tolerations": [KWOK.to_dict()]}
+ANYWHERE: Document = {"nodeSelector": {}, "tolerations": [KWOK.to_dict()]}
 """The part of a pod's spec with which it may go to every node: three that pretend, and last the real one."""
 
 WITH_TLS = {
