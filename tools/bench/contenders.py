@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tools.bench.annotations import READS_ANNOTATIONS
 from tools.bench.manifests import SCHEDULER_NAME
 from tools.bench.stage import ROOT, Turn
 from tools.controlplane import ControlPlane
@@ -66,13 +67,19 @@ def start_provisioner(control_plane: ControlPlane, kubeconfig: Path, namespace: 
     return _python(control_plane, name, "tools.bench.provisioner", str(kubeconfig), namespace)
 
 
+ANNOTATED = "pallet-with-annotations"
+"""pallet with a plugin that declares the annotations of pods."""
+
+
 def start_with_port(control_plane: ControlPlane, name: str, kubeconfig: Path, port: int) -> Process:
     """Start pallet or kube-scheduler with metrics and health on a loopback port."""
     if name == KUBE_SCHEDULER.name:
         serving = f"--secure-port={port}", "--bind-address=127.0.0.1"
         return control_plane.start_kube_scheduler(CONFIGURATION, kubeconfig=kubeconfig, args=serving)
     configuration = control_plane.directory / "pallet.yaml"
-    configuration.write_text(json.dumps(CONFIGURATION))
+    plugins = {"multiPoint": {"enabled": [{"name": READS_ANNOTATIONS}]}} if name == ANNOTATED else {}
+    profiles = [{"schedulerName": SCHEDULER_NAME, "plugins": plugins}]
+    configuration.write_text(json.dumps({**CONFIGURATION, "profiles": profiles}))
     return start_pallet(control_plane, kubeconfig, configuration, port=port)
 
 

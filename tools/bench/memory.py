@@ -18,7 +18,7 @@ import anyio
 from pallet.api.pod import PODS
 from pallet.client import Client
 from tools.bench import stage
-from tools.bench.contenders import KUBE_SCHEDULER, PALLET, USER, start_with_port
+from tools.bench.contenders import ANNOTATED, KUBE_SCHEDULER, PALLET, USER, start_with_port
 from tools.bench.drain import APISERVER_ARGS
 from tools.bench.manifests import APP, APP_PODS, Manifest, node_name, plain, pod
 from tools.bench.observer import Observer
@@ -34,6 +34,8 @@ WRITERS = 64
 READY_SECONDS = 300.0
 SETTLE_SECONDS = 30.0
 """After the first binding, until memory is called settled."""
+CONTROLLERS = ("*", "-garbage-collector-controller")
+"""The owners of the pods do not exist."""
 LIGHT = {"cpu": "10m", "memory": "50Mi"}
 """What a bound pod asks for, so that there is room for more."""
 
@@ -59,7 +61,9 @@ def run(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     starts: list[Start] = []
     faults: list[str] = []
     for nodes in arguments.nodes or [NODES]:
-        with ControlPlane(kwok=False, apiserver_args=APISERVER_ARGS) as control_plane:
+        with ControlPlane(
+            kwok=False, apiserver_args=APISERVER_ARGS, controllers=CONTROLLERS
+        ) as control_plane:
             stage.add_nodes(control_plane, nodes)
             control_plane.create_namespace(NAMESPACE)
             began = time.monotonic()
@@ -68,7 +72,7 @@ def run(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
             print(f"{pods:,} pods made in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
             here: list[Start] = []
             for number in range(arguments.rounds or 1):
-                for name in (KUBE_SCHEDULER.name, PALLET.name):
+                for name in (KUBE_SCHEDULER.name, PALLET.name, ANNOTATED):
                     try:
                         here.append(_start(control_plane, name, number + 1))
                     except StartError as error:
@@ -99,9 +103,26 @@ def table(title: str, starts: list[Start]) -> str:
 
 
 def bound_pod(number: int, nodes: int) -> Manifest:
-    """A pod that was given a node when it was made; a hundred are of one app."""
-    labels = {APP: f"app-{number // APP_PODS}"}
-    return pod(f"pod-{number}", requests=LIGHT, labels=labels, nodeName=node_name(number % nodes))
+    """A pod that was given a node when it was made; a hundred are of one app.
+
+    It carries what pods do: two owners, 1 KiB of annotations, 300 bytes of them its own, and a finalizer.
+    """
+    app = f"app-{number // APP_PODS}"
+    made = pod(f"pod-{number}", requests=LIGHT, labels={APP: app}, nodeName=node_name(number % nodes))
+    owners = [
+        {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": app, "uid": f"rs-{app}", "controller": True},
+        {"apiVersion": "example.com/v1", "kind": "Application", "name": app, "uid": f"application-{app}"},
+    ]
+    annotations = {
+        "example.com/template": f"{app} ".ljust(684, "t"),
+        "example.com/own": str(number).zfill(300),
+    }
+    made["metadata"] |= {
+        "annotations": annotations,
+        "finalizers": ["example.com/finalizer"],
+        "ownerReferences": owners,
+    }
+    return made
 
 
 async def _create_bound(kubeconfig: str, nodes: int, pods: int) -> None:
