@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pallet.api.labels import Labels
 from pallet.api.node import Node
 from pallet.api.pod import Pod
-from pallet.cache.changes import ChangeLog
+from pallet.cache.changes import ChangeLog, Rows
 from pallet.cache.counters import PodCounters
 from pallet.cache.holders import TermHolders
 from pallet.cache.node_table import NodeTable
@@ -52,12 +52,15 @@ class Snapshot:
         self.volumes = VolumesInUse()
         self.starts = ChangeLog()
         self._pods: list[dict[str, PodInfo]] = [{} for _ in range(self.table.capacity)]
+        self._node_infos: dict[int, NodeInfo] = {}
+        """Those that were asked for, by row, until their node or its pods change."""
 
     def put_node(self, node: Node) -> None:
         """Add a node, or replace it."""
         row = self.table.row_of.get(node.metadata.name)
         placed = () if row is None else [info.requests for info in self._pods[row].values()]
         self.table.put(node, placed)
+        self._node_infos.pop(self.table.row_of[node.metadata.name], None)
         self._resize()
 
     def drop_node(self, name: str) -> list[PodInfo]:
@@ -68,6 +71,8 @@ class Snapshot:
         gone = self._clear(row)
         moved = self._clear(last)  # nothing, if it is the row itself
         self.table.drop(name)
+        self._node_infos.pop(row, None)
+        self._node_infos.pop(last, None)
         for info in moved:
             self._place(info, row)
         self._resize()
@@ -85,6 +90,7 @@ class Snapshot:
     def remove(self, info: PodInfo, row: int) -> None:
         """Take a placed pod back."""
         placed = self._pods[row].pop(info.uid)
+        self._node_infos.pop(row, None)
         self.table.displace(row, placed.requests, placed.ports)
         self.counters.remove(placed.pod, row)
         self.holders.remove(placed.terms, row)
@@ -98,6 +104,7 @@ class Snapshot:
             self._place(info, row)
             return
         self._pods[row][info.uid] = info
+        self._node_infos.pop(row, None)
         if placed.pod.status.start_time != info.pod.status.start_time:
             self.starts.record(row)
 
@@ -114,20 +121,32 @@ class Snapshot:
         return iter(self.table.live.nonzero()[0].tolist())
 
     def node(self, row: int) -> NodeInfo:
-        """One node, for a plugin that looks at nodes one by one."""
+        """One node, for a plugin that looks at nodes one by one. Raises `LookupError` for a row without."""
+        found = self._node_infos.get(row)
+        if found is None:
+            found = self._node_infos[row] = self._node_info(row)
+        return found
+
+    def node_infos(self, rows: Rows) -> list[NodeInfo]:
+        """The nodes of rows that hold one."""
+        known = self._node_infos
+        return [known.get(row) or self.node(row) for row in rows.tolist()]
+
+    def _node_info(self, row: int) -> NodeInfo:
         node = self.table.nodes[row]
         if node is None:
             raise LookupError(f"row {row} holds no node")
-        names = dict.fromkeys((*NATIVE, *node.status.allocatable))
         columns = self.table.resources
-        amounts = {name: columns[name].at(row) for name in names if name in columns}
-        return NodeInfo(
-            row,
-            node,
-            tuple(info.pod for info in self._pods[row].values()),
-            {name: allocatable for name, (allocatable, _) in amounts.items()},
-            {name: requested for name, (_, requested) in amounts.items()},
-        )
+        allocatable, requested = {}, {}
+        for name in NATIVE:
+            allocatable[name], requested[name] = columns[name].at(row)
+        for name in node.status.allocatable:
+            if name not in allocatable and name in columns:
+                offered, taken = columns[name].at(row)
+                if offered:
+                    allocatable[name], requested[name] = offered, taken
+        pods = tuple([info.pod for info in self._pods[row].values()])
+        return NodeInfo(row, node, pods, allocatable, requested)
 
     def copy(self) -> "Snapshot":
         """A snapshot that can be changed without changing this one."""
@@ -138,6 +157,7 @@ class Snapshot:
         twin.volumes = self.volumes.copy()
         twin.starts = ChangeLog()
         twin._pods = [dict(placed) for placed in self._pods]
+        twin._node_infos = self._node_infos.copy()
         return twin
 
     def supposing(self, requested: Mapping[str, Amounts]) -> "Snapshot":
@@ -147,10 +167,12 @@ class Snapshot:
         """
         twin = copy(self)
         twin.table = self.table.supposing(requested)
+        twin._node_infos = {}
         return twin
 
     def _place(self, info: PodInfo, row: int) -> None:
         self._pods[row][info.uid] = info
+        self._node_infos.pop(row, None)
         self.table.place(row, info.requests, info.ports)
         self.counters.add(info.pod, row)
         self.holders.add(info.terms, row)

@@ -1,14 +1,13 @@
 """Plugins that look at one node at a time, made to look at all of them."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from pallet.cache.columns import Scalar
+from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
-from pallet.cache.snapshot import Snapshot
+from pallet.cache.snapshot import NodeInfo, Snapshot
 from pallet.framework.interface import (
     Codes,
     FilterPlugin,
@@ -21,7 +20,7 @@ from pallet.framework.interface import (
     VectorScorePlugin,
 )
 from pallet.framework.state import CycleState
-from pallet.framework.status import Code, Status
+from pallet.framework.status import SUCCESS, Code, Status
 
 _STATUSES = 4096
 """So many statuses are kept, or four for each row."""
@@ -57,14 +56,18 @@ class LiftedFilter:
     def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
         """Ask about the rows one by one. Raise PluginError when the plugin answers with an error."""
         self._forget(max(_STATUSES, 4 * snapshot.table.capacity))
-        return _each(rows, snapshot, np.uint32, lambda row: self._code(state, info, snapshot, row))
+        ask, pod = self._plugin.filter, info.pod
+        indexes, live, nodes = _asked(rows, snapshot)
+        statuses = [ask(state, pod, node) for node in nodes]
+        codes = np.zeros(indexes.size, np.uint32)
+        codes[live] = [0 if status is SUCCESS else self._code(status) for status in statuses]
+        return codes
 
     def explain(self, info: PodInfo, code: int) -> Status:
         """Give back the status behind a code of this cycle."""
         return self._status_of[code]
 
-    def _code(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:
-        status = self._plugin.filter(state, info.pod, snapshot.node(row))
+    def _code(self, status: Status) -> int:
         if status.ok:
             return 0
         if status.code is Code.ERROR:
@@ -104,9 +107,11 @@ class LiftedScore:
 
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """Ask about the rows one by one."""
-        return _each(
-            rows, snapshot, np.int64, lambda row: self._plugin.score(state, info.pod, snapshot.node(row))
-        )
+        ask, pod = self._plugin.score, info.pod
+        indexes, live, nodes = _asked(rows, snapshot)
+        scores = np.zeros(indexes.size, np.int64)
+        scores[live] = [ask(state, pod, node) for node in nodes]
+        return scores
 
 
 def vector_filter(plugin: Any) -> VectorFilterPlugin:
@@ -119,13 +124,8 @@ def vector_score(plugin: Any) -> VectorScorePlugin:
     return plugin if hasattr(plugin, "score_rows") else LiftedScore(plugin)
 
 
-def _each(
-    rows: RowChoice, snapshot: Snapshot, dtype: type[Scalar], ask: Callable[[int], int]
-) -> npt.NDArray[Scalar]:
-    """Ask for each row that holds a node; 0 for the others."""
+def _asked(rows: RowChoice, snapshot: Snapshot) -> tuple[Rows, Rows, list[NodeInfo]]:
+    """The rows, the positions among them that hold a node, and these nodes."""
     indexes = np.arange(snapshot.table.capacity)[rows]
-    answers = np.zeros(len(indexes), dtype)
-    for position, row in enumerate(indexes.tolist()):
-        if snapshot.table.live[row]:
-            answers[position] = ask(row)
-    return answers
+    live = snapshot.table.live[indexes].nonzero()[0]
+    return indexes, live, snapshot.node_infos(indexes[live])

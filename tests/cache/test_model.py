@@ -219,7 +219,13 @@ class CacheModel(RuleBasedStateMachine):
         assert table.nodes[row] == node
         by_uid = {pod.metadata.uid: pod for pod in placed}
         assert {info.uid: info.pod for info in snapshot.pods(row)} == by_uid
+        seen = snapshot.node(row)
+        assert (seen.row, seen.node) == (row, node)
+        assert {pod.metadata.uid: pod for pod in seen.pods} == by_uid
         offered = offers(node)
+        shown = {*NATIVE, *offered}
+        assert seen.allocatable == {name: table.resources[name].allocatable[row] for name in shown}
+        assert seen.requested == {name: table.resources[name].requested[row] for name in shown}
         requests = [PodInfo(pod).requests for pod in placed]
         asked = {key: sum(each.of(key) for each in requests) for key in {*NATIVE, *offered}}
         asked[PODS] = len(placed)
