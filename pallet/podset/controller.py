@@ -179,12 +179,16 @@ class PodSetController:
     def blocked(self, info: PodInfo, node: str, refusals: Sequence[Status]) -> str:
         """Take note that a pod's planned node was refused, and tell in words what will be done about it.
 
-        Pods that are on their way out are waited for. For anything else the rest of the set is re-planned.
+        Pods that are on their way out are waited for. For anything else the rest of the set is re-planned, or
+        only this pod where the plan is manual.
         """
         if self._reservations.waits(info, node):
             return f'waiting for pods to leave node "{node}", where this pod is planned'
-        self._touch(self.sets.note_loss(info.uid, loss(info.pod, node, refusals)))
-        return f'planned node "{node}" does not fit any more, the pod set is re-planned'
+        touched = self.sets.note_loss(info.uid, loss(info.pod, node, refusals))
+        self._touch(touched)
+        manual = any(pod_set.manual for pod_set in map(self.sets.get, touched) if pod_set)
+        planned = "another is planned for this pod" if manual else "the pod set is re-planned"
+        return f'planned node "{node}" does not fit any more, {planned}'
 
     def begin(self, pod: Pod) -> None:
         """Record that the binding of a planned pod begins: what its set has reserved is firm."""

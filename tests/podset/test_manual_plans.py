@@ -166,7 +166,8 @@ async def test_an_entry_that_is_refused_to_a_popped_pod_is_told_and_the_others_s
         write(world, {"web-0": "n2", "web-1": "n2"})
         await settle()
         world.add(GO)
-        world.lose("web-0")
+        told = world.lose("web-0")
+        assert told == 'planned node "n2" does not fit any more, another is planned for this pod'
         await settle()
         assert world.plan() == {"web-0": "n1", "web-1": "n2"}
         assert world.planner is not None

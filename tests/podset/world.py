@@ -193,12 +193,12 @@ class World:
         for name in names:
             self.api.remove(PODS, name)
 
-    def lose(self, name: str) -> None:
-        """Have a pod's planned node refuse it."""
+    def lose(self, name: str) -> str:
+        """Have a pod's planned node refuse it; returns what the pod is told."""
         pod = self.pod(name)
         node = self.controller.verdict(pod).node
         refusal = unresolvable("node(s) were unschedulable").by("NodeUnschedulable")
-        self.controller.blocked(PodInfo(pod), node, [refusal])
+        return self.controller.blocked(PodInfo(pod), node, [refusal])
 
     def bind(self, *names: str) -> None:
         """Bind pods to where their gates send them."""
