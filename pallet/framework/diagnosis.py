@@ -34,27 +34,27 @@ def nothing_left(plugins: tuple[str, ...]) -> Status:
     return unresolvable(f"node(s) didn't satisfy plugin(s) {_listed(plugins)} simultaneously")
 
 
-def fit_message(node_count: int, refusals: Iterable[Refused], details: Iterable[str] = ()) -> str:
+def fit_message(node_count: int, refusals: Iterable[Refused]) -> str:
     """The sentence of a FailedScheduling event (kube-scheduler's FitError).
 
-    Reasons are counted over nodes and sorted as text; the details of post-filter plugins follow.
+    Reasons are counted over nodes and sorted as text.
     """
     counts: Counter[str] = Counter()
     for refused in refusals:
         for reason in refused.status.reasons:
             counts[reason] += len(refused.rows)
     reasons = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
-    return _sentence(node_count, [reasons, *details])
+    return _sentence(node_count, reasons)
 
 
-def rejection_message(node_count: int, status: Status, details: Iterable[str] = ()) -> str:
+def rejection_message(node_count: int, status: Status) -> str:
     """The same sentence when a pre-filter plugin refused the pod outright: its words once, not by node."""
-    return _sentence(node_count, [status.message, *details])
+    return _sentence(node_count, status.message)
 
 
-def _sentence(node_count: int, parts: Iterable[str]) -> str:
-    ended = (part if part.endswith(".") else f"{part}." for part in parts if part)
-    return " ".join((f"0/{node_count} nodes are available:", *ended))
+def _sentence(node_count: int, reasons: str) -> str:
+    ended = reasons if not reasons or reasons.endswith(".") else f"{reasons}."
+    return f"0/{node_count} nodes are available: {ended}".rstrip()
 
 
 def _listed(plugins: tuple[str, ...]) -> str:

@@ -10,34 +10,26 @@ def refused(count: int, *reasons: str) -> Refused:
 
 
 @pytest.mark.parametrize(
-    ("refusals", "details", "expected"),
+    ("refusals", "expected"),
     [
-        pytest.param([], [], "0/5 nodes are available:", id="no reason at all"),
+        pytest.param([], "0/5 nodes are available:", id="no reason at all"),
         pytest.param(
             [refused(3, "Insufficient cpu"), refused(2, "node(s) were unschedulable")],
-            [],
             "0/5 nodes are available: 2 node(s) were unschedulable, 3 Insufficient cpu.",
             id="reasons sorted as text, the count included",
         ),
         pytest.param(
             [refused(2, "Insufficient cpu", "Too many pods"), refused(1, "Insufficient cpu")],
-            [],
             "0/5 nodes are available: 2 Too many pods, 3 Insufficient cpu.",
             id="every reason of a node counts",
         ),
         pytest.param(
-            [refused(10, "b"), refused(9, "a")], [], "0/5 nodes are available: 10 b, 9 a.", id="not by number"
-        ),
-        pytest.param(
-            [refused(5, "x")],
-            ["preemption: 0/5 nodes are available: 5 y."],
-            "0/5 nodes are available: 5 x. preemption: 0/5 nodes are available: 5 y.",
-            id="post-filter details follow",
+            [refused(10, "b"), refused(9, "a")], "0/5 nodes are available: 10 b, 9 a.", id="not by number"
         ),
     ],
 )
-def test_fit_message(refusals: list[Refused], details: list[str], expected: str) -> None:
-    assert fit_message(5, refusals, details) == expected
+def test_fit_message(refusals: list[Refused], expected: str) -> None:
+    assert fit_message(5, refusals) == expected
 
 
 def test_a_plugin_named_without_rows_is_not_counted() -> None:
@@ -45,5 +37,4 @@ def test_a_plugin_named_without_rows_is_not_counted() -> None:
 
 
 def test_rejection_message() -> None:
-    message = rejection_message(3, unresolvable("a", "b"), ["more"])
-    assert message == "0/3 nodes are available: a, b. more."
+    assert rejection_message(3, unresolvable("a", "b")) == "0/3 nodes are available: a, b."
