@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tools.controlplane import build
-from tools.node import machine, programs
+from tools.node import images, machine, programs
 from tools.node.record import Record
 
 RULES = """*nat
@@ -39,6 +39,21 @@ def test_the_module_of_a_program_pins_it(program: build.Program) -> None:
     assert re.search(
         rf"^(tool)?\s*{re.escape(program.package)}$", (program.module / "go.mod").read_text(), re.MULTILINE
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        ("busybox:1.37", "docker.io/library/busybox:1.37"),
+        ("prgcont/gordon:v1.0", "docker.io/prgcont/gordon:v1.0"),
+        ("docker.io/library/busybox:1.37", "docker.io/library/busybox:1.37"),
+        ("registry.example.com/busybox", "registry.example.com/busybox"),
+        ("registry:5000/busybox", "registry:5000/busybox"),
+        ("localhost/busybox:1", "localhost/busybox:1"),
+    ],
+)
+def test_an_image_has_the_name_that_the_kubelet_looks_for(name: str, full: str) -> None:
+    assert images.full_name(name) == full
 
 
 def test_only_rules_of_kubernetes_and_of_cni_plugins_are_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:

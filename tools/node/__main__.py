@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("down", help="end it, and take back what it changed on this machine")
     commands.add_parser("kubeconfig", help="print the path of the admin's kubeconfig")
     given = commands.add_parser("load", help="give it an image that buildah has")
-    given.add_argument("image", help="its full name, as in docker.io/library/podset-planner-scheduler:0.1.0")
+    given.add_argument("image", help="its name, as a pod has it: podset-planner-scheduler:0.1.0")
     return parser
 
 

@@ -49,11 +49,22 @@ def build_from(folder: Path, name: str, **arguments: str) -> None:
 
 @contextmanager
 def exported(name: str) -> Iterator[Path]:
-    """An OCI archive of an image that buildah has, while the block runs."""
+    """An OCI archive of an image of buildah, under the name that a pod asks for, while the block runs."""
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder, "image.tar")
-        _buildah("push", "--quiet", name, f"oci-archive:{archive}:{name}")
+        _buildah("push", "--quiet", name, f"oci-archive:{archive}:{full_name(name)}")
         yield archive
+
+
+def full_name(name: str) -> str:
+    """An image's name with the registry and the folder that a kubelet adds where there is none.
+
+    buildah calls what it has built without a registry `localhost/…`, and finds it by the short name.
+    """
+    registry, slash, _ = name.partition("/")
+    if not slash:
+        return f"docker.io/library/{name}"
+    return name if re.search(r"[.:]|^localhost$", registry) else f"docker.io/{name}"
 
 
 def _have_base() -> None:
