@@ -85,7 +85,7 @@ lint: $(READY) ## style, format, types, layers
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/hadolint Dockerfile examples/load-experiment/app/Dockerfile
+	$(BIN)/hadolint Dockerfile examples/load-experiment/app/Dockerfile examples/random-scheduler/Dockerfile
 
 .PHONY: fmt
 fmt: $(READY) ## put the code in shape
