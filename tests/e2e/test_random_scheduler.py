@@ -4,11 +4,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.e2e.random_scheduler import EXAMPLE, await_missing_rights, await_placed, scheduled_notes
 from tests.e2e.workload import Workload, eventually
 from tests.running import running
 from tools.controlplane import ControlPlane, binaries
@@ -17,7 +17,6 @@ from tools.controlplane.pytest_plugin import NodePool
 
 pytestmark = pytest.mark.e2e
 
-EXAMPLE = Path("examples/random-scheduler")
 CONFIG, MY_CONFIG = (
     yaml.safe_load((EXAMPLE / name).read_text()) for name in ("config.yaml", "my-scheduler.yaml")
 )
@@ -47,37 +46,23 @@ def default(cluster: ControlPlane) -> Workload:
     return Workload(cluster, "default", NodePool("none", cluster))
 
 
-def sources(workload: Workload, reason: str) -> list[tuple[str, str]]:
-    """Who wrote the events of a reason, and what they say."""
-    found = workload.request("GET", "/apis/events.k8s.io/v1/namespaces/default/events")["items"]
-    return [(each["reportingController"], each["note"]) for each in found if each["reason"] == reason]
-
-
 def test_without_its_rights_it_says_which_are_missing_and_with_them_it_places_sleep(
     cluster: ControlPlane, default: Workload, installed: Mapping[str, str]
 ) -> None:
     cluster.kubectl("apply", "-f", str(EXAMPLE / "service-account.yaml"), "-f", str(EXAMPLE / "sleep.yaml"))
     kubeconfig = cluster.kubeconfig_for_service_account("kube-system", "random-scheduler")
     with running(cluster, CONFIG, kubeconfig=kubeconfig, environment=installed, ready=False) as pallet:
-        eventually("what is missing to be told", lambda: '"Rights are missing"' in pallet.log)
-        [told] = [line for line in pallet.log.splitlines() if '"Rights are missing"' in line]
-        assert "user=system:serviceaccount:kube-system:random-scheduler" in told
-        assert "resources: [nodes], verbs: [list, watch]}" in told
-        eventually("a refused list", lambda: ": forbidden; grant verb" in pallet.log)
+        await_missing_rights(lambda: pallet.log)
         assert not pallet.is_ready()
         cluster.kubectl("apply", "-f", str(EXAMPLE / "rbac.yaml"))
         eventually("the process to become ready", pallet.is_ready)
-        [(pod, node)] = eventually("sleep to be placed", default.bindings).items()
-        assert node.startswith("worker-")
-        said = eventually("the event", lambda: sources(default, "Scheduled"))
-        assert said == [("random-scheduler", f"Placed pod [default/{pod}] on {node}")]
-        assert f'"Placed pod [default/{pod}] on {node}"' in pallet.log
+        assert await_placed(default, lambda: pallet.log) in ("worker-1", "worker-2", "worker-3")
         for name in ("worker-1", "worker-2", "worker-3"):
             assert f'"New Node Added to Store: {name}"' in pallet.log
         cluster.kubectl("scale", "deployment/sleep", "--replicas=20")
         eventually("20 to be placed", lambda: len(default.bindings()) == 20)
         assert set(default.bindings().values()) == {"worker-1", "worker-2", "worker-3"}
-        eventually("an event each", lambda: len(sources(default, "Scheduled")) == 20)
+        eventually("an event each", lambda: len(scheduled_notes(default)) == 20)
         assert "rbidden" not in pallet.log.rpartition("Scheduling")[2]
     cluster.kubectl("delete", "-f", str(EXAMPLE / "sleep.yaml"))
 
@@ -94,6 +79,6 @@ def test_through_kubectl_proxy_it_needs_no_credentials(
             default.add_pods("plain", schedulerName="my-scheduler", nodeSelector={}, tolerations=[])
             node = default.await_bound("plain")["plain"]
             note = f"Placed pod [default/plain] on {node}"
-            eventually("the event", lambda: ("my-scheduler", note) in sources(default, "Scheduled"))
+            eventually("the event", lambda: ("my-scheduler", note) in scheduled_notes(default))
     finally:
         proxy.terminate()

@@ -7,6 +7,7 @@ provisions volumes there: a test does it itself, or prepares them with the examp
 import json
 import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -17,17 +18,16 @@ import yaml
 from pallet.cli.arguments import parse_run
 from tests.e2e.storage import CLASSES, VOLUMES, Storage, make_volume, provision
 from tests.e2e.workload import Document, Workload, eventually
+from tests.e2e.workshop import EXAMPLE, TAINT, apply, await_pods, on_a_laptop, scale
 from tests.running import Pallet, running
 from tools.controlplane import Cluster, ControlPlane
-from tools.controlplane.nodes import Taint, kind_names
+from tools.controlplane.nodes import kind_names
 from tools.controlplane.pytest_plugin import NodePool
 
 pytestmark = pytest.mark.e2e
 
-EXAMPLE = Path("examples/workshop")
 WORKERS = kind_names(3)
 MASTER = "kind-control-plane"
-TAINT = Taint("node-role.kubernetes.io/control-plane", "NoSchedule")
 STORED = WORKERS[1]
 """The node where early volumes are made, all of them: left to itself, a scheduler would spread their pods."""
 OTHERS = {"theirs": "default-scheduler", "alike": "prgcontsched", "nobodys": "nobody"}
@@ -64,25 +64,20 @@ def storage(workload: Workload) -> Iterator[Storage]:
 
 
 @contextmanager
-def on_a_laptop(cluster: Cluster, _: Path) -> Iterator[Pallet]:
-    """The process with the example's file and an admin's kubeconfig."""
-    config = yaml.safe_load((EXAMPLE / "config.yaml").read_text())
-    with running(cluster, config, kubeconfig=cluster.kubeconfig) as process:
-        yield process
-
-
-@contextmanager
-def in_the_cluster(cluster: Cluster, files: Path) -> Iterator[Pallet]:
+def in_the_cluster(cluster: Cluster) -> Iterator[Pallet]:
     """The process as the Deployment has it run: with its ConfigMap and the files of its ServiceAccount."""
     pod = installed(cluster, "deployment", "prgcontsched")["spec"]["template"]["spec"]
     account = cluster.kubeconfig_for_service_account("workshop", pod["serviceAccountName"])
-    (files / "token").write_text(yaml.safe_load(account.read_text())["users"][0]["user"]["token"])
-    shutil.copy(cluster.ca_file, files)
     file = Path(parse_run(pod["containers"][0]["args"]).config)
     config_map = installed(cluster, "configmap", pod["volumes"][0]["configMap"]["name"])
-    with running(cluster, yaml.safe_load(config_map["data"][file.name]), in_pod=files) as process:
-        yield process
-        assert "forbidden" not in process.log
+    config = yaml.safe_load(config_map["data"][file.name])
+    with tempfile.TemporaryDirectory() as name:
+        files = Path(name)
+        (files / "token").write_text(yaml.safe_load(account.read_text())["users"][0]["user"]["token"])
+        shutil.copy(cluster.ca_file, files)
+        with running(cluster, config, in_pod=files) as process:
+            yield process
+            assert "forbidden" not in process.log
 
 
 def installed(cluster: Cluster, kind: str, name: str) -> Document:
@@ -91,18 +86,18 @@ def installed(cluster: Cluster, kind: str, name: str) -> Document:
     return found
 
 
-Run = Callable[[Cluster, Path], AbstractContextManager[Pallet]]
+Run = Callable[[Cluster], AbstractContextManager[Pallet]]
 
 
 @pytest.mark.parametrize(
     ("run", "volumes"), [(on_a_laptop, "late"), (in_the_cluster, "early"), (in_the_cluster, "prepared")]
 )
 def test_every_pod_is_bound_where_its_volume_and_the_taints_allow_and_no_other_is_touched(
-    storage: Storage, tmp_path: Path, run: Run, volumes: str
+    storage: Storage, run: Run, volumes: str
 ) -> None:
     workload = storage.workload
     before = others(workload)
-    with run(workload.control_plane, tmp_path):
+    with run(workload.control_plane):
         apply(workload, "hello.yaml")
         workload.await_bound("hello")
         apply(workload, "daemonset.yaml")
@@ -114,8 +109,8 @@ def test_every_pod_is_bound_where_its_volume_and_the_taints_allow_and_no_other_i
     assert MASTER not in rest.values()
     assert others(workload) == before
     assert all(not workload.events(other) for other in OTHERS)
-    [own] = workload.request("GET", "/api/v1/namespaces/workshop/pods")["items"]
-    assert "nodeName" not in own["spec"]
+    own = workload.request("GET", "/api/v1/namespaces/workshop/pods")["items"]
+    assert ["nodeName" in pod["spec"] for pod in own] == [False, False]
 
 
 def keep_volumes(storage: Storage, volumes: str) -> None:
@@ -181,39 +176,15 @@ def volume_nodes(storage: Storage) -> dict[str, str]:
     return found
 
 
-def apply(workload: Workload, file: str) -> None:
-    """Apply a file of the example."""
-    workload.control_plane.kubectl("apply", "-n", workload.namespace, "-f", str(EXAMPLE / file))
-
-
-def scale(workload: Workload, replicas: int) -> None:
-    """Scale the StatefulSet."""
-    path = f"/apis/apps/v1/namespaces/{workload.namespace}/statefulsets/webgordon/scale"
-    workload.request("PATCH", path, {"spec": {"replicas": replicas}})
-
-
-def await_pods(workload: Workload, prefix: str, count: int) -> dict[str, str]:
-    """Wait until there are so many pods with names like this, all bound; returns their nodes."""
-
-    def look() -> dict[str, str] | None:
-        there = {name for name in workload.pods() if name.startswith(prefix)}
-        nodes = {name: node for name, node in workload.bindings().items() if name in there}
-        return nodes if len(nodes) == len(there) == count else None
-
-    return eventually(f"{count} pods {prefix}", look)
-
-
 def others(workload: Workload) -> dict[str, Document]:
     """The pods of others, whole: whatever is written to one changes its resource version."""
     return {name: pod for name, pod in workload.pods().items() if name in OTHERS}
 
 
-def test_the_scheduler_in_the_cluster_takes_over_from_the_one_on_the_laptop(
-    workload: Workload, tmp_path: Path
-) -> None:
-    with on_a_laptop(workload.control_plane, tmp_path) as first:
+def test_the_scheduler_in_the_cluster_takes_over_from_the_one_on_the_laptop(workload: Workload) -> None:
+    with on_a_laptop(workload.control_plane) as first:
         eventually("the laptop's to lead", lambda: "Scheduling" in first.log)
-        with in_the_cluster(workload.control_plane, tmp_path) as second:
+        with in_the_cluster(workload.control_plane) as second:
             assert "Scheduling" not in second.log
             first.stop()
             apply(workload, "hello.yaml")

@@ -25,8 +25,12 @@ WAITING = (
     "docker.io/ciena/grpc-hello-server:0.1.0",
     "docker.io/ciena/grpc-hello-client:0.1.0",
     "docker.io/library/main:1",
+    "docker.io/prgcont/gordon:v1.0",
 )
 """Images of the examples and of `Workload` that only have to run."""
+
+SLEEPING = "docker.io/library/busybox:1.37"
+"""The image of an example that runs `sleep`."""
 
 FAKE_NODES = 3
 POOL = "real"
@@ -82,6 +86,7 @@ def real_cluster(made_by: str, audited: Path, serving: Path) -> Iterator[AnyClus
             cluster.load(archive)
         for name in WAITING:
             cluster.load(images.waiting(name))
+        cluster.load(images.waiting(SLEEPING, "sleep"))
         yield cluster
 
 
