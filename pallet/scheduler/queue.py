@@ -113,6 +113,8 @@ class SchedulingQueue:
         queued.renew(new)
         self._nominator.update(old, queued.info)
         if uid in self._gated:
+            if not self._nominator.node_of(uid):  # as in kube-scheduler, it counts from its first update on
+                self._nominator.nominate(queued.info, new.status.nominated_node_name)
             self._admit(queued, POD_UPDATE)
         elif self._unschedulable.get(uid) and self._helps(queued, event, old, new):
             self._unschedulable.remove(uid)
