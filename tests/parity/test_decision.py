@@ -65,6 +65,18 @@ def test_equal_decisions(ours: Decision, theirs: Decision) -> None:
             "our node b is not among the best, such as a",
             id="not the best",
         ),
+        pytest.param(
+            Decision(message="0/1", nominated="a"),
+            Decision(message="0/1"),
+            "preemption: ours of nobody on a, rank (); theirs none",
+            id="a nomination that stands",
+        ),
+        pytest.param(
+            Decision(message="0/1", nominated="a", victims=frozenset({"ns/v"}), rank=(1,)),
+            Decision(message="0/1", nominated="a"),
+            "preemption: ours of ns/v on a, rank (1,); theirs of nobody on a, rank ()",
+            id="preempts once more",
+        ),
     ],
 )
 def test_differences(ours: Decision, theirs: Decision, expected: str) -> None:

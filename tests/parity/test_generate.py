@@ -6,6 +6,7 @@ import pytest
 
 from tools.parity.generate import SUBJECTS, scenario
 from tools.parity.scenario import Scenario, key_of
+from tools.parity.subjects.affinity import REQUIRED
 
 
 def test_a_seed_always_gives_the_same_scenario() -> None:
@@ -59,3 +60,35 @@ def test_whole_pods_ask_for_no_less_than_their_containers() -> None:
                 assert not any(
                     "P" in each.get("memory", "") or "T" in each.get("cpu", "") for each in containers
                 )
+
+
+def test_what_a_subject_needs_is_drawn_with_it() -> None:
+    drawn = scenario(3, 5, ["terminating"])
+    assert set(drawn.subjects) == {"terminating", "priority", "nominated"}
+
+
+def test_a_pod_changes_only_while_it_waits_behind_its_gate() -> None:
+    drawn = scenario(3, 50, ["nominated"])
+    steps = {key_of(pod): number for number, pod in enumerate(drawn.pods)}
+    changed = [(key_of(each["object"]), each["before"]) for each in drawn.changes]
+    assert changed
+    assert all(before <= steps[pod] for pod, before in changed)
+
+
+def test_namespace_selectors_have_every_form() -> None:
+    terms = [
+        term
+        for pod in scenario(3, 200, ["namespaces"]).pods
+        for kind in pod["spec"].get("affinity", {}).values()
+        for term in kind.get(REQUIRED, ())
+    ]
+    selectors = [term.get("namespaceSelector") for term in terms]
+    forms = {None if each is None else frozenset(each) for each in selectors}
+    both = {frozenset(("matchLabels", "matchExpressions"))}
+    assert forms == {None, frozenset(), frozenset(("matchLabels",)), frozenset(("matchExpressions",))} | both
+    assert {("namespaces" in term, "namespaceSelector" in term) for term in terms} == {
+        (True, True),
+        (True, False),
+        (False, True),
+        (False, False),
+    }

@@ -16,10 +16,26 @@ def placed(name: str, priority: int, started: float = 0, app: str = "web") -> Po
     return replace(pod, status=replace(pod.status, start_time=at(started)))
 
 
-def budget(allowed: int, app: str = "web", namespace: str = "default") -> Mapping[str, Any]:
+def budget(
+    allowed: int, app: str = "web", namespace: str = "default", disrupted: Mapping[str, str] | None = None
+) -> Mapping[str, Any]:
     selector = {"matchLabels": {"app": app}} if app else {}
+    return selecting(selector, allowed, namespace, disrupted)
+
+
+def selecting(
+    selector: Mapping[str, Any] | None,
+    allowed: int = 0,
+    namespace: str = "default",
+    disrupted: Mapping[str, str] | None = None,
+) -> Mapping[str, Any]:
     metadata, spec = {"namespace": namespace}, {"selector": selector}
-    return {"metadata": metadata, "spec": spec, "status": {"disruptionsAllowed": allowed}}
+    status = {"disruptionsAllowed": allowed, "disruptedPods": disrupted or {}}
+    return {"metadata": metadata, "spec": spec, "status": status}
+
+
+def expression(key: str, operator: str, *values: str) -> Mapping[str, Any]:
+    return {"matchExpressions": [{"key": key, "operator": operator, "values": values}]}
 
 
 @pytest.mark.parametrize(
@@ -52,7 +68,30 @@ def test_ranks(better: list[Pod], worse: list[Pod]) -> None:
         pytest.param(budget(0, app="db"), set(), id="other pods"),
         pytest.param(budget(0, namespace="other"), set(), id="another namespace"),
         pytest.param(budget(0, app=""), set(), id="one for everything is one for nothing"),
+        pytest.param(selecting(None), set(), id="no selector"),
+        pytest.param(budget(0, disrupted={"a": ""}), {"default/b"}, id="one is gone already"),
+        pytest.param(budget(1, disrupted={"a": ""}), set(), id="one is gone already and not counted again"),
+        pytest.param(selecting(expression("app", "In", "db", "web")), {"default/a", "default/b"}, id="In"),
+        pytest.param(selecting(expression("app", "NotIn", "web")), set(), id="NotIn"),
+        pytest.param(
+            selecting(expression("app", "NotIn", "db")), {"default/a", "default/b"}, id="NotIn others"
+        ),
+        pytest.param(selecting(expression("app", "Exists")), {"default/a", "default/b"}, id="Exists"),
+        pytest.param(selecting(expression("app", "DoesNotExist")), set(), id="DoesNotExist"),
+        pytest.param(
+            selecting({"matchLabels": {"app": "web"}, **expression("version", "Exists")}),
+            set(),
+            id="one of two",
+        ),
     ],
 )
 def test_budgets_that_are_violated(of: Mapping[str, Any], expected: set[str]) -> None:
     assert violating([placed("a", 1), placed("b", 1)], [of]) == expected
+
+
+def test_each_budget_counts_the_pods_that_another_keeps_too() -> None:
+    pods = [placed("a", 1), placed("b", 1, app="db"), placed("c", 1)]
+    budgets = [budget(1), selecting(expression("app", "Exists"), allowed=2)]
+    assert violating(pods, budgets) == {"default/c"}
+    assert violating(pods, budgets[::-1]) == {"default/c"}
+    assert violating(pods[1:], budgets) == set()

@@ -11,8 +11,9 @@ class Decision:
     """A node, or a message that says why there is none.
 
     `totals` are the totals of all feasible nodes, `shares` the plugins' weighted scores in them by node;
-    kube-scheduler has none where only one node was feasible. `rank` tells how good the choice of the
-    `victims` is that are told to make room on the `nominated` node.
+    kube-scheduler has none where only one node was feasible. `nominated` is the node that the pod is
+    nominated to afterwards, as it was before or as `victims` make room there; `rank` tells how good the
+    choice of these is.
     """
 
     node: str = ""
@@ -34,7 +35,8 @@ def differences(ours: Decision, theirs: Decision) -> list[str]:
     if ours.message != theirs.message:
         found.append(f"message: ours {ours.message!r}; theirs {theirs.message!r}")
     same_node = ours.nominated == theirs.nominated
-    if ours.rank != theirs.rank or (same_node and ours.victims != theirs.victims):
+    standing = not ours.victims and not same_node
+    if ours.rank != theirs.rank or standing or (same_node and ours.victims != theirs.victims):
         found.append(f"preemption: ours {_preemption(ours)}; theirs {_preemption(theirs)}")
     return found
 
@@ -74,4 +76,6 @@ def _verdict(decision: Decision) -> str:
 def _preemption(decision: Decision) -> str:
     if not decision.nominated:
         return "none"
-    return f"of {', '.join(sorted(decision.victims))} on {decision.nominated}, rank {decision.rank}"
+    return (
+        f"of {', '.join(sorted(decision.victims)) or 'nobody'} on {decision.nominated}, rank {decision.rank}"
+    )

@@ -35,6 +35,8 @@ class Draft:
     """Where a pod has host ports. No other gets any: kube-scheduler forgets both when one of the two goes."""
     pods: int = 0
     """How many pods were drawn."""
+    coming: int = 0
+    """How many of them are to be scheduled; the step of the next one."""
 
     def chance(self, probability: float) -> bool:
         """Draw true with a probability between 0 and 1."""
@@ -59,12 +61,13 @@ class Subject:
     """One part of scheduling.
 
     `prepare` adds to the nodes and the objects of a cluster, `dress` to a pod; a pod that has a node in its
-    spec is one of those that are there before.
+    spec is one of those that are there before. `needs` names the subjects without which this one says little.
     """
 
     name: str
     prepare: Callable[[Draft], None]
     dress: Callable[[Draft, Manifest], None]
+    needs: tuple[str, ...] = ()
 
 
 def nothing(_: Draft) -> None:

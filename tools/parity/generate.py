@@ -9,10 +9,13 @@ from tools.parity.subjects import (
     affinity,
     arguments,
     basics,
+    budgets,
     changes,
     features,
     images,
     lengths,
+    namespaces,
+    nominated,
     ports,
     priority,
     quantities,
@@ -21,12 +24,14 @@ from tools.parity.subjects import (
     selection,
     spreading,
     taints,
+    terminating,
     volumes,
 )
 
 _MODULES = (
     *(taints, selection, ports, resources, quantities, resizing, images),
-    *(affinity, spreading, lengths, volumes, priority, features, arguments, changes),
+    *(affinity, namespaces, spreading, lengths, volumes, priority, budgets, nominated, terminating),
+    *(features, arguments, changes),
 )
 
 SUBJECTS: Mapping[str, Subject] = {module.SUBJECT.name: module.SUBJECT for module in _MODULES}
@@ -35,9 +40,13 @@ MOST_NODES = 40
 
 
 def scenario(seed: int, pods: int, only: Sequence[str] = ()) -> Scenario:
-    """Draw a cluster with one to three of the subjects, or with all of those in `only`, and pods for it."""
+    """Draw a cluster with one to three of the subjects, or with all of those in `only`, and pods for it.
+
+    The subjects that these need are drawn too.
+    """
     rng = Random(seed)  # noqa: S311 - no secret
     names = list(only) or rng.sample(list(SUBJECTS), rng.randint(1, 3))
+    names += [needed for name in names for needed in SUBJECTS[name].needs]
     subjects = [subject for name, subject in SUBJECTS.items() if name in names]
     draft = Draft(rng, f"parity-{seed}")
     basics.add_namespaces(draft)
@@ -68,4 +77,6 @@ def _pod(draft: Draft, subjects: Sequence[Subject], node: str | None) -> Manifes
     for subject in subjects:
         if draft.chance(0.6):
             subject.dress(draft, pod)
+    if node is None:
+        draft.coming += 1
     return pod

@@ -36,6 +36,9 @@ VOLUMES: Mapping[str, Resource[Any]] = {
     "PersistentVolumeClaim": PERSISTENT_VOLUME_CLAIMS,
 }
 
+CHANGING: Mapping[str, Resource[Any]] = {"Node": NODES, "Pod": PODS}
+"""Of what kinds the objects are that changes may change."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -94,9 +97,10 @@ class Match:
         found = differences(ours, theirs)
         if theirs.node:
             await self._start(manifest)
-        elif theirs.nominated:
+        elif theirs.victims:
             patience = PATIENCE if all(map(self._is_there, theirs.victims)) else 1
             self._preemptions.append(Preemption(manifest, theirs.victims, number + patience))
+            await self._catch_up({"Pod": PODS})  # others may be nominated no longer
         else:
             await self._remove(manifest)
         undisturbed = waiting <= self._preemptors()
@@ -106,15 +110,17 @@ class Match:
         """Make the changes that come before a step, and wait until both sides have seen them."""
         for change in self._scenario.changes:
             if change["before"] == number:
-                seen = self._log.node_events
+                key = key_of(change["object"])
+                seen = self._log.events(key)
                 if not await run_sync(self._world.change, change):
                     continue
-                if not await self._poll(partial(self._has_seen, seen + 1), STEP_SECONDS):
+                if not await self._poll(partial(self._has_seen, key, seen + 1), STEP_SECONDS):
                     raise TimeoutError(f"kube-scheduler did not see {change} within {STEP_SECONDS:.0f} s")
-                await self._catch_up({"Node": NODES})
+                kind = change["object"]["kind"]
+                await self._catch_up({kind: CHANGING[kind]})
 
-    def _has_seen(self, node_events: int) -> bool:
-        return self._log.node_events >= node_events
+    def _has_seen(self, key: str, events: int) -> bool:
+        return self._log.events(key) >= events
 
     def _preemptors(self) -> set[str]:
         """Those that wait for their victims to go."""
@@ -123,7 +129,7 @@ class Match:
 
     def _ranked(self, decision: Decision, pod: Pod, there: Iterable[Pod]) -> Decision:
         """A decision with the rank of its victims among the pods that were there when it was made."""
-        if not decision.nominated:
+        if not decision.victims:
             return decision
         beside = [each for each in there if each.spec.node_name == decision.nominated]
         return replace(decision, rank=rank(pod, decision.victims, beside, self._budgets))
@@ -150,7 +156,7 @@ class Match:
             return Decision(node=pod.spec.node_name, totals=attempt.totals, shares=attempt.shares)
         message = next(each.message for each in pod.status.conditions if each.type == POD_SCHEDULED)
         nominated = pod.status.nominated_node_name
-        victims = await self._victims(key) if nominated else frozenset()
+        victims = await self._victims(key) if attempt.target else frozenset()
         return Decision(message=message, nominated=nominated, victims=victims)
 
     async def _provision(self) -> None:
@@ -160,10 +166,7 @@ class Match:
             await anyio.sleep(POLL_SECONDS)
 
     async def _victims(self, preemptor: str) -> frozenset[str]:
-        """The victims of a pod, when kube-scheduler has told them all to go.
-
-        Nobody needs to be told where all are going already.
-        """
+        """The victims of a pod, when kube-scheduler has told all to go that were not going already."""
         if await self._poll(lambda: self._log.attempt(preemptor).preempting, TELLING_SECONDS):
             await self._poll(lambda: not self._log.attempt(preemptor).evicting, STEP_SECONDS)
         return frozenset(self._log.attempt(preemptor).victims)

@@ -23,6 +23,7 @@ from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import INFEASIBLE
 from pallet.informers.informer import Handler
+from pallet.plugins.default_preemption import DefaultPreemption
 from tools.parity.decision import Decision
 
 SYNC_SECONDS = 30.0
@@ -42,9 +43,11 @@ class Pallet:
             for plugin, weight in self._profile.score
         }
         """By score plugin, what it gives by itself."""
-        # Nothing is to be evicted: that there is something to do is all that is wanted to be known.
-        graph.tasks.start = self._note_eviction  # type: ignore[method-assign, assignment]  # in place of doing it
         self._victims: frozenset[str] = frozenset()
+        for plugin in self._profile.post_filter:
+            if isinstance(plugin, DefaultPreemption):
+                # Nothing is to be evicted: who is to go is all that is wanted to be known.
+                plugin._evictions.start = self._note_eviction  # type: ignore[method-assign, assignment]
         self._pods = graph.informers.informer(PODS)
         self._changed = anyio.Event()
         self._pods.add_handler(Handler(self._wake, self._update, self._wake))  # after the cache's own
@@ -93,9 +96,12 @@ class Pallet:
         if choice.node is None:
             return self._refusal(state, info, choice)
         shares = {name: self._totals(evaluator, info) for name, evaluator in self._alone.items()}
-        return Decision(choice.node, totals=self._totals(self._evaluator, info), shares=shares)
+        totals = self._totals(self._evaluator, info)
+        if choice.feasible == 1:  # the node that it is nominated to: the others do not matter then
+            totals = {choice.node: totals[choice.node]}
+        return Decision(choice.node, totals=totals, shares=shares)
 
-    def _note_eviction(self, _: object, preemptor: Pod, node: str, victims: Sequence[Pod]) -> None:
+    def _note_eviction(self, _: Pod, __: str, victims: Sequence[Pod]) -> None:
         self._victims = frozenset(victim.key for victim in victims)
 
     def _refusal(self, state: CycleState, info: PodInfo, choice: Choice) -> Decision:
@@ -106,7 +112,9 @@ class Pallet:
         filters = self._evaluator.row_filters
         nominated, status = run_post_filters(self._profile, state, info, choice.refusals, filters)
         message = " ".join(filter(None, (choice.message, status.message)))
-        return Decision(message=message, nominated=nominated or "", victims=self._victims)
+        if nominated is None:  # what was nominated before stands
+            nominated = info.pod.status.nominated_node_name
+        return Decision(message=message, nominated=nominated, victims=self._victims)
 
     def _totals(self, evaluator: Evaluator, info: PodInfo) -> dict[str, int]:
         table = self.graph.cache.snapshot.table

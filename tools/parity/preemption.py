@@ -38,7 +38,8 @@ def violating(pods: Iterable[Pod], budgets: Sequence[Mapping[str, Any]]) -> set[
     found = set()
     for pod in pods:
         for number, budget in enumerate(budgets):
-            if _covers(budget, pod):
+            gone_already = pod.metadata.name in budget["status"].get("disruptedPods", ())
+            if _covers(budget, pod) and not gone_already:
                 allowed[number] -= 1
                 if allowed[number] < 0:
                     found.add(pod.key)
@@ -47,10 +48,28 @@ def violating(pods: Iterable[Pod], budgets: Sequence[Mapping[str, Any]]) -> set[
 
 def _covers(budget: Mapping[str, Any], pod: Pod) -> bool:
     """Whether a budget speaks of a pod; one that selects everything speaks of none to kube-scheduler."""
-    wanted = budget["spec"]["selector"].get("matchLabels", {})
+    selector = budget["spec"]["selector"] or {}
+    wanted = selector.get("matchLabels", {}).items()
+    expressions = selector.get("matchExpressions", ())
     labels = pod.metadata.labels
-    same = all(labels.get(key) == value for key, value in wanted.items())
-    return budget["metadata"]["namespace"] == pod.metadata.namespace and bool(wanted) and same
+    return (
+        bool(wanted or expressions)
+        and budget["metadata"]["namespace"] == pod.metadata.namespace
+        and all(labels.get(key) == value for key, value in wanted)
+        and all(_meets(labels, expression) for expression in expressions)
+    )
+
+
+def _meets(labels: Mapping[str, str], expression: Mapping[str, Any]) -> bool:
+    key = expression["key"]
+    match expression["operator"]:
+        case "In":
+            return labels.get(key) in expression["values"]
+        case "NotIn":
+            return labels.get(key) not in expression["values"]
+        case "Exists":
+            return key in labels
+    return key not in labels
 
 
 def _importance(pod: Pod) -> tuple[int, float]:

@@ -1,7 +1,7 @@
 """The real kube-scheduler, and what its log says about its decisions."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,8 +26,10 @@ class Attempt:
 
     totals: dict[str, int] = field(default_factory=dict)
     shares: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    target: str = ""
+    """The node of the first preemption."""
     victims: set[str] = field(default_factory=set)
-    """Those that were told to go, without those that were going already."""
+    """Those that were told to go, and those that were going already."""
     preempting: bool = False
     """Whether there are victims to be told to go."""
     evicting: int = 0
@@ -43,13 +45,12 @@ class DecisionLog:
         self._file = file
         self._read = 0
         self._attempts: dict[str, Attempt] = defaultdict(Attempt)
-        self._node_events = 0
+        self._events: Counter[str] = Counter()
 
-    @property
-    def node_events(self) -> int:
-        """How many times a node was new, changed or gone."""
+    def events(self, key: str) -> int:
+        """How many times a node or a pod without a node was new, changed or gone."""
         self._take_in()
-        return self._node_events
+        return self._events[key]
 
     def attempt(self, pod: str) -> Attempt:
         """The attempt on a pod, given as namespace/name, as far as it is in the log."""
@@ -78,12 +79,21 @@ class DecisionLog:
             case "Start the preemption asynchronously":
                 self._attempts[fields["preemptor"]].preempting = True
                 self._attempts[fields["preemptor"]].evicting += 1
-            case "Preemptor Pod preempted victim Pod":
+            case "the target node for the preemption is determined":
+                attempt = self._attempts[fields["pod"]]
+                attempt.target = attempt.target or fields["node"]
+            case (
+                "Preemptor Pod preempted victim Pod"
+                | "Victim Pod is already deleted"
+                | "Victim Pod is already being deleted, skipping the API call for it"
+            ):
                 self._attempts[fields["preemptor"]].victims.add(fields["victim"])
             case "Async Preemption finished completely":
                 self._attempts[fields["preemptor"]].evicting -= 1
             case "Add event for node" | "Update event for node" | "Delete event for node":
-                self._node_events += 1
+                self._events[fields["node"]] += 1
+            case "Update event for unscheduled pod":
+                self._events[fields["pod"]] += 1
             case "Unable to schedule pod; no fit; waiting":
                 self._attempts[fields["pod"]].refusals += 1
 

@@ -9,6 +9,7 @@ from pallet.api.pod import Pod
 from tools.parity.match import Step
 from tools.parity.scenario import Manifest, Scenario, key_of
 from tools.parity.subjects.basics import DELETED
+from tools.parity.subjects.nominated import touch
 
 VERDICTS = ("placed", "refused", "preempting")
 
@@ -66,7 +67,7 @@ class Report:
             print(f"  {difference}")
         if self._folder:
             file = self._folder / f"{scenario.name}-{step.number}.json"
-            _state_at(step).write(file, differences=step.differences, nominated=_nominated(step))
+            _state_at(step).write(file, differences=step.differences)
             print(f"  python -m tools.parity --replay {file}")
 
 
@@ -76,26 +77,47 @@ def _state_at(step: Step) -> Scenario:
     pods = {key_of(each): each for each in (*scenario.objects, *scenario.pods) if each["kind"] == "Pod"}
     placed = [_as_it_was(pods[pod.key], pod) for pod in step.there if pod.spec.node_name]
     others = [each for each in scenario.objects if each["kind"] != "Pod"]
-    changes = [{**each, "before": 0} for each in scenario.changes if each["before"] <= step.number]
-    return replace(scenario, objects=[*others, *placed], pods=[step.pod], changes=changes)
+    changes = [each for each in scenario.changes if each["before"] <= step.number]
+    nominated = {pod.key: pod.status.nominated_node_name for pod in step.there if not pod.spec.node_name}
+    known = {key_of(each["object"]) for each in changes} | {
+        key_of(pod) for pod in scenario.pods[: step.number]
+    }
+    coming = [step.pod, *(pods[key] for key in nominated if key != key_of(step.pod))]
+    return replace(
+        scenario,
+        objects=[*others, *placed],
+        pods=[_waiting(pod, nominated.get(key_of(pod), "")) for pod in coming],
+        changes=[
+            *({**each, "before": 0} for each in changes if each["object"]["kind"] != "Pod"),
+            *(touch(pod) for pod in coming if key_of(pod) in known),
+        ],
+    )
 
 
 def _as_it_was(manifest: Manifest, pod: Pod) -> Manifest:
-    """A pod's manifest with what has come to it since."""
+    """The manifest of a pod that has a node, with what has come to it since."""
     metadata = {**manifest["metadata"], **({"deletionTimestamp": DELETED} if pod.terminating else {})}
     spec = {**manifest["spec"], "nodeName": pod.spec.node_name}
-    started = pod.status.start_time
-    status = {"phase": "Running", "startTime": started.isoformat()} if started else {}
-    return {"status": status, **manifest, "metadata": metadata, "spec": spec}
+    status = {**manifest.get("status", {}), "conditions": _conditions(pod)}
+    status.pop("nominatedNodeName", None)
+    if started := pod.status.start_time:
+        status |= {"phase": "Running", "startTime": started.isoformat()}
+    return {**manifest, "metadata": metadata, "spec": spec, "status": status}
 
 
-def _nominated(step: Step) -> dict[str, str]:
-    """The pods that waited for their victims, with their nodes; they are not there when it is replayed."""
-    nodes = ((pod.key, pod.status.nominated_node_name) for pod in step.there if not pod.spec.node_name)
-    return dict(nodes)
+def _conditions(pod: Pod) -> list[Manifest]:
+    return [
+        {"type": each.type, "status": each.status, "reason": each.reason} for each in pod.status.conditions
+    ]
+
+
+def _waiting(manifest: Manifest, nominated: str) -> Manifest:
+    """The manifest of a pod without a node, nominated as it was; it comes nominated, or after others."""
+    status = {"nominatedNodeName": nominated} if nominated else {}
+    return {**manifest, "status": status}
 
 
 def _verdict(step: Step) -> str:
     if step.theirs.node:
         return "placed"
-    return "preempting" if step.theirs.nominated else "refused"
+    return "preempting" if step.theirs.victims else "refused"

@@ -24,7 +24,7 @@ def _resize(draft: Draft, pod: Manifest) -> None:
     pod["status"]["containerStatuses"] = [status]
     if draft.chance(0.2):
         condition = {"type": "PodResizePending", "status": "True", "reason": "Infeasible"}
-        pod["status"]["conditions"] = [condition]
+        pod["status"].setdefault("conditions", []).append(condition)
 
 
 SUBJECT = Subject("resizing", nothing, _dress)
