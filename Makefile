@@ -39,6 +39,10 @@ bench: binaries ## every workload beside kube-scheduler and a blind binder; ARGS
 parity: binaries ## 5,000 random pods, each decided here and by kube-scheduler, compared; about ten minutes
 	@$(BIN)/python -m tools.parity $(ARGS)
 
+.PHONY: conformance
+conformance: binaries ## Kubernetes' own scheduling tests, here and with kube-scheduler; about a quarter of an hour
+	@$(BIN)/python -m tools.conformance $(ARGS)
+
 .PHONY: chaos
 chaos: binaries ## two replicas under faults and load, then a checker; ARGS="--minutes 30 --seed 1"
 	@$(BIN)/python -m tools.chaos $(ARGS)

@@ -7,10 +7,11 @@ from tools.controlplane import binaries, build, toolchain
 
 FAKE_GO = """#!/bin/sh
 if [ "$1" = env ]; then echo {version}; exit; fi
+verb="$1"
 for argument; do package="$argument"; done
 while [ "$1" != -o ]; do shift; done
 if [ "$package" = "{refused}" ]; then echo "it does not compile"; exit 1; fi
-echo "$package" > "$2"; chmod +x "$2"; echo "$package" >> "{calls}"
+echo "$verb $package" > "$2"; chmod +x "$2"; echo "$package" >> "{calls}"
 """
 
 
@@ -22,7 +23,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Compiler:
-    """A `go` on PATH that writes the package's name instead of a program, and remembers the calls."""
+    """A `go` on PATH that writes its command and the package's name, and remembers the packages."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         folder.mkdir()
@@ -69,6 +70,14 @@ def test_a_failed_build_says_why_and_the_next_one_goes_on_from_there(
     compiler.behave()
     build.build()
     assert compiler.calls.read_text().split() == [program.package for program in build.PROGRAMS]
+
+
+@pytest.mark.usefixtures("compiler")
+def test_a_program_may_be_the_tests_of_a_package(empty_cache: Path) -> None:
+    programs = (build.Program("server", "x/server"), build.Program("suite", "x/suite", tests=True))
+    build.build_into(empty_cache / "bin", programs, "a while")
+    written = [(empty_cache / "bin" / program.name).read_text() for program in programs]
+    assert written == ["build x/server\n", "test x/suite\n"]
 
 
 @pytest.mark.usefixtures("empty_cache")

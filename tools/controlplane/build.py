@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +27,15 @@ PROGRESS_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One program: the Go package it is built from, and the folder of the module that pins its version."""
+    """One program: the Go package it is built from, and the folder of the module that pins its version.
+
+    `tests` says that the package's tests are the program (`go test -c`).
+    """
 
     name: str
     package: str
     module: Path = MODULES
+    tests: bool = False
 
 
 PROGRAMS = (
@@ -68,11 +72,16 @@ def cache() -> Path:
 
 def folder() -> Path:
     """Where the programs of these very versions are, or will be, for this kind of machine."""
+    return folder_in(cache(), (MODULES, MODULES / "kwok"))
+
+
+def folder_in(base: Path, modules: Iterable[Path]) -> Path:
+    """Where below `base` the programs are that these Go modules pin, for this kind of machine."""
     digest = hashlib.sha256(f"{platform.system()} {platform.machine()} {LINKER_FLAGS}".encode())
-    for module in (MODULES, MODULES / "kwok"):
+    for module in modules:
         for name in ("go.mod", "go.sum"):
             digest.update((module / name).read_bytes())
-    return cache() / digest.hexdigest()[:16] / "bin"
+    return base / digest.hexdigest()[:16] / "bin"
 
 
 def build() -> Path:
@@ -123,7 +132,9 @@ def _build(programs: list[Program], target: Path, duration: str) -> None:
 
 
 def _compile(go: Path, program: Program, output: Path, label: str) -> None:
-    command = [str(go), "build", "-trimpath", "-buildvcs=false", "-ldflags", LINKER_FLAGS, "-o", str(output)]
+    # Vet would go through all that the tests import, for longer than the build takes.
+    verb = ("test", "-c", "-vet=off") if program.tests else ("build",)
+    command = [str(go), *verb, "-trimpath", "-buildvcs=false", "-ldflags", LINKER_FLAGS, "-o", str(output)]
     settings = {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off", "CGO_ENABLED": "0"}
     started = time.monotonic()
     with (

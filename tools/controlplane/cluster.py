@@ -75,14 +75,15 @@ class Cluster:
             if error.reason != "AlreadyExists":  # kube-controller-manager was faster
                 raise
 
-    def start_kwok(self) -> Process:
-        """Have nodes that pretend looked after."""
+    def start_kwok(self, args: Iterable[str] = ()) -> Process:
+        """Have nodes that pretend looked after; `args` come after its own."""
         self.kwok = Process(
             [
                 str(binaries.find("kwok")),
                 f"--kubeconfig={self.kubeconfig}",
                 f"--manage-nodes-with-annotation-selector={nodes.KWOK_ANNOTATION}=fake",
                 "--node-lease-duration-seconds=40",
+                *args,
             ],
             self.directory / "kwok.log",
             group=self.group,

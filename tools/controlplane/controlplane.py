@@ -29,9 +29,9 @@ class ControlPlane(Cluster):
     A context manager. It ends with the process that started it, even when that is killed, unless `detached`.
     With `kwok` in place of kubelets, nodes become Ready and stay so, and bound pods are Running. Without,
     nodes are born Ready, bound pods stay Pending, and neither costs anything: for benchmarks.
-    `apiserver_args` and `controller_manager_args` come after the others, so that they win. `controllers` are
-    those that kube-controller-manager runs, by default all of its own. The API server listens on `address`
-    only.
+    `apiserver_args`, `controller_manager_args` and `kwok_args` come after the others, so that they win.
+    `controllers` are those that kube-controller-manager runs, by default all of its own. The API server
+    listens on `address` only.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class ControlPlane(Cluster):
         detached: bool = False,
         apiserver_args: Sequence[str] = (),
         controller_manager_args: Sequence[str] = (),
+        kwok_args: Sequence[str] = (),
         controllers: Sequence[str] = ("*",),
         address: str = LOOPBACK,
     ) -> None:
@@ -50,6 +51,7 @@ class ControlPlane(Cluster):
         self._detached = detached
         self._apiserver_args = tuple(apiserver_args)
         self._controller_manager_args = tuple(controller_manager_args)
+        self._kwok_args = tuple(kwok_args)
         self._controllers = tuple(controllers)
         self._processes: dict[str, Process] = {}
         self._guard: Guard | None = None
@@ -88,7 +90,7 @@ class ControlPlane(Cluster):
             self._start_apiserver()
             self._start_controller_manager()
             if self._kwok:
-                self._processes["kwok"] = self.start_kwok()
+                self._processes["kwok"] = self.start_kwok(self._kwok_args)
         except BaseException:
             self.stop()
             raise

@@ -4,8 +4,6 @@ Each Go module in this folder pins the versions of what is built from it; kubele
 control plane's own version.
 """
 
-import hashlib
-import platform
 from pathlib import Path
 
 from tools.controlplane import build
@@ -39,8 +37,4 @@ def find(name: str) -> Path:
 
 def folder() -> Path:
     """Where the programs of these very versions are, or will be, for this kind of machine."""
-    digest = hashlib.sha256(f"{platform.system()} {platform.machine()} {build.LINKER_FLAGS}".encode())
-    for module in (KUBERNETES, CONTAINERD, COREDNS):
-        for name in ("go.mod", "go.sum"):
-            digest.update((module / name).read_bytes())
-    return build.cache() / "node" / digest.hexdigest()[:16] / "bin"
+    return build.folder_in(build.cache() / "node", (KUBERNETES, CONTAINERD, COREDNS))
