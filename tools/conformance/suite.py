@@ -9,7 +9,6 @@ from tools.controlplane.processes import Process
 MODULE = Path(__file__).parent
 PROGRAM = Program("e2e.test", "k8s.io/kubernetes/test/e2e", MODULE, tests=True)
 
-FOCUS = r"\[sig-scheduling\]"
 SEED = 1
 """The suite shuffles its tests; this way it does so alike in all runs."""
 
@@ -18,6 +17,11 @@ def find() -> Path:
     """Where the suite is; the first call builds it. Raises `build.BuildError`."""
     folder = build.folder_in(build.cache() / "conformance", [MODULE])
     return build.build_into(folder, (PROGRAM,), "cold: about 10 minutes on 2 cores") / PROGRAM.name
+
+
+def pattern(focus: str) -> str:
+    """What matches the full names of those tests of [sig-scheduling] that `focus` matches."""
+    return rf"\[sig-scheduling\].*(?:{focus})"
 
 
 def start(suite: Path, control_plane: ControlPlane, focus: str, reports: Path) -> Process:
@@ -30,7 +34,7 @@ def start(suite: Path, control_plane: ControlPlane, focus: str, reports: Path) -
             "--provider=skeleton",
             "--disable-log-dump",  # there are no nodes to log in to
             f"--report-dir={reports}",
-            f"--ginkgo.focus={FOCUS}.*{focus}",
+            f"--ginkgo.focus={pattern(focus)}",
             f"--ginkgo.seed={SEED}",
             "--ginkgo.timeout=1h",
             "--ginkgo.no-color",
