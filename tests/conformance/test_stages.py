@@ -1,4 +1,4 @@
-"""What kwok does with the pods of the conformance tests."""
+"""What kwok does in place of a kubelet in the conformance tests."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +12,7 @@ from tools.controlplane import ControlPlane
 pytestmark = pytest.mark.e2e
 
 PODS = "/api/v1/namespaces/default/pods"
+NODE = "/api/v1/nodes/node"
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +57,17 @@ def test_a_deleted_pod_stays_for_its_finalizer_and_for_its_pre_stop_hook(cluster
 
     cluster.client.request("PATCH", f"{PODS}/keeps-its-finalizer", {"metadata": {"finalizers": None}})
     eventually("the second to go", lambda: there(cluster) == {"sleeps"})
+
+
+def test_what_a_node_s_capacity_gets_it_gives_out(cluster: ControlPlane) -> None:
+    added = {"example.com/thing": "5"}
+    cluster.client.request("PATCH", f"{NODE}/status", {"status": {"capacity": added}})
+    status = eventually(
+        "the node to offer it",
+        lambda: (
+            found
+            if "example.com/thing" in (found := cluster.client.request("GET", NODE)["status"])["allocatable"]
+            else None
+        ),
+    )
+    assert status["allocatable"] == status["capacity"]

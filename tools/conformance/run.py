@@ -14,6 +14,7 @@ from tools.controlplane import ControlPlane
 from tools.controlplane.processes import Process
 
 STAGES = Path(__file__).with_name("stages.yaml")
+SYSTEM_PODS = Path(__file__).with_name("system-pods.yaml")
 ZONES = ("a", "b")
 NODES_IN_A_ZONE = 2
 POLL_SECONDS = 1.0
@@ -61,6 +62,7 @@ def _running(scheduler: Scheduler, program: Path, focus: str, reports: Path) -> 
         for zone in ZONES:
             names = [f"node-{zone}{number}" for number in range(NODES_IN_A_ZONE)]
             control_plane.add_nodes(names, labels={"topology.kubernetes.io/zone": zone})
+        control_plane.kubectl("apply", "-f", str(SYSTEM_PODS))
         process = scheduler.start(control_plane)
         try:
             yield Run(process, suite.start(program, control_plane, focus, reports), reports)

@@ -39,6 +39,7 @@ def start(suite: Path, control_plane: ControlPlane, focus: str, reports: Path) -
             "--ginkgo.timeout=1h",
             "--ginkgo.no-color",
             "--ginkgo.silence-skips",
+            "--ginkgo.v",
         ],
         reports / "suite.log",
         group=control_plane.group,
