@@ -38,3 +38,9 @@ def test_the_remark_is_pallet_s_where_both_have_one() -> None:
         {"a": SKIPPED, "b": Result(Outcome.PASSED, 1.0), "c": Result(Outcome.PASSED, 1.0)},
     )
     assert [row.remark for row in rows] == ["said skipped", "said failed", ""]
+
+
+@pytest.mark.parametrize(("theirs", "remark"), [(FAILED, "needs a feature"), (PASSED, "said skipped")])
+def test_a_reason_that_is_known_stands_where_neither_passes(theirs: Result, remark: str) -> None:
+    [row] = compare({"Workload [Feature:OffByDefault]": theirs}, {"Workload [Feature:OffByDefault]": SKIPPED})
+    assert row.remark.startswith(remark)

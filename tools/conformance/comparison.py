@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from tools.conformance.junit import Outcome, Result
 
+CANNOT_PASS = {"[Feature:OffByDefault]": "needs a feature that is off by default"}
+"""Why no scheduler passes a test here, by a part of its name."""
+
 NOT_RUN = Result(Outcome.SKIPPED, 0.0, "not in the report")
 
 
@@ -24,7 +27,11 @@ class Row:
 
     @property
     def remark(self) -> str:
-        """Why it did not pass; of pallet, where only one did not."""
+        """Why it did not pass."""
+        if self.theirs.outcome is not Outcome.PASSED:
+            for part, reason in CANNOT_PASS.items():
+                if part in self.name:
+                    return reason
         return self.ours.message or self.theirs.message
 
 

@@ -10,6 +10,7 @@ TEST = "[It] "
 """Before the name of a test; other parts of the suite, such as its set-up, have other words there."""
 
 FAILED = "[FAILED] "
+MAX_MESSAGE = 200
 
 
 class Outcome(StrEnum):
@@ -22,7 +23,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One test of a run; `message` is the first line of why it failed or was skipped."""
+    """One test of a run; `message` says on one line why it failed or was skipped."""
 
     outcome: Outcome
     seconds: float
@@ -62,9 +63,11 @@ def _result(case: ET.Element) -> Result:
     if failed is None:
         failed = case.find("error")  # it panicked, or was interrupted
     if failed is not None:
-        return Result(Outcome.FAILED, seconds, _first_line(failed.text or ""))
+        return Result(Outcome.FAILED, seconds, _on_one_line(failed.text or ""))
     return Result(Outcome.PASSED, seconds)
 
 
-def _first_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "").removeprefix(FAILED)
+def _on_one_line(text: str) -> str:
+    """What is said before the places in the source: as much as a table can hold."""
+    words = " ".join(text.partition("\nIn [")[0].split()).removeprefix(FAILED)
+    return words if len(words) <= MAX_MESSAGE else f"{words[:MAX_MESSAGE]}..."
