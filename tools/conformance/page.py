@@ -23,7 +23,7 @@ def table(rows: Sequence[Row]) -> str:
 def keep(page: Path, text: str) -> None:
     """Put a text in the place of the last one, which is all that comes after the heading."""
     before, _, _ = page.read_text().partition(HEADING)
-    page.write_text(f"{before}{HEADING}\n{text}")
+    page.write_text(f"{before.rstrip()}\n\n{HEADING}\n{text}")
 
 
 def _totals(rows: Sequence[Row]) -> str:
