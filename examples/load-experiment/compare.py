@@ -40,6 +40,8 @@ SELECTOR = "app.kubernetes.io/part-of=load-experiment"
 DEPLOYMENTS = ("wl-deployment", "wl-setup2")
 PATIENCE = 60
 """Seconds until pods that are not placed, not ready, or not gone are given up."""
+ROUTE_PATIENCE = 10
+"""Seconds until an address that does not answer is given up: nodes learn of pods after these are ready."""
 EVENT_BYTES = 1 << 20
 
 Document = Mapping[str, Any]
@@ -202,11 +204,16 @@ class Experiment:
     async def _send(self, folder: str) -> Statistics:
         print(f"{folder}: sending requests to {self.address}", flush=True)
         statistics = Statistics()
-        try:
-            await send_load(self.address, self.load, statistics)
-        except UnreachableError as error:
-            raise ExperimentError(str(error)) from None
-        return statistics
+        patient_until = anyio.current_time() + ROUTE_PATIENCE
+        while True:
+            try:
+                await send_load(self.address, self.load, statistics)
+            except UnreachableError as error:
+                if anyio.current_time() > patient_until:
+                    raise ExperimentError(str(error)) from None
+                await anyio.sleep(0.1)
+            else:
+                return statistics
 
     async def _delete(self, path: str) -> None:
         """Delete everything, and wait until the last pod is gone."""

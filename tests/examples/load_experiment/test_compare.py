@@ -2,9 +2,18 @@
 
 from typing import Any
 
+import anyio
+import compare
 import pytest
-from compare import ExperimentError, Placements, Result, main, table, takes_pods
-from send_requests import Statistics
+from compare import ROUTE_PATIENCE, Experiment, ExperimentError, Placements, Result, main, table, takes_pods
+from send_requests import Load, Statistics, UnreachableError
+
+from tests.faults.virtual_time import VIRTUAL_TIME
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return VIRTUAL_TIME
 
 
 def event(uid: str, node: str = "", kind: str = "MODIFIED") -> dict[str, Any]:
@@ -121,3 +130,24 @@ def test_mistakes_are_told_before_anything_is_run(
     with pytest.raises(SystemExit, match="2"):
         main()
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("seconds", "reached"), [(ROUTE_PATIENCE / 2, True), (ROUTE_PATIENCE * 2, False)])
+async def test_an_address_that_answers_a_moment_after_its_pods_are_ready_is_waited_for(
+    seconds: float, *, reached: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_from = anyio.current_time() + seconds
+
+    async def send_load(address: str, _load: Load, statistics: Statistics) -> None:
+        if anyio.current_time() < open_from:
+            raise UnreachableError(f"cannot reach {address}")
+        statistics.begin(0.0)
+
+    monkeypatch.setattr(compare, "send_load", send_load)
+    experiment = Experiment("default", 1, "10.0.0.1:30080", Load())
+    if reached:
+        assert (await experiment._send("pallet")).started == 1
+    else:
+        with pytest.raises(ExperimentError, match=r"cannot reach 10\.0\.0\.1:30080"):
+            await experiment._send("pallet")
