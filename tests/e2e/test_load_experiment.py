@@ -5,26 +5,20 @@ There are no kubelets, hence no traffic inside: the load goes to the workload as
 and what the pods are said to use comes from a stub.
 """
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from tests.e2e import metrics_stub
-from tests.e2e.workload import eventually
+from tests.e2e.experiment import OF_PALLET, compare, desired, placed_by, pods, rows
+from tests.e2e.workload import Document, eventually
 from tests.examples.load_experiment.serving import serving
 from tests.running import SCHEDULER, configuration, install, running
-from tools.controlplane import ControlPlane, binaries, kind_names
+from tools.controlplane import ControlPlane, kind_names
 from tools.controlplane.processes import free_port
 
 pytestmark = pytest.mark.e2e
 
-EXPERIMENT = Path("examples/load-experiment")
-PODS = "/api/v1/namespaces/{}/pods?labelSelector=app.kubernetes.io%2Fname%3Dwl-deployment"
 NODES = kind_names(3)
 
 
@@ -38,24 +32,6 @@ def cluster() -> Iterator[ControlPlane]:
         account = cluster.kubeconfig_for_service_account("planner-system", SCHEDULER)
         with running(cluster, configuration(), kubeconfig=account):
             yield cluster
-
-
-def compare(cluster: ControlPlane, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    environment = {
-        **os.environ,
-        "PATH": f"{binaries.find('kubectl').parent}:{os.environ['PATH']}",
-        "KUBECONFIG": str(cluster.kubeconfig),
-        "KUBECACHEDIR": str(cluster.directory / "kubectl-cache"),
-        "KUBERC": "off",
-    }
-    command = [sys.executable, str(EXPERIMENT / "compare.py"), *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-
-def rows(output: str) -> dict[str, list[str]]:
-    """The columns of the table, by the title of their row."""
-    lines = [line for line in output.splitlines() if "   " in line]
-    return {line[:17].strip(): [cell.strip() for cell in line[17:].split("   ") if cell] for line in lines}
 
 
 def milliseconds(text: str) -> float:
@@ -102,41 +78,19 @@ def test_when_a_part_fails_it_is_told_and_nothing_is_left(cluster: ControlPlane)
     assert cluster.kubectl("-n", "failing", "get", "all,hpa", "-o", "name") == ""
 
 
-def pods(cluster: ControlPlane, namespace: str) -> list[dict[str, Any]]:
-    """The pods of wl-deployment."""
-    items: list[dict[str, Any]] = cluster.client.request("GET", PODS.format(namespace))["items"]
-    return items
-
-
-def placed_by(cluster: ControlPlane, namespace: str) -> dict[str, str]:
-    """Which scheduler said that it has placed a pod, by pod."""
-    events = cluster.client.request("GET", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")["items"]
-    return {
-        event["regarding"]["name"]: event["reportingController"]
-        for event in events
-        if event["reason"] == "Scheduled"
-    }
-
-
 def test_pods_that_an_hpa_adds_are_placed_as_they_come(cluster: ControlPlane) -> None:
     namespace = "scaled"
     cluster.create_namespace(namespace)
-    of_pallet = ("-n", namespace, "-k", str(EXPERIMENT / "manifests" / "pallet"))
-    cluster.kubectl("apply", *of_pallet)
-    hpa = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/wl-hpa"
+    cluster.kubectl("apply", "-n", namespace, "-k", OF_PALLET)
 
-    def desired() -> int:
-        replicas: int = cluster.client.request("GET", hpa).get("status", {}).get("desiredReplicas", 0)
-        return replicas
-
-    def all_placed(count: int) -> list[dict[str, Any]] | None:
+    def all_placed(count: int) -> Sequence[Document] | None:
         found = pods(cluster, namespace)
         return found if len(found) >= count and all("nodeName" in pod["spec"] for pod in found) else None
 
     [first] = eventually("the first pod to be placed", lambda: all_placed(1))
     # Four times of what the HPA aims at. It adds four pods, and no more within 15 s.
     with metrics_stub.serving(cluster, cpu="400m"):
-        eventually("the HPA to want more pods", lambda: desired() >= 5)
+        eventually("the HPA to want more pods", lambda: desired(cluster, namespace) >= 5)
         found = eventually("its pods to be placed", lambda: all_placed(5))
     names = {pod["metadata"]["name"] for pod in found}
     assert first["metadata"]["name"] in names
@@ -151,4 +105,4 @@ def test_pods_that_an_hpa_adds_are_placed_as_they_come(cluster: ControlPlane) ->
         f"error: namespace {namespace} has pods of the experiment already: kubectl delete" in refused.stderr
     )
     assert names <= {pod["metadata"]["name"] for pod in pods(cluster, namespace)}
-    cluster.kubectl("delete", *of_pallet)  # its node ports are of the whole cluster
+    cluster.kubectl("delete", "-n", namespace, "-k", OF_PALLET)  # its node ports are of the whole cluster

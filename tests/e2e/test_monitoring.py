@@ -1,7 +1,6 @@
 """A real Prometheus watches the real process, as `examples/load-experiment/monitoring` configures it."""
 
 import json
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.interception import Interception
+from tests.e2e.prometheus import Prometheus
 from tests.e2e.workload import Document, Workload, eventually
 from tests.manifests.documents import ROOT
 from tests.manifests.monitoring import MONITORING, OTHERS, load, metric_names, queries, read_metrics
@@ -23,40 +23,6 @@ from tools.controlplane import ControlPlane
 from tools.controlplane.processes import Process, free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("prometheus_programs")]
-
-
-class Prometheus:
-    """A running Prometheus, asked over its HTTP API."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-
-    def ask(self, path: str, **parameters: str) -> Any:
-        """The data of an answer; raises `OSError` while it does not serve."""
-        url = f"http://127.0.0.1:{self._port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-        with urllib.request.urlopen(url, timeout=5.0) as answer:
-            return json.load(answer)["data"]
-
-    def serves(self) -> bool:
-        """Whether it answers."""
-        try:
-            self.ask("targets")
-        except OSError:
-            return False
-        return True
-
-    def targets(self) -> list[Document]:
-        """What is scraped."""
-        found: list[Document] = self.ask("targets")["activeTargets"]
-        return found
-
-    def has_data(self, query: str) -> bool:
-        """Whether a query gives a number now; a quantile of nothing is none."""
-        return any(each["value"][1] != "NaN" for each in self.ask("query", query=query)["result"])
-
-    def alerts(self) -> dict[str, str]:
-        """The states of the alerts that are not inactive, by name."""
-        return {alert["labels"]["alertname"]: alert["state"] for alert in self.ask("alerts")["alerts"]}
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +62,12 @@ def watching(control_plane: ControlPlane, config: Mapping[str, Any], directory: 
         f"--web.listen-address=127.0.0.1:{port}",
     ]
     process = Process(command, directory / "log", group=control_plane.group)
-    server = Prometheus(port)
+
+    def get(path: str) -> Any:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5.0) as answer:
+            return json.load(answer)
+
+    server = Prometheus(get)
     try:
         process.wait_until(server.serves, "starting", 30.0)
         yield server
@@ -143,18 +114,6 @@ def in_cluster(pallet: Pallet, token: Path) -> Document:
     return config
 
 
-def await_target(server: Prometheus) -> Document:
-    """The labels of the one target, when it is up."""
-
-    def up() -> list[Document] | None:
-        found = server.targets()
-        return found if all(target["health"] == "up" for target in found) else None
-
-    [target] = eventually("the target to be up", up)
-    labels: Document = target["labels"]
-    return labels
-
-
 def replan(workload: Workload, interception: Interception, node: str) -> None:
     """Have a set switched by its quiet time, planned, bound, and a pod of it re-planned."""
     workload.add_trigger("web", "Planning", quiet_time="100ms")
@@ -188,7 +147,8 @@ def test_beside_the_cluster_the_target_is_up(
     control_plane: ControlPlane, pallet: Pallet, token: Path, tmp_path: Path
 ) -> None:
     with watching(control_plane, local(pallet, token), tmp_path) as server:
-        assert await_target(server)["job"] == SCHEDULER
+        [labels] = server.await_targets(1)
+        assert labels["job"] == SCHEDULER
 
 
 def test_the_dashboard_has_data_and_the_end_of_the_process_raises_an_alert(
@@ -202,7 +162,7 @@ def test_the_dashboard_has_data_and_the_end_of_the_process_raises_an_alert(
     [node] = workload.pool.add(1, prefix="first")
     workload.let_a_plain_pod_pass("plain")  # a rate needs a series that was there before
     with watching(control_plane, in_cluster(pallet, token), tmp_path) as server:
-        labels = await_target(server)
+        [labels] = server.await_targets(1)
         assert labels["job"] == SCHEDULER
         assert (labels["namespace"], labels["pod"]) == ("planner-system", f"{SCHEDULER}-0")
         replan(workload, interception, node)

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -149,14 +148,6 @@ def test_against_the_real_workload() -> None:
     figures = [float(figure) for figure in re.findall(r"([\d.]+) ms", latency)]
     assert len(figures) == 5
     assert 5 <= figures[1] <= figures[2] <= figures[3] <= figures[4]
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Children heed Ctrl-C, also where this process was started by a shell in the background and does not."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("interruptible")
