@@ -1,50 +1,22 @@
 """What becomes of a planned set when its pods or their node fail."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.history import recording
 from tests.e2e.workload import Document, Workload, eventually
 from tests.node.programs import IMAGE
-from tools.controlplane import ApiError
+from tests.node.refusal import REAL_FIRST, begin_with_one_bound, bindings_refused
 from tools.demo.shell import Shell
-from tools.node.cluster import KWOK
 from tools.node.kind import AnyCluster
 from tools.node.node import NAME
 
 pytestmark = pytest.mark.time_limit(600)
 
 NODE = f"/api/v1/nodes/{NAME}"
-POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
-BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
 NOT_READY_SECONDS = 90.0
 """The node's lease has to run out, 40 to 50 s."""
-
-REAL_FIRST: Mapping[str, Any] = {
-    "nodeSelector": {},
-    "tolerations": [
-        {"key": "pool", "operator": "Exists"},
-        {"key": KWOK.key, "operator": "Exists"},
-    ],
-    "affinity": {
-        "nodeAffinity": {
-            "preferredDuringSchedulingIgnoredDuringExecution": [
-                {
-                    "weight": 100,
-                    "preference": {
-                        "matchExpressions": [
-                            {"key": "kubernetes.io/hostname", "operator": "In", "values": [NAME]}
-                        ]
-                    },
-                }
-            ]
-        }
-    },
-}
-"""The part of a pod's spec that sends it to the real node if it can go there, else to one that pretends."""
 
 
 @pytest.fixture(autouse=True)
@@ -227,54 +199,7 @@ def test_a_node_that_is_not_ready_keeps_its_pods_and_gets_no_more_until_it_is_ba
     assert status["restartCount"] == 0
 
 
-def begin_with_one_bound(workload: Workload) -> None:
-    """A set of two, both planned on the real node, of which `a` is bound."""
-    workload.add_trigger("web", "Planning")
-    workload.add_pods("a b", "web", cpu="1m", **REAL_FIRST)
-    workload.await_reason("a b", "AwaitingTrigger")
-    await_refusal(workload, "b")
-    workload.switch("Schedule")
-    eventually("a to be bound", lambda: workload.bindings("web") == {"a": NAME})
-    eventually("b to be planned", lambda: workload.plan("web") == {"a": NAME, "b": NAME})
-
-
 def is_ready(workload: Workload) -> bool:
     """Whether the real node is."""
     conditions = workload.request("GET", NODE)["status"]["conditions"]
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-
-@contextmanager
-def bindings_refused(workload: Workload, pod: str) -> Iterator[None]:
-    """Have the API server refuse to bind a pod while the block runs, by a policy."""
-    name = f"refuse-{workload.namespace}"
-    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods/binding"]}
-    constraints = {
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": workload.namespace}},
-        "resourceRules": [rule],
-    }
-    validation = {"expression": f"object.metadata.name != '{pod}'", "reason": "Forbidden"}
-    metadata = {"name": name}
-    spec = {"failurePolicy": "Fail", "matchConstraints": constraints, "validations": [validation]}
-    workload.request("POST", POLICIES, {"metadata": metadata, "spec": spec})
-    binding = {"policyName": name, "validationActions": ["Deny"]}
-    workload.request("POST", BINDINGS, {"metadata": metadata, "spec": binding})
-    try:
-        yield
-    finally:
-        workload.request("DELETE", f"{BINDINGS}/{name}")
-        workload.request("DELETE", f"{POLICIES}/{name}")
-
-
-def await_refusal(workload: Workload, pod: str) -> None:
-    """Wait until the API server knows the policy."""
-    body = {"metadata": {"name": pod}, "target": {"kind": "Node", "name": NAME}}
-
-    def is_refused() -> bool:
-        try:
-            workload.request("POST", f"{workload.pods_path}/{pod}/binding?dryRun=All", body)
-        except ApiError as error:
-            return error.code == 403
-        return False
-
-    eventually("the policy to be known", is_refused)
