@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,9 @@ def test_kubelet_and_kube_proxy_are_of_the_control_plane_s_version() -> None:
     assert required == [build.KUBERNETES_VERSION]
 
 
-@pytest.mark.parametrize("program", programs.PROGRAMS, ids=lambda program: program.name)
+@pytest.mark.parametrize(
+    "program", [*programs.PROGRAMS, *programs.METRICS_PROGRAMS], ids=lambda program: program.name
+)
 def test_the_module_of_a_program_pins_it(program: build.Program) -> None:
     assert re.search(
         rf"^(tool)?\s*{re.escape(program.package)}$", (program.module / "go.mod").read_text(), re.MULTILINE
@@ -54,6 +57,22 @@ def test_the_module_of_a_program_pins_it(program: build.Program) -> None:
 )
 def test_an_image_has_the_name_that_the_kubelet_looks_for(name: str, full: str) -> None:
     assert images.full_name(name) == full
+
+
+def test_what_only_measures_is_built_apart_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: dict[str, set[Path]] = {}
+
+    def build_into(folder: Path, wanted: Sequence[build.Program], _duration: str) -> Path:
+        for program in wanted:
+            built.setdefault(program.name, set()).add(folder)
+        return folder
+
+    monkeypatch.setattr(build, "build_into", build_into)
+    assert programs.find("kubelet") == programs.folder() / "kubelet"
+    assert built.keys() == {program.name for program in programs.PROGRAMS}
+    assert programs.find("prometheus").parent != programs.folder()
+    assert built.keys() == {program.name for program in (*programs.PROGRAMS, *programs.METRICS_PROGRAMS)}
+    assert all(len(folders) == 1 for folders in built.values())
 
 
 def test_only_rules_of_kubernetes_and_of_cni_plugins_are_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,13 +29,15 @@ PROGRESS_SECONDS = 30.0
 class Program:
     """One program: the Go package it is built from, and the folder of the module that pins its version.
 
-    `tests` says that the package's tests are the program (`go test -c`).
+    `tests` says that the package's tests are the program (`go test -c`); `tags` are build tags, separated by
+    commas.
     """
 
     name: str
     package: str
     module: Path = MODULES
     tests: bool = False
+    tags: str = ""
 
 
 PROGRAMS = (
@@ -121,11 +123,11 @@ def _build(programs: list[Program], target: Path, duration: str) -> None:
     if not programs:
         return  # another process built them while this one waited
     _say(f"building {len(programs)} programs, once, into {target} ({duration})")
-    go = toolchain.find(MODULES / "go.mod", cache() / "go", _say)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="building-", dir=target.parent) as workspace:
         for number, program in enumerate(programs, start=1):
             output = Path(workspace) / program.name
+            go = toolchain.find(program.module / "go.mod", cache() / "go", _say)
             _compile(go, program, output, f"[{number}/{len(programs)}] {program.name}")
             output.replace(target / program.name)
     _say(f"built in {time.monotonic() - started:.0f} s")
@@ -134,7 +136,8 @@ def _build(programs: list[Program], target: Path, duration: str) -> None:
 def _compile(go: Path, program: Program, output: Path, label: str) -> None:
     # Vet would go through all that the tests import, for longer than the build takes.
     verb = ("test", "-c", "-vet=off") if program.tests else ("build",)
-    command = [str(go), *verb, "-trimpath", "-buildvcs=false", "-ldflags", LINKER_FLAGS, "-o", str(output)]
+    options = ("-trimpath", "-buildvcs=false", f"-tags={program.tags}", f"-ldflags={LINKER_FLAGS}")
+    command = [str(go), *verb, *options, "-o", str(output)]
     settings = {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off", "CGO_ENABLED": "0"}
     started = time.monotonic()
     with (

@@ -11,7 +11,6 @@ from tools.controlplane import build, toolchain
 from tools.node import machine, programs
 from tools.node.node import PAUSE_IMAGE
 
-COREDNS_IMAGE = "localhost/coredns:1"
 IMAGES = Path(__file__).parent / "images"
 ROOT = Path(__file__).parents[2]
 
@@ -27,12 +26,14 @@ def waiting(name: str = PAUSE_IMAGE, program: str = "pause") -> Path:
 
     `program` is what pods of it may run by name, whatever its arguments.
     """
-    return _archive(name, lambda folder: _compile_pause(folder / program))
+    return _archive(name, programs.folder(), lambda folder: _compile_pause(folder / program))
 
 
-def coredns() -> Path:
-    """The archive of CoreDNS's image."""
-    return _archive(COREDNS_IMAGE, lambda _: programs.find("coredns"))
+def of_program(name: str) -> Path:
+    """The archive of `localhost/NAME:1`, an image with one of the programs that are built for nodes."""
+    return _archive(
+        f"localhost/{name}:1", programs.folder(programs.group(name)), lambda _: programs.find(name)
+    )
 
 
 def build_scheduler(name: str, commit: str) -> None:
@@ -129,9 +130,9 @@ def _is_there(name: str) -> bool:
     return True
 
 
-def _archive(name: str, find: Callable[[Path], Path]) -> Path:
-    """An image with one program, which it runs; kept in the cache. The program may be made in a folder."""
-    archive = programs.folder().parent / (re.sub(r"\W", "-", name) + ".tar")
+def _archive(name: str, beside: Path, find: Callable[[Path], Path]) -> Path:
+    """An image with one program, which it runs; kept beside a folder. The program may be made in another."""
+    archive = beside.parent / (re.sub(r"\W", "-", name) + ".tar")
     if not archive.exists():
         with tempfile.TemporaryDirectory() as folder:
             program = find(Path(folder))

@@ -21,12 +21,19 @@ from tools.node.node import NAME
 
 CLUSTER = "real"
 CONTROL_PLANE = "real-control-plane"
-APISERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
-"""Where the kubelet of the control plane finds the API server's pod."""
+MANIFESTS = "/etc/kubernetes/manifests"
+"""Where the kubelet of the control plane finds the pods of its programs, each in a file of its name."""
 
 
 class KindCluster(Cluster):
     """The cluster that kind has made; `directory` has the files of its authority."""
+
+    @property
+    def kube_scheduler(self) -> str:
+        """Where that serves its metrics, `ADDRESS:PORT`."""
+        node = self.client.request("GET", f"/api/v1/nodes/{CONTROL_PLANE}")
+        addresses = {each["type"]: each["address"] for each in node["status"]["addresses"]}
+        return f"{addresses['InternalIP']}:10259"
 
     def load(self, archive: Path) -> None:
         """Give the nodes the images of an archive."""
@@ -95,11 +102,9 @@ def kind_cluster(
         cluster = _cluster(directory, kind.kubeconfig_path)
         last_first.callback(cluster.client.close)
         before = _apiserver()
-        pod = yaml.safe_load(_in_node(CONTROL_PLANE, "cat", APISERVER))
-        file = cluster.directory / "kube-apiserver.yaml"
-        file.write_text(yaml.safe_dump(with_arguments(pod, apiserver_args, folders)))
-        machine.run("docker", "cp", file, f"{CONTROL_PLANE}:{APISERVER}")
+        _give_arguments(directory, "kube-apiserver", apiserver_args, folders)
         cluster.await_apiserver(before)
+        _give_arguments(directory, "kube-scheduler", ["--bind-address=0.0.0.0"])
         last_first.callback(cluster.start_kwok().kill)
         cluster.add_nodes(numbered("fake", fake), taints=[KWOK])
         yield cluster
@@ -116,7 +121,7 @@ def configuration(folders: Iterable[Path]) -> dict[str, Any]:
 
 
 def with_arguments(pod: dict[str, Any], arguments: Iterable[str], folders: Iterable[Path]) -> dict[str, Any]:
-    """The API server's pod with more arguments, and with folders at their own paths."""
+    """The pod of a program with more arguments, and with folders at their own paths."""
     [container] = pod["spec"]["containers"]
     named = {f"given-{number}": str(folder) for number, folder in enumerate(folders)}
     mounts = [{"name": name, "mountPath": path} for name, path in named.items()]
@@ -127,6 +132,17 @@ def with_arguments(pod: dict[str, Any], arguments: Iterable[str], folders: Itera
     }
     spec = {**pod["spec"], "containers": [container | more], "volumes": [*pod["spec"]["volumes"], *volumes]}
     return {**pod, "spec": spec}
+
+
+def _give_arguments(
+    directory: Path, program: str, arguments: Iterable[str], folders: Iterable[Path] = ()
+) -> None:
+    """Have a program of the control plane started again, `with_arguments`."""
+    name = f"{program}.yaml"
+    pod = yaml.safe_load(_in_node(CONTROL_PLANE, "cat", f"{MANIFESTS}/{name}"))
+    file = directory / name
+    file.write_text(yaml.safe_dump(with_arguments(pod, arguments, folders)))
+    machine.run("docker", "cp", file, f"{CONTROL_PLANE}:{MANIFESTS}/{name}")
 
 
 def _kind() -> Path:

@@ -1,9 +1,10 @@
 """Builds the programs of a real node once, into the user's cache, beside those of the control plane.
 
 Each Go module in this folder pins the versions of what is built from it; kubelet and kube-proxy are of the
-control plane's own version.
+control plane's own version. What only some tests need is built when it is first asked for.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tools.controlplane import build
@@ -13,6 +14,8 @@ MODULES = Path(__file__).parent
 KUBERNETES = MODULES / "kubernetes"
 CONTAINERD = MODULES / "containerd"
 COREDNS = MODULES / "coredns"
+METRICS_SERVER = MODULES / "metrics_server"
+MONITORING = MODULES / "monitoring"
 
 SHIM = "containerd-shim-runc-v2"
 
@@ -28,13 +31,38 @@ PROGRAMS = (
     Program("ctr", "github.com/containerd/containerd/v2/cmd/ctr", CONTAINERD),
     Program("coredns", "github.com/coredns/coredns", COREDNS),
 )
+"""What every node needs."""
+
+METRICS_PROGRAMS = (
+    Program("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", METRICS_SERVER),
+    Program("kube-state-metrics", "k8s.io/kube-state-metrics/v2", MONITORING),
+    # Without the service discovery of every cloud, which would more than double its size.
+    Program(
+        "prometheus",
+        "github.com/prometheus/prometheus/cmd/prometheus",
+        MONITORING,
+        tags="remove_all_sd,enable_kubernetes_sd",
+    ),
+)
+"""What measures, and watches what is measured."""
 
 
 def find(name: str) -> Path:
-    """The path of a program, which the first call builds. Raises `build.BuildError`."""
-    return build.build_into(folder(), PROGRAMS, "cold: about 8 minutes on 2 cores") / name
+    """The path of a program; the first call builds it, and all that are built with it.
+
+    Raises `build.BuildError`.
+    """
+    programs = group(name)
+    return build.build_into(folder(programs), programs, "cold: about 8 minutes on 2 cores") / name
 
 
-def folder() -> Path:
+def group(name: str) -> Sequence[Program]:
+    """The programs that are built together with one."""
+    [found] = [each for each in (PROGRAMS, METRICS_PROGRAMS) if name in {program.name for program in each}]
+    return found
+
+
+def folder(programs: Sequence[Program] = PROGRAMS) -> Path:
     """Where the programs of these very versions are, or will be, for this kind of machine."""
-    return build.folder_in(build.cache() / "node", (KUBERNETES, CONTAINERD, COREDNS))
+    modules = dict.fromkeys(program.module for program in programs)
+    return build.folder_in(build.cache() / "node", tuple(modules))
