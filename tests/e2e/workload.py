@@ -220,7 +220,7 @@ class Workload:
         }
         self.request("POST", self.plans_path, document)
 
-    def await_plan_as_bound(self, pod_set: str, names: str) -> dict[str, str]:
+    def await_plan_as_bound(self, pod_set: str, names: str, patience: float = PATIENCE) -> dict[str, str]:
         """Wait until these pods, and no others of the set, are bound, and the plan says the same."""
 
         def look() -> dict[str, str] | None:
@@ -228,7 +228,7 @@ class Workload:
             at_rest = bindings.keys() == set(names.split()) and self.plan(pod_set) == bindings
             return bindings if at_rest else None
 
-        return eventually(f"the plan of {pod_set} to be that of {names}, and as bound", look)
+        return eventually(f"the plan of {pod_set} to be that of {names}, and as bound", look, patience)
 
     def cordon(self, node: str) -> None:
         """Let a node take no more pods."""

@@ -60,7 +60,7 @@ def add_set(workload: Workload, pod_set: str) -> list[str]:
 def await_placed(workload: Workload, pod_set: str, names: list[str]) -> None:
     """Wait until the pods of a set run where the other planner wants them; tells how long that took."""
     began = time.monotonic()
-    bindings = workload.await_plan_as_bound(pod_set, " ".join(names))
+    bindings = workload.await_plan_as_bound(pod_set, " ".join(names), patience=60)
     assert bindings == dict.fromkeys(names, NAME)
     bound = time.monotonic() - began
     workload.await_running(names)
