@@ -103,16 +103,16 @@ def _complete(
 
 
 def _ignoring(profile: Profile, resources: list[str]) -> Profile:
-    """Have a profile leave to the extenders what they manage and want to be ignored."""
+    """Have a profile leave to the extenders what they manage and want to be ignored.
+
+    As in kube-scheduler this takes the place of what the profile itself ignores.
+    """
     configs = {config.name: config for config in profile.plugin_config}
     fit = configs.get(NODE_RESOURCES_FIT) or PluginConfig(
         name=NODE_RESOURCES_FIT, path=profile.path.field("pluginConfig")
     )
-    given = fit.args.get("ignoredResources", [])
-    if isinstance(given, list):  # otherwise whoever reads the arguments says what is wrong
-        configs[NODE_RESOURCES_FIT] = replace(
-            fit, args={**fit.args, "ignoredResources": [*given, *resources]}
-        )
+    if isinstance(fit.args.get("ignoredResources", []), list):  # or whoever reads them says what is wrong
+        configs[NODE_RESOURCES_FIT] = replace(fit, args={**fit.args, "ignoredResources": resources})
     return replace(profile, plugin_config=tuple(configs.values()))
 
 

@@ -28,11 +28,12 @@ log = get_logger(__name__)
 EXTENDER = "Extender"
 """The name under which extenders together refuse a pod (kube-scheduler's)."""
 
-_WITHOUT_REASON = Status(Code.UNSCHEDULABLE, plugin=EXTENDER)
+_WITHOUT_REASON = Status(Code.UNSCHEDULABLE_AND_UNRESOLVABLE, plugin=EXTENDER)
+"""As kube-scheduler sees what an extender leaves out in silence."""
 
 
 class Extenders:
-    """The extenders in their configured order; `node` gives a whole node by name."""
+    """The extenders in their configured order, the ignorable ones last; `node` gives a whole node by name."""
 
     def __init__(
         self,
@@ -41,7 +42,7 @@ class Extenders:
         node: Callable[[str], Document | None],
         snapshot: Snapshot,
     ) -> None:
-        self._extenders = tuple(extenders)
+        self._extenders = tuple(sorted(extenders, key=lambda each: each.configuration.ignorable))
         self._client = client
         self._node = node
         self._snapshot = snapshot

@@ -338,14 +338,14 @@ extenders:
         ("", {"ignoredResources": ["example.com/gpu"]}),
         (
             "profiles: [{pluginConfig: [{name: NodeResourcesFit, args: {ignoredResources: [a.com/b]}}]}]",
-            {"ignoredResources": ["a.com/b", "example.com/gpu"]},
+            {"ignoredResources": ["example.com/gpu"]},
         ),
         (
             "profiles: [{pluginConfig: [{name: NodeResourcesFit, args: {ignoredResources: 1}}]}]",
             {"ignoredResources": 1},
         ),
     ],
-    ids=["no arguments", "others are ignored too", "wrong arguments are left to the plugin"],
+    ids=["no arguments", "replaces what is ignored otherwise", "wrong arguments are left to the plugin"],
 )
 def test_what_an_extender_manages_and_wants_ignored_is_ignored_by_the_fit(
     profiles: str, args: dict[str, object]

@@ -71,6 +71,26 @@ async def test_each_is_asked_about_what_the_one_before_left() -> None:
     ]
 
 
+async def test_what_a_filter_leaves_out_in_silence_is_refused_for_good() -> None:
+    """As in kube-scheduler, which does not try preemption there."""
+    async with serving({"filter": {"nodenames": ["a"], "failedNodes": {"b": "full"}}}) as service:
+        advice = await _advice(service.configured())
+    codes = {name: (status.code, status.reasons) for name, status in advice.refused.items()}
+    assert codes == {
+        "b": (Code.UNSCHEDULABLE, ("full",)),
+        "c": (Code.UNSCHEDULABLE_AND_UNRESOLVABLE, ()),
+    }
+
+
+async def test_those_that_may_be_ignored_are_asked_last() -> None:
+    async with (
+        serving({"filter": {"nodenames": ["a"]}}) as first,
+        serving({"filter": {"nodenames": ["a", "b"]}}) as second,
+    ):
+        await _advice(first.configured(ignorable=True), second.configured())
+    assert [service.asked[0][1]["NodeNames"] for service in (first, second)] == [["a", "b"], ["a", "b", "c"]]
+
+
 async def test_nobody_is_asked_about_nothing() -> None:
     async with serving({"filter": {"nodenames": []}}) as first, serving({"filter": {}}) as second:
         advice = await _advice(first.configured(), second.configured())
