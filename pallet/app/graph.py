@@ -93,7 +93,7 @@ class Graph:
                 rng=rng,
                 budget=self.loop_budget,
             )
-        asked = Extenders(extenders, client, self._whole_nodes(extenders), self.cache.snapshot)
+        self.extenders = Extenders(extenders, client, self._whole_nodes(extenders), self.cache.snapshot)
         registry = Registry({**BUILT_IN, **(self.pod_sets.plugins if self.pod_sets else {})})
         nominator = Nominator()
         self.counting_gate = CountingGate(
@@ -123,11 +123,11 @@ class Graph:
                 metrics=self.metrics,
                 activate=self._activate,
                 ungate=self._ungate,
-                extenders=asked,
+                extenders=self.extenders,
             )
             built = build_profile(profile, DEFAULTS, registry, handle)
             if any(each.configuration.bind_verb for each in extenders):
-                built = replace(built, bind=(ExtenderBinder(asked, client), *built.bind))
+                built = replace(built, bind=(ExtenderBinder(self.extenders, client), *built.bind))
             gates = self.counting_gate, self.large_pods
             self.profiles[name] = replace(built, pre_enqueue=(*built.pre_enqueue, *gates))
 
@@ -153,7 +153,7 @@ class Graph:
             rng,
             time.monotonic,
             self.loop_budget,
-            asked,
+            self.extenders,
             self.view,
         )
         if self.pod_sets:

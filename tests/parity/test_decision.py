@@ -2,6 +2,7 @@ import pytest
 
 from tools.parity.decision import Decision, differences
 
+NO_VICTIM = "expected at least one victim pod on node"
 REFUSED = Decision(message="0/1 nodes are available: 1 Too many pods.")
 
 
@@ -17,6 +18,16 @@ REFUSED = Decision(message="0/1 nodes are available: 1 Too many pods.")
             Decision("a", totals={"a": 5}), Decision("a"), id="kube-scheduler does not score a single node"
         ),
         pytest.param(REFUSED, REFUSED, id="the same words"),
+        pytest.param(
+            Decision(message=f"0/2. preemption: [{NO_VICTIM} a, {NO_VICTIM} b]."),
+            Decision(message=f"0/2. preemption: [{NO_VICTIM} b, {NO_VICTIM} a]."),
+            id="errors in another order",
+        ),
+        pytest.param(
+            Decision("a", totals={"a": 5, "b": 1}, shares={"P": {"a": 5}}).without_scores(),
+            Decision("b", totals={"a": 7, "b": 9}).without_scores(),
+            id="scores that do not count",
+        ),
     ],
 )
 def test_equal_decisions(ours: Decision, theirs: Decision) -> None:
@@ -52,6 +63,12 @@ def test_equal_decisions(ours: Decision, theirs: Decision) -> None:
             Decision("a", totals={"a": 5, "b": 4}),
             "feasible for kube-scheduler only: b",
             id="feasible for kube-scheduler",
+        ),
+        pytest.param(
+            Decision("a", totals={"a": 5}).without_scores(),
+            Decision("b", totals={"a": 7, "b": 9}).without_scores(),
+            "feasible for kube-scheduler only: b",
+            id="feasible nodes count without scores",
         ),
         pytest.param(
             Decision("a", totals={"a": 7, "b": 4}, shares={"P": {"a": 3}, "Q": {"a": 4}}),

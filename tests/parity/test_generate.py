@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from pallet.config.load import parse
 from tools.parity.generate import SUBJECTS, scenario
+from tools.parity.reference import configuration
 from tools.parity.scenario import Scenario, key_of
 from tools.parity.subjects.affinity import REQUIRED
 
@@ -92,3 +94,31 @@ def test_namespace_selectors_have_every_form() -> None:
         (False, True),
         (False, False),
     }
+
+
+@pytest.mark.parametrize("subject", ["profiles", "weights", "arguments", "extenders"])
+def test_configurations_are_valid(subject: str) -> None:
+    """Both schedulers would refuse to start with another one."""
+    for seed in range(60):
+        drawn = scenario(seed, 1, [subject, "profiles"])
+        extenders = [{**each["config"], "urlPrefix": "http://x"} for each in drawn.extenders]
+        parsed = parse(json.dumps(configuration(drawn.profiles, extenders)), "parity")
+        assert len(parsed.profiles) == len(drawn.profiles) > 1
+        assert len(parsed.extenders) == len(extenders)
+
+
+def test_pods_name_every_profile() -> None:
+    drawn = scenario(3, 80, ["profiles"])
+    named = {pod["spec"].get("schedulerName", "default-scheduler") for pod in drawn.pods}
+    assert named == {profile["schedulerName"] for profile in drawn.profiles}
+
+
+def test_resizes_concern_all_containers_and_whole_pods() -> None:
+    drawn = scenario(5, 1, ["resizing"])
+    pods = [each for each in drawn.objects if each["kind"] == "Pod"]
+    statuses = [each["status"] for each in pods]
+    resized = [each for each in (*statuses, *(change["patch"]["status"] for change in drawn.changes)) if each]
+    assert max(len(each.get("containerStatuses", ())) for each in resized) > 1
+    assert any(each.get("initContainerStatuses") for each in resized)
+    assert any("allocatedResources" in each and "resources" in each for each in resized)
+    assert all("resources" in pod["spec"] for pod in pods if "allocatedResources" in pod["status"])

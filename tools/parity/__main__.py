@@ -18,6 +18,12 @@ from tools.parity.report import Report
 from tools.parity.scenario import Scenario
 
 PODS_IN_A_CLUSTER = 80
+LEFT_OUT = (
+    "Not drawn: namespaces whose labels change, claims of dynamic resource allocation, fewer than all nodes "
+    "(percentageOfNodesToScore). Not compared: scores where an extender filters and is sent whole nodes, since "
+    "kube-scheduler then scores nodes as if they had no pods; a pod while another one that preempted gets its "
+    "place; which of several nodes or sets of victims of the same rank is chosen."
+)
 EXPECTED = (ApiError, StartError, TimeoutError, MissingBinaryError, BuildError)
 """What ends a run with a line that says why, instead of a traceback."""
 
@@ -57,7 +63,7 @@ def _scenarios(arguments: argparse.Namespace, report: Report) -> Iterator[Scenar
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tools.parity", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.parity", description=__doc__, epilog=LEFT_OUT)
     parser.add_argument("--pods", type=int, default=5000, help="how many to compare at least (default 5000)")
     parser.add_argument(
         "--seed", type=int, default=1, help="of the first cluster; the next has the next (default 1)"

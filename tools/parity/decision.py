@@ -1,9 +1,12 @@
 """What was decided on one pod, by whomever, and what makes two decisions differ."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tools.parity.preemption import Rank
+
+_ERRORS = re.compile(r"\[(expected at least one victim pod on node [^\]]*)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,10 @@ class Decision:
     victims: frozenset[str] = frozenset()
     rank: Rank = ()
 
+    def without_scores(self) -> "Decision":
+        """The same with a total of 0 for each feasible node."""
+        return replace(self, totals=dict.fromkeys(self.totals, 0), shares={})
+
 
 def differences(ours: Decision, theirs: Decision) -> list[str]:
     """What differs, in words; nothing when both decided alike."""
@@ -32,13 +39,18 @@ def differences(ours: Decision, theirs: Decision) -> list[str]:
     if theirs.node:
         return _scores(ours, theirs)
     found = []
-    if ours.message != theirs.message:
+    if _in_order(ours.message) != _in_order(theirs.message):
         found.append(f"message: ours {ours.message!r}; theirs {theirs.message!r}")
     same_node = ours.nominated == theirs.nominated
     standing = not ours.victims and not same_node
     if ours.rank != theirs.rank or standing or (same_node and ours.victims != theirs.victims):
         found.append(f"preemption: ours {_preemption(ours)}; theirs {_preemption(theirs)}")
     return found
+
+
+def _in_order(message: str) -> str:
+    """A message with the errors that are in brackets sorted: kube-scheduler finds them in parallel."""
+    return _ERRORS.sub(lambda errors: f"[{', '.join(sorted(errors[1].split(', ')))}]", message)
 
 
 def _scores(ours: Decision, theirs: Decision) -> list[str]:

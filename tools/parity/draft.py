@@ -29,8 +29,10 @@ class Draft:
     """Everything else but pods."""
     changes: list[Manifest] = field(default_factory=list)
     """See Scenario."""
-    plugin_config: list[Manifest] = field(default_factory=list)
-    """Arguments of plugins, as in a KubeSchedulerConfiguration."""
+    profiles: list[Manifest] = field(default_factory=lambda: [default_profile()])
+    """As in a KubeSchedulerConfiguration."""
+    extenders: list[Manifest] = field(default_factory=list)
+    """See `tools.parity.extender`."""
     nodes_with_ports: set[str] = field(default_factory=set)
     """Where a pod has host ports. No other gets any: kube-scheduler forgets both when one of the two goes."""
     pods: int = 0
@@ -68,6 +70,11 @@ class Subject:
     prepare: Callable[[Draft], None]
     dress: Callable[[Draft, Manifest], None]
     needs: tuple[str, ...] = ()
+
+
+def default_profile() -> Manifest:
+    """Make a profile that pods have who name none."""
+    return {"schedulerName": "default-scheduler", "pluginConfig": [], "plugins": {}}
 
 
 def nothing(_: Draft) -> None:

@@ -11,6 +11,7 @@ from tools.parity.subjects import (
     basics,
     budgets,
     changes,
+    extenders,
     features,
     images,
     lengths,
@@ -18,6 +19,7 @@ from tools.parity.subjects import (
     nominated,
     ports,
     priority,
+    profiles,
     quantities,
     resizing,
     resources,
@@ -26,12 +28,13 @@ from tools.parity.subjects import (
     taints,
     terminating,
     volumes,
+    weights,
 )
 
 _MODULES = (
-    *(taints, selection, ports, resources, quantities, resizing, images),
+    *(taints, selection, ports, resources, quantities, images, resizing),
     *(affinity, namespaces, spreading, lengths, volumes, priority, budgets, nominated, terminating),
-    *(features, arguments, changes),
+    *(features, profiles, arguments, weights, extenders, changes),
 )
 
 SUBJECTS: Mapping[str, Subject] = {module.SUBJECT.name: module.SUBJECT for module in _MODULES}
@@ -61,7 +64,8 @@ def scenario(seed: int, pods: int, only: Sequence[str] = ()) -> Scenario:
         subjects=tuple(subject.name for subject in subjects),
         objects=[*draft.namespaces, *draft.nodes, *draft.objects, *there],
         pods=coming,
-        plugin_config=draft.plugin_config,
+        profiles=draft.profiles,
+        extenders=draft.extenders,
         changes=draft.changes,
     )
 

@@ -16,6 +16,7 @@ from pallet.api.storage import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from tools.controlplane import ControlPlane
 from tools.parity import stand_ins
 from tools.parity.decision import Decision, differences
+from tools.parity.extender import extending, hides_pods
 from tools.parity.ours import POD_SCHEDULED, Pallet
 from tools.parity.preemption import rank
 from tools.parity.reference import DecisionLog, configuration, kube_scheduler
@@ -90,10 +91,12 @@ class Match:
         pod = await self._seen(manifest)
         there = self._pallet.placed()
         waiting = self._preemptors()
-        ours = self._pallet.decide(pod)
+        ours = await self._pallet.decide(pod)
         await run_sync(self._world.open_gate, manifest)
         theirs = await self._outcome(manifest)
         ours, theirs = (self._ranked(decision, pod, there) for decision in (ours, theirs))
+        if hides_pods(self._scenario.extenders, manifest):
+            ours, theirs = ours.without_scores(), theirs.without_scores()
         found = differences(ours, theirs)
         if theirs.node:
             await self._start(manifest)
@@ -247,14 +250,15 @@ async def play(
     control_plane: ControlPlane, world: World, scenario: Scenario, take: Callable[[Step], None]
 ) -> None:
     """Put a scenario on the API server, compare all its pods, and clear up."""
-    configured = configuration(scenario.plugin_config)
     await run_sync(world.put, scenario)
     try:
-        with kube_scheduler(control_plane, configured) as log:
-            async with Pallet.connected(control_plane.kubeconfig, json.dumps(configured)) as pallet:
-                match = Match(world, pallet, log, scenario)
-                for number, pod in enumerate(scenario.pods):
-                    take(await match.step(number, pod))
+        async with extending(scenario.extenders, world.bind) as extenders:
+            configured = configuration(scenario.profiles, extenders)
+            with kube_scheduler(control_plane, configured) as log:
+                async with Pallet.connected(control_plane.kubeconfig, json.dumps(configured)) as pallet:
+                    match = Match(world, pallet, log, scenario)
+                    for number, pod in enumerate(scenario.pods):
+                        take(await match.step(number, pod))
     finally:
         with anyio.CancelScope(shield=True):
             await run_sync(world.clear, scenario)

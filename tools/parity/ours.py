@@ -1,8 +1,9 @@
 """pallet's side: the object graph of the real process on its own informers, deciding without binding."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,9 +18,10 @@ from pallet.cache.pod_info import PodInfo
 from pallet.client.client import Client
 from pallet.config.load import parse
 from pallet.config.settings import Settings
+from pallet.extenders.extender import ExtenderError, extenders_of
+from pallet.framework.advice import Advice
 from pallet.framework.evaluator import Choice, Evaluator
 from pallet.framework.post_filter import run_post_filters
-from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import INFEASIBLE
 from pallet.informers.informer import Handler
@@ -30,21 +32,28 @@ SYNC_SECONDS = 30.0
 
 POD_SCHEDULED = "PodScheduled"
 
+Work = Callable[..., Coroutine[Any, Any, None]]
+
 
 class Pallet:
     """The live cache of one cluster, and pure decisions on it."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        (self._profile,) = graph.profiles.values()
-        self._evaluator = self._evaluator_of(self._profile)
+        evaluator_of = partial(Evaluator, snapshot=graph.cache.snapshot, rng=Random(0))  # noqa: S311 - breaks ties
+        self._evaluators = {name: evaluator_of(profile) for name, profile in graph.profiles.items()}
         self._alone = {
-            plugin.name: self._evaluator_of(replace(self._profile, score=((plugin, weight),)))
-            for plugin, weight in self._profile.score
+            name: {
+                plugin.name: evaluator_of(replace(profile, score=((plugin, weight),)))
+                for plugin, weight in profile.score
+            }
+            for name, profile in graph.profiles.items()
         }
-        """By score plugin, what it gives by itself."""
+        """By profile and score plugin, what it gives by itself."""
+        graph.tasks.start = self._put_aside  # type: ignore[method-assign]  # in place of having it done
+        self._beside: list[tuple[Work, tuple[Any, ...]]] = []
         self._victims: frozenset[str] = frozenset()
-        for plugin in self._profile.post_filter:
+        for plugin in (each for profile in graph.profiles.values() for each in profile.post_filter):
             if isinstance(plugin, DefaultPreemption):
                 # Nothing is to be evicted: who is to go is all that is wanted to be known.
                 plugin._evictions.start = self._note_eviction  # type: ignore[method-assign, assignment]
@@ -59,8 +68,11 @@ class Pallet:
     async def connected(cls, kubeconfig: Path, configuration: str) -> AsyncIterator["Pallet"]:
         """Start it on what an API server has, without scheduling; `configuration` is a file's text."""
         settings = Settings(parse(configuration, "parity"), str(kubeconfig))
-        async with Client.connect(settings.kubeconfig, qps=0) as client:
-            graph = Graph(settings, client, client)
+        async with (
+            Client.connect(settings.kubeconfig, qps=0) as client,
+            extenders_of(settings.configuration.extenders) as extenders,
+        ):
+            graph = Graph(settings, client, client, extenders)
             pallet = cls(graph)
             async with anyio.create_task_group() as tasks:
                 graph.informers.start(tasks)
@@ -88,42 +100,59 @@ class Pallet:
         """Wait until any pod changes."""
         await self._changed.wait()
 
-    def decide(self, pod: Pod) -> Decision:
+    async def decide(self, pod: Pod) -> Decision:
         """What the scheduler would do with a pod now."""
-        info = PodInfo(pod)
+        info, profile = PodInfo(pod), pod.spec.scheduler_name
+        evaluator = self._evaluators[profile]
+        try:
+            advice = await self._advice(evaluator, info)
+        except ExtenderError as failure:
+            return Decision(message=str(failure))
         state = CycleState()
-        choice = self._evaluator.choose(state, info)
+        choice = evaluator.choose(state, info, advice=advice)
         if choice.node is None:
-            return self._refusal(state, info, choice)
-        shares = {name: self._totals(evaluator, info) for name, evaluator in self._alone.items()}
-        totals = self._totals(self._evaluator, info)
+            return await self._refusal(evaluator, state, info, choice)
+        shares = {name: _totals(alone, info, advice) for name, alone in self._alone[profile].items()}
+        totals = _totals(evaluator, info, advice)
+        if advice is not None:
+            totals = {node: total + advice.scores.get(node, 0) for node, total in totals.items()}
         if choice.feasible == 1:  # the node that it is nominated to: the others do not matter then
             totals = {choice.node: totals[choice.node]}
         return Decision(choice.node, totals=totals, shares=shares)
 
+    async def _advice(self, evaluator: Evaluator, info: PodInfo) -> Advice | None:
+        """What extenders say of the feasible nodes; None where they are not asked."""
+        extenders = self.graph.extenders
+        if not extenders.are_asked_about(info.pod):
+            return None
+        feasible = evaluator.feasible(CycleState(), info)
+        return await extenders.advice(info.pod, feasible) if feasible else None
+
     def _note_eviction(self, _: Pod, __: str, victims: Sequence[Pod]) -> None:
         self._victims = frozenset(victim.key for victim in victims)
 
-    def _refusal(self, state: CycleState, info: PodInfo, choice: Choice) -> Decision:
+    async def _refusal(
+        self, evaluator: Evaluator, state: CycleState, info: PodInfo, choice: Choice
+    ) -> Decision:
         """What is said of a pod that fits nowhere, and what is done about it."""
-        if not choice.refusals:
+        profile = evaluator.profile
+        if not choice.refusals or not profile.post_filter:
             return Decision(message=choice.message)
         self._victims = frozenset()
-        filters = self._evaluator.row_filters
-        nominated, status = run_post_filters(self._profile, state, info, choice.refusals, filters)
+        ask = partial(run_post_filters, profile, state, info, choice.refusals, evaluator.row_filters)
+        nominated, status = ask()
+        while self._beside:  # extenders are to be asked about victims, and are then heard in the next cycle
+            work, args = self._beside.pop()
+            await work(*args)
+            nominated, status = ask()
         message = " ".join(filter(None, (choice.message, status.message)))
         if nominated is None:  # what was nominated before stands
             nominated = info.pod.status.nominated_node_name
         return Decision(message=message, nominated=nominated, victims=self._victims)
 
-    def _totals(self, evaluator: Evaluator, info: PodInfo) -> dict[str, int]:
-        table = self.graph.cache.snapshot.table
-        totals = evaluator.totals(CycleState(), info)
-        rows = (totals != INFEASIBLE).nonzero()[0]
-        return {table.name(row): int(totals[row]) for row in rows.tolist()}
-
-    def _evaluator_of(self, profile: Profile) -> Evaluator:
-        return Evaluator(profile, self.graph.cache.snapshot, Random(0))  # noqa: S311 - breaks ties
+    def _put_aside(self, work: Work, *args: Any) -> None:
+        """Keep what a plugin wants to have done beside the loop."""
+        self._beside.append((work, args))
 
     def _update(self, _: Pod, pod: Pod) -> None:
         if _is_decided(pod):
@@ -139,3 +168,16 @@ def _is_decided(pod: Pod) -> bool:
     """Whether a pod was placed or refused, by somebody who looked at nodes."""
     reasons = {each.reason for each in pod.status.conditions if each.type == POD_SCHEDULED}
     return bool(pod.spec.node_name) or not reasons.isdisjoint(("Unschedulable", "SchedulerError"))
+
+
+def _totals(evaluator: Evaluator, info: PodInfo, advice: Advice | None) -> dict[str, int]:
+    """The totals of all nodes that are feasible, and that extenders leave, without what extenders add."""
+    table = evaluator._snapshot.table
+    if advice is not None:
+        state = CycleState()
+        evaluator._pre_filter(state, info)  # or else its filters would not know the pod
+        found, some = evaluator._totals_over(state, info, evaluator._rows(advice.names))
+        return {table.name(row): total for row, total in zip(found.tolist(), some.tolist(), strict=True)}
+    totals = evaluator.totals(CycleState(), info)
+    rows = (totals != INFEASIBLE).nonzero()[0]
+    return {table.name(row): int(totals[row]) for row in rows.tolist()}

@@ -48,7 +48,7 @@ class DecisionLog:
         self._events: Counter[str] = Counter()
 
     def events(self, key: str) -> int:
-        """How many times a node or a pod without a node was new, changed or gone."""
+        """How many times a node was new, changed or gone, or a pod changed."""
         self._take_in()
         return self._events[key]
 
@@ -92,23 +92,25 @@ class DecisionLog:
                 self._attempts[fields["preemptor"]].evicting -= 1
             case "Add event for node" | "Update event for node" | "Delete event for node":
                 self._events[fields["node"]] += 1
-            case "Update event for unscheduled pod":
+            case "Update event for unscheduled pod" | "Update event for scheduled pod":
                 self._events[fields["pod"]] += 1
             case "Unable to schedule pod; no fit; waiting":
                 self._attempts[fields["pod"]].refusals += 1
 
 
-def configuration(plugin_config: Iterable[Manifest]) -> Manifest:
-    """A KubeSchedulerConfiguration with some arguments of plugins. All nodes are looked at, always."""
+def configuration(profiles: Iterable[Manifest], extenders: Iterable[Manifest] = ()) -> Manifest:
+    """A KubeSchedulerConfiguration with some profiles and extenders. All nodes are looked at, always."""
     all_candidates = {"name": "DefaultPreemption", "args": ALL_CANDIDATES}
-    profile = {"schedulerName": "default-scheduler", "pluginConfig": [all_candidates, *plugin_config]}
     return {
         "apiVersion": "kubescheduler.config.k8s.io/v1",
         "kind": "KubeSchedulerConfiguration",
         "leaderElection": {"leaderElect": False},
         "clientConnection": {"qps": QPS, "burst": int(QPS)},
         "percentageOfNodesToScore": 100,
-        "profiles": [profile],
+        "profiles": [
+            {**profile, "pluginConfig": [all_candidates, *profile["pluginConfig"]]} for profile in profiles
+        ],
+        "extenders": list(extenders),
     }
 
 

@@ -75,9 +75,12 @@ def _state_at(step: Step) -> Scenario:
     """The scenario in which the step would be the first."""
     scenario = step.scenario
     pods = {key_of(each): each for each in (*scenario.objects, *scenario.pods) if each["kind"] == "Pod"}
-    placed = [_as_it_was(pods[pod.key], pod) for pod in step.there if pod.spec.node_name]
     others = [each for each in scenario.objects if each["kind"] != "Pod"]
     changes = [each for each in scenario.changes if each["before"] <= step.number]
+    said = {key_of(each["object"]): each["patch"].get("status", {}) for each in changes if "patch" in each}
+    placed = [
+        _as_it_was(pods[pod.key], pod, said.get(pod.key, {})) for pod in step.there if pod.spec.node_name
+    ]
     nominated = {pod.key: pod.status.nominated_node_name for pod in step.there if not pod.spec.node_name}
     known = {key_of(each["object"]) for each in changes} | {
         key_of(pod) for pod in scenario.pods[: step.number]
@@ -94,11 +97,11 @@ def _state_at(step: Step) -> Scenario:
     )
 
 
-def _as_it_was(manifest: Manifest, pod: Pod) -> Manifest:
-    """The manifest of a pod that has a node, with what has come to it since."""
+def _as_it_was(manifest: Manifest, pod: Pod, said: Manifest) -> Manifest:
+    """The manifest of a pod that has a node, with what has come to it since, or was `said` in its status."""
     metadata = {**manifest["metadata"], **({"deletionTimestamp": DELETED} if pod.terminating else {})}
     spec = {**manifest["spec"], "nodeName": pod.spec.node_name}
-    status = {**manifest.get("status", {}), "conditions": _conditions(pod)}
+    status = {**manifest.get("status", {}), **said, "conditions": _conditions(pod)}
     status.pop("nominatedNodeName", None)
     if started := pod.status.start_time:
         status |= {"phase": "Running", "startTime": started.isoformat()}

@@ -13,8 +13,9 @@ Manifest = dict[str, Any]
 class Scenario:
     """`objects` are there before the scheduler starts, in the order of their creation; `pods` come later.
 
-    `plugin_config` is what the schedulers' configuration says under this name. Each of the `changes` happens
-    `before` the pod of this number: an `action` on an `object`, with its `patch` (and its `subresource`).
+    `profiles` are those of the schedulers' configuration, `extenders` those of `tools.parity.extender`. Each
+    of the `changes` happens `before` the pod of this number: an `action` on an `object`, with its `patch`
+    (and its `subresource`).
 
     The status of pods and budgets is written after them; pods with a deletionTimestamp are then deleted,
     which leaves them terminating as long as their grace period is not zero.
@@ -25,7 +26,8 @@ class Scenario:
     subjects: tuple[str, ...]
     objects: list[Manifest]
     pods: list[Manifest]
-    plugin_config: list[Manifest]
+    profiles: list[Manifest]
+    extenders: list[Manifest]
     changes: list[Manifest]
 
     def write(self, file: Path, **more: object) -> None:
@@ -43,7 +45,8 @@ class Scenario:
             tuple(document["subjects"]),
             document["objects"],
             document["pods"],
-            document["plugin_config"],
+            document["profiles"],
+            document["extenders"],
             document["changes"],
         )
 

@@ -87,7 +87,7 @@ class World:
         self._wait(lambda: not self._items("/api/v1/nodes?limit=1"), "deleting all nodes")
 
     def change(self, change: Manifest) -> bool:
-        """Make one of the changes of a scenario; tell whether it was one."""
+        """Make one of the changes of a scenario; tell whether it was one. A pod may be gone meanwhile."""
         target = change["object"]
         match change["action"]:
             case "create":
@@ -95,16 +95,33 @@ class World:
             case "delete":
                 self._client.request("DELETE", _path(target))
             case "patch":
-                path = "/".join(filter(None, (_path(target), change["subresource"])))
-                before = self._client.request("GET", _path(target))
-                after = self._client.request("PATCH", path, change["patch"])
-                return bool(before["metadata"]["resourceVersion"] != after["metadata"]["resourceVersion"])
+                return self._patch(target, change["subresource"], change["patch"])
         return True
+
+    def _patch(self, target: Manifest, subresource: str, patch: Manifest) -> bool:
+        """Patch an object; tell whether that changed it."""
+        path = "/".join(filter(None, (_path(target), subresource)))
+        try:
+            before = self._client.request("GET", _path(target))
+            after = self._client.request("PATCH", path, patch)
+        except ApiError as error:
+            if target["kind"] == "Pod" and error.code == 404:
+                return False
+            raise
+        return bool(before["metadata"]["resourceVersion"] != after["metadata"]["resourceVersion"])
 
     def open_gate(self, pod: Manifest) -> None:
         """Let a pod be scheduled."""
         patch = {"spec": {"schedulingGates": None}}
         self._client.request("PATCH", _path(pod), patch)
+
+    def bind(self, asked: Manifest) -> None:
+        """Bind a pod for an extender that was asked to (ExtenderBindingArgs)."""
+        namespace, name = asked["PodNamespace"], asked["PodName"]
+        target = {"apiVersion": "v1", "kind": "Node", "name": asked["Node"]}
+        metadata = {"name": name, "namespace": namespace, "uid": asked["PodUID"]}
+        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": target}
+        self._client.request("POST", f"/api/v1/namespaces/{namespace}/pods/{name}/binding", binding)
 
     def delete_pod(self, key: str) -> None:
         """Delete a pod, given as namespace/name, at once; nothing happens where it is gone."""

@@ -20,8 +20,9 @@ def _prepare(draft: Draft) -> None:
         "NodeAffinity": _added_affinity,
         "PodTopologySpread": _default_constraints,
     }
-    for name in draft.some(list(makers), 3):
-        draft.plugin_config.append({"name": name, "args": makers[name](draft)})
+    for profile in draft.profiles:
+        for name in draft.some(list(makers), 3):
+            profile["pluginConfig"].append({"name": name, "args": makers[name](draft)})
 
 
 def _fit(draft: Draft) -> Manifest:
@@ -29,12 +30,18 @@ def _fit(draft: Draft) -> Manifest:
     names = draft.some(("cpu", "memory", "ephemeral-storage", GPU), 3)
     strategy: Manifest = {
         "type": kind,
-        "resources": [{"name": name, "weight": draft.pick((1, 3))} for name in names],
+        "resources": [{"name": name, "weight": draft.pick((1, 3, 100))} for name in names],
     }
     if kind == "RequestedToCapacityRatio":
-        strategy["requestedToCapacityRatio"] = {"shape": draft.pick(SHAPES)}
+        strategy["requestedToCapacityRatio"] = {"shape": draft.pick((*SHAPES, _shape(draft)))}
     ignored = draft.pick(({}, {"ignoredResources": [GPU]}, {"ignoredResourceGroups": ["example.com"]}))
     return {"scoringStrategy": strategy, **ignored}
+
+
+def _shape(draft: Draft) -> list[Manifest]:
+    """One to five points, which may begin above nothing and end below everything."""
+    utilizations = draft.rng.sample(range(101), draft.rng.randint(1, 5))
+    return [{"utilization": each, "score": draft.rng.randint(0, 10)} for each in sorted(utilizations)]
 
 
 def _balance(draft: Draft) -> Manifest:

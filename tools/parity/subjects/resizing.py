@@ -1,30 +1,64 @@
-"""Pods that were resized in place, and whose kubelets have not followed, or cannot."""
+"""Pods that are resized in place, by container or as a whole, and whose kubelets have not followed."""
 
 from tools.parity.draft import Draft, Subject, is_bound, nothing
 from tools.parity.scenario import Manifest
 
+STEPS = 80
+
 
 def _dress(draft: Draft, pod: Manifest) -> None:
-    if is_bound(pod):
-        _resize(draft, pod)
+    """Say what kubelets have given; later on they may have given something else."""
+    if not is_bound(pod):
+        return
+    pod["status"] |= _status(draft, pod)
+    if draft.chance(0.2):
+        reason = draft.pick(("Infeasible", "Infeasible", "Deferred"))
+        condition = {"type": "PodResizePending", "status": "True", "reason": reason}
+        pod["status"].setdefault("conditions", []).append(condition)
+    if pod["status"]["phase"] == "Running" and draft.chance(0.2):
+        metadata = {name: pod["metadata"][name] for name in ("name", "namespace")}
+        change = {"action": "patch", "object": {"kind": "Pod", "metadata": metadata}, "subresource": "status"}
+        step = draft.rng.randrange(1, STEPS)
+        draft.changes.append({**change, "before": step, "patch": {"status": _status(draft, pod)}})
 
 
-def _resize(draft: Draft, pod: Manifest) -> None:
-    """Say that the kubelet has given the first container other resources than it asks for now."""
-    given = {"cpu": draft.pick(("20m", "900m")), "memory": draft.pick(("32Mi", "700Mi"))}
+def _status(draft: Draft, pod: Manifest) -> Manifest:
+    """What the kubelet says of all containers, or of all but one, and of the pod as a whole."""
+    spec = pod["spec"]
+    status: Manifest = {
+        "containerStatuses": [_of_container(draft, each) for each in spec["containers"] if draft.chance(0.9)],
+        "initContainerStatuses": [
+            _of_container(draft, each) for each in spec.get("initContainers", ()) if draft.chance(0.9)
+        ],
+    }
+    if "resources" in spec and draft.chance(0.8):
+        status |= _given(draft, ("500m", "3", "6"), ("1Gi", "5Gi"))
+    return status
+
+
+def _of_container(draft: Draft, container: Manifest) -> Manifest:
     status = {
-        "name": "main",
+        "name": container["name"],
         "image": "pause",
         "imageID": "",
         "ready": True,
         "restartCount": 0,
-        "allocatedResources": given,
-        "resources": {"requests": {**given, "cpu": draft.pick((given["cpu"], "400m"))}},
     }
-    pod["status"]["containerStatuses"] = [status]
-    if draft.chance(0.2):
-        condition = {"type": "PodResizePending", "status": "True", "reason": "Infeasible"}
-        pod["status"].setdefault("conditions", []).append(condition)
+    return status | _given(draft, ("20m", "400m", "900m"), ("32Mi", "700Mi"))
 
 
-SUBJECT = Subject("resizing", nothing, _dress)
+def _given(draft: Draft, cpus: tuple[str, ...], memory: tuple[str, ...]) -> Manifest:
+    """Draw what was admitted and what has been given; either may be unknown, or lack a resource."""
+    admitted = {"cpu": draft.pick(cpus), "memory": draft.pick(memory)}
+    actuated = {**admitted, "cpu": draft.pick(cpus)}
+    if draft.chance(0.1):
+        del actuated[draft.pick(("cpu", "memory"))]
+    given: Manifest = {}
+    if draft.chance(0.9):
+        given["allocatedResources"] = admitted
+    if draft.chance(0.9):
+        given["resources"] = {"requests": actuated}
+    return given
+
+
+SUBJECT = Subject("resizing", nothing, _dress, needs=("resources",))
