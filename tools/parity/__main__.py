@@ -20,9 +20,9 @@ from tools.parity.scenario import Scenario
 PODS_IN_A_CLUSTER = 80
 LEFT_OUT = (
     "Not drawn: namespaces whose labels change, claims of dynamic resource allocation, fewer than all nodes "
-    "(percentageOfNodesToScore). Not compared: scores where an extender filters and is sent whole nodes, since "
-    "kube-scheduler then scores nodes as if they had no pods; a pod while another one that preempted gets its "
-    "place; which of several nodes or sets of victims of the same rank is chosen."
+    "(percentageOfNodesToScore). Not compared: scores where an extender filters and is sent whole nodes, for "
+    "kube-scheduler then scores nodes as if they had no pods; a pod while another one that preempted gets "
+    "its place; which of several nodes or sets of victims of the same rank is chosen."
 )
 EXPECTED = (ApiError, StartError, TimeoutError, MissingBinaryError, BuildError)
 """What ends a run with a line that says why, instead of a traceback."""
