@@ -48,4 +48,4 @@ def _dress(draft: Draft, pod: Manifest) -> None:
             resources[part] = {**resources.get(part, {}), **wanted}
 
 
-SUBJECT = Subject("extenders", _prepare, _dress)
+SUBJECT = Subject("extenders", _prepare, _dress, needs=("priority",))
