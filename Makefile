@@ -40,7 +40,7 @@ parity: binaries ## 5,000 random pods, each decided here and by kube-scheduler, 
 	@$(BIN)/python -m tools.parity $(ARGS)
 
 .PHONY: conformance
-conformance: binaries ## Kubernetes' own scheduling tests, here and with kube-scheduler; about eleven minutes
+conformance: binaries ## Kubernetes' own scheduling tests, here and with kube-scheduler; about ten minutes
 	@$(BIN)/python -m tools.conformance $(ARGS)
 
 .PHONY: chaos

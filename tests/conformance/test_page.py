@@ -21,8 +21,7 @@ def test_a_line_for_each_test_and_the_totals() -> None:
         "| spreads | skipped | skipped | no zones |",
         r"| taints | passed, 12 s | failed, 300 s | no a\|b |",
         "",
-        "kube-scheduler: 2 passed, 1 skipped",
-        "pallet: 1 passed, 1 failed, 1 skipped",
+        "kube-scheduler: 2 passed, 1 skipped; pallet: 1 passed, 1 failed, 1 skipped",
     ]
 
 

@@ -28,7 +28,7 @@ def keep(page: Path, text: str) -> None:
 
 def _totals(rows: Sequence[Row]) -> str:
     theirs, ours = (Counter(results) for results in zip(*map(_outcomes, rows), strict=True))
-    return "\n".join(
+    return "; ".join(
         f"{name}: " + ", ".join(f"{counted[outcome]} {outcome}" for outcome in Outcome if counted[outcome])
         for name, counted in (("kube-scheduler", theirs), ("pallet", ours))
     )
