@@ -22,7 +22,7 @@ def scenarios() -> Iterator[Scenario]:
         yield scenario(number + 1, PODS, names[number::CLUSTERS])
 
 
-@pytest.mark.time_limit(120)
+@pytest.mark.time_limit(240)
 def test_decisions_are_those_of_kube_scheduler() -> None:
     steps: list[Step] = []
     anyio.run(compare, scenarios(), steps.append)

@@ -84,14 +84,15 @@ def _filter(manner: Manifest, chance: _Chance, asked: Manifest) -> Manifest:
 
 
 def _victims(manner: Manifest, chance: _Chance, asked: Manifest) -> Manifest:
-    """Agree to some nodes, to some with one victim less, and perhaps to one without victims."""
+    """Agree to some nodes, and perhaps to one without victims.
+
+    Otherwise to all victims of a node: with one less the preemptor preempts again, while others are compared.
+    """
     by_node = asked.get("NodeNameToMetaVictims") or asked.get("NodeNameToVictims") or {}
     agreed = {}
     for node, victims in by_node.items():
         if chance(node) < manner["keeps"]:
             uids = [pod["UID"] if "UID" in pod else pod["metadata"]["uid"] for pod in victims["Pods"]]
-            if len(uids) > 1 and chance("spares", node) < 0.1:
-                uids.pop()
             pods = [{"UID": uid} for uid in uids]
             agreed[node] = {"Pods": pods, "NumPDBViolations": victims["NumPDBViolations"]}
     if agreed and chance("empties") < manner["empties"]:
