@@ -16,7 +16,9 @@ GOING = (
     '"Victim Pod is already being deleted, skipping the API call for it" '
     'preemptor="ns/web" node="node-1" victim="ns/gone"'
 )
-PREEMPTING = '"Start the preemption asynchronously" preemptor="ns/web" node="node-1" numVictims=1'
+PREEMPTING = (
+    '"Start the preemption asynchronously" preemptor="ns/web" node="node-1" numVictims=1 numVictimsToDelete=1'
+)
 PREEMPTED = '"Async Preemption finished completely" preemptor="ns/web" node="node-1" result="success"'
 
 
@@ -71,3 +73,12 @@ def test_refusals_are_counted(tmp_path: Path) -> None:
     file = tmp_path / "log"
     write(file, f"{HEAD} {REFUSAL}\n", f"{HEAD} {REFUSAL}\n")
     assert DecisionLog(file).attempt("ns/web").refusals == 2
+
+
+def test_victims_of_a_second_preemption_are_not_those_of_the_first(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    write(file, *(f"{HEAD} {line}\n" for line in (TARGET, PREEMPTING, VICTIM, PREEMPTED)))
+    again = (TARGET, GOING, PREEMPTING, VICTIM.replace("ns/low", "ns/other"), PREEMPTED)
+    write(file, *(f"{HEAD} {line}\n" for line in again))
+    attempt = DecisionLog(file).attempt("ns/web")
+    assert (attempt.victims, attempt.targets, attempt.evicting) == ({"ns/low"}, 2, 0)

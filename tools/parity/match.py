@@ -54,7 +54,9 @@ class Step:
     """The pods that had a node, or were nominated to one."""
     differences: list[str]
     comparable: bool
-    """False when a pod that had preempted others got its place in the middle: nobody knows who saw what."""
+    """False when a pod that had preempted others got its place, or preempted once more, in the middle: nobody
+    knows who saw what.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,14 @@ class Match:
         await self._settle(number)
         await self._change(number)
         pod = await self._seen(manifest)
-        there = self._pallet.placed()
         waiting = self._preemptors()
+        if waiting:  # they may have preempted once more since
+            await self._poll(
+                lambda: not any(self._log.attempt(key).evicting for key in waiting), STEP_SECONDS
+            )
+            await self._catch_up({"Pod": PODS})
+        preempted = {key: self._log.attempt(key).targets for key in waiting}
+        there = self._pallet.placed()
         ours = await self._pallet.decide(pod)
         await run_sync(self._world.open_gate, manifest)
         theirs = await self._outcome(manifest)
@@ -107,6 +115,7 @@ class Match:
         else:
             await self._remove(manifest)
         undisturbed = waiting <= self._preemptors()
+        undisturbed &= preempted == {key: self._log.attempt(key).targets for key in waiting}
         return Step(self._scenario, number, manifest, ours, theirs, there, found, undisturbed)
 
     async def _change(self, number: int) -> None:

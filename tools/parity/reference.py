@@ -29,7 +29,11 @@ class Attempt:
     target: str = ""
     """The node of the first preemption."""
     victims: set[str] = field(default_factory=set)
-    """Those that were told to go, and those that were going already."""
+    """Of the first preemption, those that were told to go, and those that were going already."""
+    targets: int = 0
+    """How many times others were to be preempted."""
+    to_tell: int = 0
+    """How many victims of the first preemption are still to be told."""
     preempting: bool = False
     """Whether there are victims to be told to go."""
     evicting: int = 0
@@ -76,26 +80,35 @@ class DecisionLog:
                 shares.setdefault(fields["node"], int(fields["score"]))
             case "Calculated node's final score for pod":
                 self._attempts[fields["pod"]].totals.setdefault(fields["node"], int(fields["score"]))
-            case "Start the preemption asynchronously":
-                self._attempts[fields["preemptor"]].preempting = True
-                self._attempts[fields["preemptor"]].evicting += 1
-            case "the target node for the preemption is determined":
-                attempt = self._attempts[fields["pod"]]
-                attempt.target = attempt.target or fields["node"]
-            case (
-                "Preemptor Pod preempted victim Pod"
-                | "Victim Pod is already deleted"
-                | "Victim Pod is already being deleted, skipping the API call for it"
-            ):
-                self._attempts[fields["preemptor"]].victims.add(fields["victim"])
-            case "Async Preemption finished completely":
-                self._attempts[fields["preemptor"]].evicting -= 1
             case "Add event for node" | "Update event for node" | "Delete event for node":
                 self._events[fields["node"]] += 1
             case "Update event for unscheduled pod" | "Update event for scheduled pod":
                 self._events[fields["pod"]] += 1
             case "Unable to schedule pod; no fit; waiting":
                 self._attempts[fields["pod"]].refusals += 1
+            case "the target node for the preemption is determined":
+                attempt = self._attempts[fields["pod"]]
+                attempt.target = attempt.target or fields["node"]
+                attempt.targets += 1
+            case _ if "preemptor" in fields:
+                self._take_preemption(what, self._attempts[fields["preemptor"]], fields)
+
+    def _take_preemption(self, what: str, attempt: Attempt, fields: dict[str, str]) -> None:
+        match what:
+            case "Start the preemption asynchronously":
+                if not attempt.preempting:
+                    attempt.to_tell = int(fields["numVictimsToDelete"])
+                attempt.preempting = True
+                attempt.evicting += 1
+            case "Victim Pod is already being deleted, skipping the API call for it":
+                if attempt.targets == 1:
+                    attempt.victims.add(fields["victim"])
+            case "Preemptor Pod preempted victim Pod" | "Victim Pod is already deleted":
+                if attempt.to_tell:
+                    attempt.victims.add(fields["victim"])
+                    attempt.to_tell -= 1
+            case "Async Preemption finished completely":
+                attempt.evicting -= 1
 
 
 def configuration(profiles: Iterable[Manifest], extenders: Iterable[Manifest] = ()) -> Manifest:
