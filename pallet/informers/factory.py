@@ -34,8 +34,8 @@ class InformerFactory:
     def __init__(self, client: Client, budget: LoopBudget) -> None:
         self._client = client
         self._budget = budget
-        self._informers: dict[tuple[Any, ...], SharedInformer[Any]] = {}
-        self._started: set[tuple[Any, ...]] = set()
+        self._informers: dict[tuple[Resource[Any], Scope], SharedInformer[Any]] = {}
+        self._started: set[tuple[Resource[Any], Scope]] = set()
 
     def informer(
         self,
@@ -82,14 +82,14 @@ class InformerFactory:
         """By collection the version of the last change that was seen, for who is to have seen as much."""
         return {
             _collection(resource, scope): informer.last_change
-            for (resource, scope, _), informer in self._informers.items()
+            for (resource, scope), informer in self._informers.items()
         }
 
     def have_seen(self, seen: Mapping[str, str]) -> bool:
         """Whether all have what another process had seen of the same collections."""
         return all(
             (version := seen.get(_collection(resource, scope))) is not None and informer.has(version)
-            for (resource, scope, _), informer in self._informers.items()
+            for (resource, scope), informer in self._informers.items()
         )
 
     async def catch_up(self) -> None:
