@@ -32,6 +32,14 @@ async def test_the_same_arguments_give_the_same_informer(client: Client) -> None
     assert factory.informer(LEASES, namespace="a") is not factory.informer(LEASES, namespace="b")
 
 
+async def test_what_was_seen_is_told_by_collection(client: Client) -> None:
+    factory = InformerFactory(client, LoopBudget())
+    factory.informer(PODS)
+    factory.informer(LEASES, namespace="a")
+    assert factory.seen() == {"pods": "", "leases.coordination.k8s.io|a": ""}
+    assert not factory.have_seen({"pods": "7"})
+
+
 async def test_what_does_not_sync_is_named_with_its_error() -> None:
     async with FaultProxy.start() as server:
         server.on(
