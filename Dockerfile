@@ -14,8 +14,8 @@ RUN pip wheel --no-build-isolation --no-deps --wheel-dir /wheels . \
 
 # Of the client library the configuration alone is used, and no class of the API (123 MB); numpy's tests have 17 MB.
 WORKDIR /opt/pallet/lib/python3.13/site-packages
-RUN find kubernetes/client kubernetes/aio/client -path '*/api/*' ! -name '__init__*' -type f -delete \
-    && find kubernetes/client kubernetes/aio/client -path '*/models/*' ! -name '__init__*' -type f -delete \
+RUN find kubernetes/client kubernetes/aio/client \( -path '*/api/*' -o -path '*/models/*' \) \
+        ! -name '__init__*' -type f -delete \
     && find numpy -depth -type d -name tests -exec rm -r {} +
 
 FROM docker.io/library/python:3.13-slim-trixie

@@ -13,20 +13,13 @@ from typing import Any
 
 import yaml
 
-from tools.controlplane import Cluster, ControlPlane
+from tools.controlplane import Cluster
 from tools.controlplane.processes import Process, free_port
 
 SCHEDULER = "podset-planner-scheduler"
 START_SECONDS = 30.0
 
 _numbers = itertools.count()
-
-
-def install(control_plane: ControlPlane) -> None:
-    """Apply what the demo applies: custom resources, roles, configuration, and no process."""
-    control_plane.kubectl("apply", "-k", "config/demo")
-    names = ("crd/scheduletriggers.planner.ciena.io", "crd/scheduleplans.planner.ciena.io")
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
 
 
 def configuration(**changes: Any) -> dict[str, Any]:

@@ -28,8 +28,8 @@ class UndeclaredMetadataError(LookupError):
 def keep(fields: Set[str]) -> Callable[[Pod], Pod]:
     """Give the informer's transform that drops of `POD_METADATA` all but these fields.
 
-    The pods are changed in place: nobody has seen them yet. Reading a dropped field raises
-    `UndeclaredMetadataError`.
+    The pods are changed in place, before they are stored and handlers are called. Reading a dropped field
+    raises `UndeclaredMetadataError`.
     """
     dropped = [(field, _DROPPED[field]) for field in sorted(POD_METADATA - fields)]
 

@@ -86,7 +86,7 @@ class SharedInformer(Generic[T]):
         return self._reflector.last_error
 
     def set_transform(self, transform: Callable[[T], T]) -> None:
-        """Apply a function to each object before anybody sees it, to drop what nobody reads.
+        """Apply a function to each object before it is stored and handlers are called, to drop unread fields.
 
         To be called before the informer is started, as in client-go.
         """

@@ -7,9 +7,10 @@ import pytest
 
 from tests.e2e.interception import Interception, intercepting
 from tests.e2e.workload import Workload
-from tests.running import SCHEDULER, Pallet, configuration, install, running
+from tests.running import SCHEDULER, Pallet, configuration, running
 from tools.controlplane import ControlPlane
 from tools.controlplane.pytest_plugin import NodePool
+from tools.installation import install
 
 LOGGED = 20_000
 """Characters of a log that are shown at most."""

@@ -13,9 +13,10 @@ from tests.e2e import metrics_stub
 from tests.e2e.experiment import OF_PALLET, compare, desired, placed_by, pods, rows
 from tests.e2e.workload import Document, eventually
 from tests.examples.load_experiment.serving import serving
-from tests.running import SCHEDULER, configuration, install, running
+from tests.running import SCHEDULER, configuration, running
 from tools.controlplane import ControlPlane, kind_names
 from tools.controlplane.processes import free_port
+from tools.installation import install
 
 pytestmark = pytest.mark.e2e
 

@@ -12,10 +12,11 @@ from tests.e2e import audit
 from tests.e2e.interception import intercepting
 from tests.e2e.storage import Storage, provision, using
 from tests.e2e.workload import Workload, eventually
-from tests.running import SCHEDULER, configuration, install, running
+from tests.running import SCHEDULER, configuration, running
 from tools.controlplane import ControlPlane
 from tools.controlplane.pytest_plugin import NodePool
 from tools.faults.proxy import answer, lose_answer
+from tools.installation import install
 
 pytestmark = pytest.mark.e2e
 

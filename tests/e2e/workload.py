@@ -30,6 +30,12 @@ def eventually(what: str, look: Callable[[], T | None], patience: float = PATIEN
     return found
 
 
+def is_ready(found: Document) -> bool:
+    """Whether a pod or a node says that it is Ready."""
+    conditions = found["status"].get("conditions", ())
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
 @dataclass(frozen=True)
 class Workload:
     """Pods, triggers and plans of a test, by name."""
@@ -233,6 +239,10 @@ class Workload:
     def cordon(self, node: str) -> None:
         """Let a node take no more pods."""
         self.request("PATCH", f"/api/v1/nodes/{node}", {"spec": {"unschedulable": True}})
+
+    def uncordon(self, node: str) -> None:
+        """Let a node take pods again."""
+        self.request("PATCH", f"/api/v1/nodes/{node}", {"spec": {"unschedulable": None}})
 
     def let_a_plain_pod_pass(self, name: str) -> None:
         """Have a pod without a set created and bound: whatever came before it has had its chance too."""

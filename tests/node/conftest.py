@@ -14,11 +14,11 @@ from tests.node import by_name
 from tests.node.programs import IMAGE
 from tools.controlplane import binaries
 from tools.controlplane.pytest_plugin import NodePool
-from tools.demo.kind import deploy
+from tools.demo.kind import deploy, has_docker
 from tools.demo.shell import ROOT, Shell
 from tools.node import images, machine
 from tools.node.cluster import RealCluster
-from tools.node.kind import AnyCluster, has_docker, kind_cluster
+from tools.node.kind import AnyCluster, kind_cluster
 from tools.node.node import NAME
 
 WAITING = (

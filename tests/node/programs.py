@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e import foreign_planner
-from tests.e2e.workload import Document, Workload, eventually
+from tests.e2e.workload import Document, Workload, eventually, is_ready
 from tests.node import planner_caller
 from tools.controlplane import ApiError
 from tools.controlplane.certificates import Pair
@@ -60,7 +60,7 @@ class Program:
         }
         self._create("pods", {"spec": spec})
         if port:
-            eventually(f"{self.name} to be ready", self._is_ready, patience=60)
+            eventually(f"{self.name} to be ready", lambda: is_ready(self.pod), patience=60)
 
     def serve(self, labels: Document, port: int) -> None:
         """Create a Service in front of it, of its name, and wait until it leads there."""
@@ -107,10 +107,6 @@ class Program:
             return phase if phase in ("Succeeded", "Failed") else ""
 
         return eventually(f"{self.name} to end", look, patience=60)
-
-    def _is_ready(self) -> bool:
-        conditions = self.pod["status"].get("conditions", ())
-        return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
     def _create(self, kind: str, body: Document) -> None:
         metadata = {"name": self.name, "labels": {"app": self.name}}

@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.experiment import OF_PALLET, compare, desired, placed_by, pods, rows
 from tests.e2e.prometheus import Prometheus
-from tests.e2e.workload import Document, Workload, eventually
+from tests.e2e.workload import Document, Workload, eventually, is_ready
 from tests.examples.load_experiment.serving import EXPERIMENT
 from tests.manifests.monitoring import alerts, queries
 from tests.node import deployment, monitoring
@@ -99,11 +99,6 @@ def sending(address: str, log: Path) -> Iterator[None]:
 
 def ready(cluster: AnyCluster, namespace: str) -> Sequence[Document]:
     """The pods of wl-deployment that take requests."""
-
-    def is_ready(pod: Document) -> bool:
-        conditions = pod["status"].get("conditions", ())
-        return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
     return [pod for pod in pods(cluster, namespace) if is_ready(pod)]
 
 
@@ -185,7 +180,7 @@ def test_prometheus_finds_every_replica_and_has_data_for_every_panel(
 
 
 def replan(workload: Workload) -> None:
-    """Have a set triggered, a pod of it planned anew, and all of it bound."""
+    """Have a set triggered, a pod of it re-planned, and all of it bound."""
     try:
         with bindings_refused(workload, "b"):
             begin_with_one_bound(workload)
@@ -193,4 +188,4 @@ def replan(workload: Workload) -> None:
             eventually("b to be planned elsewhere", lambda: workload.plan("web")["b"] != NAME)
         workload.await_plan_as_bound("web", "a b")
     finally:
-        workload.request("PATCH", NODE, {"spec": {"unschedulable": None}})
+        workload.uncordon(NAME)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.history import recording
-from tests.e2e.workload import Document, Workload, eventually
+from tests.e2e.workload import Document, Workload, eventually, is_ready
 from tests.node.programs import IMAGE
 from tests.node.refusal import REAL_FIRST, begin_with_one_bound, bindings_refused
 from tools.demo.shell import Shell
@@ -186,10 +186,10 @@ def test_a_node_that_is_not_ready_keeps_its_pods_and_gets_no_more_until_it_is_ba
         begin_with_one_bound(workload)
         workload.await_running(["a"])
         with real_cluster.without_kubelet():
-            eventually("the node to be given up", lambda: not is_ready(workload), NOT_READY_SECONDS)
+            eventually("the node to be given up", lambda: not node_is_ready(workload), NOT_READY_SECONDS)
             eventually("b to be planned elsewhere", lambda: workload.plan("web")["b"] != NAME)
             assert workload.plan("web")["a"] == workload.bindings("web")["a"] == NAME
-        eventually("the node to be back", lambda: is_ready(workload), 60)
+        eventually("the node to be back", lambda: node_is_ready(workload), 60)
         history.check()
     workload.await_plan_as_bound("web", "a b")
     workload.add_pods("late", "web", cpu="1m", **REAL_FIRST)
@@ -199,7 +199,6 @@ def test_a_node_that_is_not_ready_keeps_its_pods_and_gets_no_more_until_it_is_ba
     assert status["restartCount"] == 0
 
 
-def is_ready(workload: Workload) -> bool:
+def node_is_ready(workload: Workload) -> bool:
     """Whether the real node is."""
-    conditions = workload.request("GET", NODE)["status"]["conditions"]
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    return is_ready(workload.request("GET", NODE))

@@ -119,12 +119,7 @@ def reconfigure(workload: Workload, shell: Shell) -> None:
 def test_no_pod_is_lost_or_bound_twice_while_the_deployment_is_replaced(
     workload: Workload, shell: Shell, replicas: int, change: Callable[[Workload, Shell], None]
 ) -> None:
-    with recording(workload) as history:
-        with streaming(workload) as stream:
-            change(workload, shell)
-            await_rollout(workload, shell, replicas)
-        history.check()
-    print(f"{len(stream.bound)} pods, none bound for {stream.gap:.1f} s")  # noqa: T201 - pytest shows it
+    replace(workload, shell, replicas, lambda: change(workload, shell))
 
 
 def test_no_pod_is_lost_or_bound_twice_while_the_version_before_is_replaced(
@@ -132,9 +127,14 @@ def test_no_pod_is_lost_or_bound_twice_while_the_version_before_is_replaced(
 ) -> None:
     set_image(shell, image_before)
     await_rollout(workload, shell, replicas)
+    replace(workload, shell, replicas, lambda: set_image(shell, IMAGE))
+
+
+def replace(workload: Workload, shell: Shell, replicas: int, change: Callable[[], None]) -> None:
+    """Have a change replace the Deployment's pods in a stream of others, and check what became of these."""
     with recording(workload) as history:
         with streaming(workload) as stream:
-            set_image(shell, IMAGE)
+            change()
             await_rollout(workload, shell, replicas)
         history.check()
     print(f"{len(stream.bound)} pods, none bound for {stream.gap:.1f} s")  # noqa: T201 - pytest shows it

@@ -10,8 +10,8 @@ from tools.chaos import audit
 from tools.chaos.load import NAMESPACES, SCHEDULER, STORAGE_CLASS, node, node_names
 from tools.chaos.observer import STORAGE
 from tools.controlplane import ControlPlane
+from tools.installation import ROOT, install
 
-ROOT = Path(__file__).parents[2]
 ACCOUNT = ("planner-system", SCHEDULER)
 USER = f"system:serviceaccount:{ACCOUNT[0]}:{ACCOUNT[1]}"
 BINDS_LATE = {"provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"}
@@ -26,9 +26,7 @@ def control_plane(directory: Path) -> ControlPlane:
 
 def furnish(cluster: ControlPlane, nodes: int) -> None:
     """Install what is shipped, without its Deployment's pods, and add namespaces and nodes."""
-    cluster.kubectl("apply", "-k", str(ROOT / "config" / "demo"))
-    names = ("crd/scheduletriggers.planner.ciena.io", "crd/scheduleplans.planner.ciena.io")
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+    install(cluster, patience=60)
     storage_class = {"metadata": {"name": STORAGE_CLASS}, **BINDS_LATE}
     cluster.client.request("POST", "/apis/storage.k8s.io/v1/storageclasses", storage_class)
     role = "--clusterrole=podset-planner-metrics-reader"

@@ -9,11 +9,12 @@ from tools.conformance import page
 from tools.conformance.comparison import compare
 from tools.conformance.junit import ReportError
 from tools.conformance.run import run
-from tools.conformance.schedulers import KUBE_SCHEDULER, PALLET, ROOT
+from tools.conformance.schedulers import KUBE_SCHEDULER, PALLET
 from tools.controlplane import ApiError, KubectlError
 from tools.controlplane.binaries import MissingBinaryError
 from tools.controlplane.build import BuildError
 from tools.controlplane.processes import StartError
+from tools.installation import ROOT
 
 EXPECTED = (
     ApiError,

@@ -4,14 +4,12 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from tools.controlplane import ControlPlane
 from tools.controlplane.processes import Process
+from tools.installation import ROOT, install
 
-ROOT = Path(__file__).parents[2]
 OVERLAY = ROOT / "config" / "default-scheduler"
-CUSTOM_RESOURCES = ("crd/scheduletriggers.planner.ciena.io", "crd/scheduleplans.planner.ciena.io")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +25,8 @@ def _kube_scheduler(control_plane: ControlPlane) -> Process:
 
 
 def _pallet(control_plane: ControlPlane) -> Process:
-    control_plane.kubectl("apply", "-k", str(ROOT / "config" / "demo"))  # all but a process
+    install(control_plane)
     control_plane.kubectl("apply", "-f", str(OVERLAY / "leader_election_role.yaml"))
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", *CUSTOM_RESOURCES)
     kubeconfig = control_plane.kubeconfig_for_service_account("planner-system", "podset-planner-scheduler")
     return Process(
         [

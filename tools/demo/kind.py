@@ -42,11 +42,19 @@ def kind_cluster() -> Iterator[Shell]:
             shell.run(DELETE, 5 * MINUTES)
 
 
+def has_docker() -> bool:
+    """Whether a Docker engine answers."""
+    return (
+        shutil.which("docker") is not None
+        and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+    )
+
+
 def _require_docker() -> None:
     missing = [program for program in ("docker", "kind", "kubectl") if not shutil.which(program)]
     if missing:
         raise StepError(f"CLUSTER=kind needs {' and '.join(missing)} on PATH; {WITHOUT}")
-    if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+    if not has_docker():
         raise StepError(f"CLUSTER=kind needs a running Docker engine; {WITHOUT}")
     clusters = subprocess.run(["kind", "get", "clusters"], capture_output=True, text=True, check=False)
     if NAME in clusters.stdout.split():

@@ -1,7 +1,6 @@
 """A cluster of one real node by kind, where there is a Docker engine: what `RealCluster` is without one."""
 
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -71,14 +70,6 @@ class KindCluster(Cluster):
 AnyCluster = RealCluster | KindCluster
 
 
-def has_docker() -> bool:
-    """Whether a Docker engine answers."""
-    return (
-        shutil.which("docker") is not None
-        and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
-    )
-
-
 @contextmanager
 def kind_cluster(
     *, fake: int = 0, apiserver_args: Sequence[str] = (), folders: Sequence[Path] = ()
@@ -88,13 +79,14 @@ def kind_cluster(
     The API server gets `apiserver_args`, and `folders` of this machine, which it may write to. Raises
     `MachineError` and `StartError`.
     """
-    if CLUSTER in machine.run("kind", "get", "clusters").split():
+    program = _kind()
+    if CLUSTER in machine.run(program, "get", "clusters").split():
         raise machine.MachineError(
             f"there is a kind cluster {CLUSTER} already; `kind delete cluster --name {CLUSTER}` ends it"
         )
     with tempfile.TemporaryDirectory(prefix="pallet-kind-") as folder, ExitStack() as last_first:
         directory = Path(folder)
-        kind = pytest_kind.KindCluster(CLUSTER, directory / "kind.kubeconfig", kind_path=_kind())
+        kind = pytest_kind.KindCluster(CLUSTER, directory / "kind.kubeconfig", kind_path=program)
         last_first.callback(kind.delete)
         file = directory / "kind.yaml"
         file.write_text(yaml.safe_dump(configuration(folders)))

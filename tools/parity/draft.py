@@ -81,6 +81,24 @@ def nothing(_: Draft) -> None:
     """Prepare nothing."""
 
 
+def undressed(_: Draft, __: Manifest) -> None:
+    """Leave pods as they are: they say nothing of the subject."""
+
+
+def requirement(draft: Draft, key: str, operator: str, values: Sequence[str]) -> Manifest:
+    """A requirement of a label selector, with one or two of the values where the operator takes any."""
+    if operator in ("Exists", "DoesNotExist"):
+        return {"key": key, "operator": operator}
+    return {"key": key, "operator": operator, "values": draft.some(values, 2)}
+
+
+def pod_patch(pod: Manifest, patch: Manifest, subresource: str = "") -> Manifest:
+    """A change of a pod, at the beginning (see `Scenario`)."""
+    metadata = {name: pod["metadata"][name] for name in ("name", "namespace")}
+    target = {"kind": "Pod", "metadata": metadata}
+    return {"before": 0, "action": "patch", "object": target, "patch": patch, "subresource": subresource}
+
+
 def is_bound(pod: Manifest) -> bool:
     """Whether a pod is drawn onto a node."""
     return "nodeName" in pod["spec"]

@@ -54,8 +54,8 @@ class Step:
     """The pods that had a node, or were nominated to one."""
     differences: list[str]
     comparable: bool
-    """False when a pod that had preempted others got its place, or preempted once more, in the middle: nobody
-    knows who saw what.
+    """False when a pod that had preempted others got its place, or preempted once more, during the step:
+    which scheduler decided after that is not known.
     """
 
 

@@ -1,6 +1,6 @@
 """Arguments of plugins, the same for both schedulers."""
 
-from tools.parity.draft import HOSTNAME, ZONE, Draft, Subject
+from tools.parity.draft import HOSTNAME, ZONE, Draft, Subject, undressed
 from tools.parity.scenario import Manifest
 from tools.parity.subjects.resources import GPU
 from tools.parity.subjects.selection import term
@@ -77,8 +77,4 @@ def _default_constraints(draft: Draft) -> Manifest:
     return {"defaultingType": "List", "defaultConstraints": constraints}
 
 
-def _dress(_: Draft, __: Manifest) -> None:
-    """Pods know nothing of this."""
-
-
-SUBJECT = Subject("arguments", _prepare, _dress)
+SUBJECT = Subject("arguments", _prepare, undressed)

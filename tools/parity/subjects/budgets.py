@@ -1,6 +1,6 @@
 """Several budgets on one pod, selected in every way, some of which count a pod as gone already."""
 
-from tools.parity.draft import APPS, VERSIONS, Draft, Subject
+from tools.parity.draft import APPS, VERSIONS, Draft, Subject, requirement, undressed
 from tools.parity.scenario import Manifest
 from tools.parity.subjects.basics import DELETED
 
@@ -50,13 +50,7 @@ def _selector(draft: Draft) -> Manifest | None:
 def _expression(draft: Draft) -> Manifest:
     key, values = draft.pick(LABELS)
     operator = draft.pick(("In", "In", "NotIn", "Exists", "DoesNotExist"))
-    if operator in ("Exists", "DoesNotExist"):
-        return {"key": key, "operator": operator}
-    return {"key": key, "operator": operator, "values": draft.some(values, 2)}
+    return requirement(draft, key, operator, values)
 
 
-def _dress(_: Draft, __: Manifest) -> None:
-    """Pods know nothing of budgets."""
-
-
-SUBJECT = Subject("budgets", _prepare, _dress, needs=("priority",))
+SUBJECT = Subject("budgets", _prepare, undressed, needs=("priority",))

@@ -1,7 +1,7 @@
 """What happens to nodes between two pods: both schedulers have to take it in."""
 
 from tools.controlplane import nodes
-from tools.parity.draft import ZONE, Draft, Subject
+from tools.parity.draft import ZONE, Draft, Subject, undressed
 from tools.parity.scenario import Manifest
 from tools.parity.subjects.basics import CPUS, MEMORY, ZONES
 
@@ -70,8 +70,4 @@ def _delete(draft: Draft, names: list[str]) -> Manifest:
     return {"action": "delete", "object": _node(gone)}
 
 
-def _dress(_: Draft, __: Manifest) -> None:
-    """Pods know nothing of this."""
-
-
-SUBJECT = Subject("changes", _prepare, _dress)
+SUBJECT = Subject("changes", _prepare, undressed)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tools.parity.draft import TEAMS, Draft, Subject
+from tools.parity.draft import TEAMS, Draft, Subject, requirement
 from tools.parity.scenario import Manifest
 from tools.parity.subjects.affinity import PREFERRED, REQUIRED
 
@@ -58,9 +58,7 @@ def _selector(draft: Draft) -> Manifest:
 def _expression(draft: Draft) -> Manifest:
     operator = draft.pick(("In", "In", "NotIn", "NotIn", "Exists", "DoesNotExist"))
     key, values = draft.pick((("team", [*TEAMS, "green"]), ("stage", [*STAGES]), (NAME, _names(draft))))
-    if operator in ("Exists", "DoesNotExist"):
-        return {"key": key, "operator": operator}
-    return {"key": key, "operator": operator, "values": draft.some(values, 2)}
+    return requirement(draft, key, operator, values)
 
 
 def _names(draft: Draft) -> list[str]:

@@ -3,7 +3,7 @@
 kube-scheduler counts a pod behind a gate as nominated from its first update on, not when it comes nominated.
 """
 
-from tools.parity.draft import Draft, Subject, is_bound, nothing
+from tools.parity.draft import Draft, Subject, is_bound, nothing, pod_patch
 from tools.parity.scenario import Manifest
 
 GONE = "gone"
@@ -22,17 +22,11 @@ def _dress(draft: Draft, pod: Manifest) -> None:
 
 def touch(pod: Manifest) -> Manifest:
     """An update of a pod that does not concern its nomination, at the beginning."""
-    return _patch(pod, {"metadata": {"labels": {"touched": "yes"}}}, "")
+    return pod_patch(pod, {"metadata": {"labels": {"touched": "yes"}}})
 
 
 def _nominate(pod: Manifest, node: str | None) -> Manifest:
-    return _patch(pod, {"status": {"nominatedNodeName": node}}, "status")
-
-
-def _patch(pod: Manifest, patch: Manifest, subresource: str) -> Manifest:
-    metadata = {name: pod["metadata"][name] for name in ("name", "namespace")}
-    target = {"kind": "Pod", "metadata": metadata}
-    return {"before": 0, "action": "patch", "object": target, "patch": patch, "subresource": subresource}
+    return pod_patch(pod, {"status": {"nominatedNodeName": node}}, "status")
 
 
 def _node(draft: Draft) -> str:

@@ -1,6 +1,6 @@
 """Pods that are resized in place, by container or as a whole, and whose kubelets have not followed."""
 
-from tools.parity.draft import Draft, Subject, is_bound, nothing
+from tools.parity.draft import Draft, Subject, is_bound, nothing, pod_patch
 from tools.parity.scenario import Manifest
 
 STEPS = 80
@@ -16,10 +16,9 @@ def _dress(draft: Draft, pod: Manifest) -> None:
         condition = {"type": "PodResizePending", "status": "True", "reason": reason}
         pod["status"].setdefault("conditions", []).append(condition)
     if pod["status"]["phase"] == "Running" and draft.chance(0.2):
-        metadata = {name: pod["metadata"][name] for name in ("name", "namespace")}
-        change = {"action": "patch", "object": {"kind": "Pod", "metadata": metadata}, "subresource": "status"}
         step = draft.rng.randrange(1, STEPS)
-        draft.changes.append({**change, "before": step, "patch": {"status": _status(draft, pod)}})
+        change = pod_patch(pod, {"status": _status(draft, pod)}, "status")
+        draft.changes.append({**change, "before": step})
 
 
 def _status(draft: Draft, pod: Manifest) -> Manifest:

@@ -1,6 +1,6 @@
 """Weights of score plugins, given for all extension points or for scoring alone; some are left out."""
 
-from tools.parity.draft import Draft, Subject
+from tools.parity.draft import Draft, Subject, undressed
 from tools.parity.scenario import Manifest
 
 PLUGINS = (
@@ -36,8 +36,4 @@ def _weighted(draft: Draft, most: int) -> list[Manifest]:
     return [{"name": name, "weight": draft.pick(WEIGHTS)} for name in draft.some(PLUGINS, most)]
 
 
-def _dress(_: Draft, __: Manifest) -> None:
-    """Pods know nothing of this."""
-
-
-SUBJECT = Subject("weights", _prepare, _dress)
+SUBJECT = Subject("weights", _prepare, undressed)
