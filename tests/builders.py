@@ -26,7 +26,7 @@ from pallet.api.podset import (
     TriggerMeta,
 )
 from pallet.api.selectors import LabelSelector
-from pallet.podset.authorship import signature
+from pallet.podset.plan import signature
 from pallet.testing import builders
 from pallet.testing.builders import EPOCH, HOSTNAME, at, make_node
 

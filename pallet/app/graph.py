@@ -33,7 +33,7 @@ from pallet.informers.view import View
 from pallet.leaderelection.fence import steady_now
 from pallet.loop_budget import LoopBudget
 from pallet.plugins.registry import BUILT_IN, DEFAULTS
-from pallet.podset.enabling import args_of, with_whole_plugin
+from pallet.podset.plugin import args_of, with_whole_plugin
 from pallet.scheduler.conditions import ConditionWriter
 from pallet.scheduler.counting_gate import CountingGate
 from pallet.scheduler.debugger import CacheDebugger

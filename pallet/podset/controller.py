@@ -24,7 +24,7 @@ from pallet.framework.status import Status
 from pallet.informers.informer import Handler
 from pallet.logs import get_logger
 from pallet.loop_budget import LoopBudget
-from pallet.podset.agenda import Agenda
+from pallet.podset.api import Api
 from pallet.podset.decisions import (
     Expire,
     MakePlan,
@@ -35,23 +35,22 @@ from pallet.podset.decisions import (
     TellUnused,
     Wait,
     decide,
-    is_behind,
     pending_since,
     switch_time,
 )
-from pallet.podset.events import tell, tell_unused
-from pallet.podset.explain import Conditions, Explainer
+from pallet.podset.events import Conditions, Explainer, tell, tell_unused
 from pallet.podset.gate import Gate
 from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.model import PodSet, SetKey
-from pallet.podset.obstacle import loss
+from pallet.podset.plan import is_behind
 from pallet.podset.planning import PlannerFor, Planning
+from pallet.podset.reconciler import Reconciler
 from pallet.podset.reservations import Reservations
 from pallet.podset.sets import PodSets, Touched, take_back
 from pallet.podset.status import phase_of
-from pallet.podset.upkeep import Upkeep
-from pallet.podset.writer import Writer
-from pallet.podset.writes import Api
+from pallet.podset.termination import invalidation
+from pallet.podset.workqueue import Workqueue
+from pallet.podset.writes import Writer
 
 log = get_logger(__name__)
 
@@ -114,8 +113,8 @@ class PodSetController:
         self._planning = Planning(cache, profiles, planner_for, budget, regate, recorder, metrics, now, rng)
         self._writer = Writer(api, self.sets, recorder, metrics, now)
         self._explainer = Explainer(conditions, recorder)
-        self._upkeep = Upkeep(self._reservations, budget, self._explainer, activate, regate)
-        self._agenda: Agenda[SetKey] = Agenda()
+        self._reconciler = Reconciler(self._reservations, budget, self._explainer, activate, regate)
+        self._workqueue: Workqueue[SetKey] = Workqueue()
         self._wake = anyio.Event()
         self._slots = anyio.Semaphore(_AT_ONCE)
         self._planners = anyio.Semaphore(PLANS_AT_ONCE, fast_acquire=True)
@@ -156,7 +155,7 @@ class PodSetController:
         self.sets.restore()
         for pod_set in self.sets:
             if pod_set.let_go:
-                await self._upkeep.reserve(pod_set)
+                await self._reconciler.reserve(pod_set)
             self._touch({pod_set.key: True})
 
     async def run(self) -> None:
@@ -164,10 +163,10 @@ class PodSetController:
         async with anyio.create_task_group() as tasks:
             while True:
                 now = self._now()
-                for key in self._agenda.take(now):
+                for key in self._workqueue.take(now):
                     tasks.start_soon(self._look_after, key)
                 self._wake = anyio.Event()
-                due = self._agenda.next()
+                due = self._workqueue.next()
                 rest = _LONGEST_SLEEP if due is None else min((due - now).total_seconds(), _LONGEST_SLEEP)
                 with anyio.move_on_after(rest):
                     await self._wake.wait()
@@ -184,7 +183,7 @@ class PodSetController:
         """
         if self._reservations.waits(info, node):
             return f'waiting for pods to leave node "{node}", where this pod is planned'
-        touched = self.sets.note_loss(info.uid, loss(info.pod, node, refusals))
+        touched = self.sets.note_loss(info.uid, invalidation(info.pod, node, refusals))
         self._touch(touched)
         manual = any(pod_set.manual for pod_set in map(self.sets.get, touched) if pod_set)
         planned = "another is planned for this pod" if manual else "the pod set is re-planned"
@@ -251,7 +250,7 @@ class PodSetController:
         if touched:
             now = self._now()
             for key, urgent in touched.items():
-                self._agenda.add(key, now if urgent else now + _SETTLE)
+                self._workqueue.add(key, now if urgent else now + _SETTLE)
                 self._close(self.sets.get(key))
             self._wake.set()
 
@@ -269,9 +268,9 @@ class PodSetController:
                 await self._settle(key)
         except Exception:
             log.exception("Cannot go on with a pod set, trying again later", pod_set=key)
-            self._agenda.add(key, self._now() + timedelta(seconds=_LONGEST_SLEEP))
+            self._workqueue.add(key, self._now() + timedelta(seconds=_LONGEST_SLEEP))
         finally:
-            self._agenda.done(key)
+            self._workqueue.done(key)
             self._wake.set()
 
     async def _settle(self, key: SetKey) -> None:
@@ -283,7 +282,7 @@ class PodSetController:
                 self._metrics.forget(key)
                 return
             pod_set.ordinary = self._planning.planner_for(*key) is None
-            await self._upkeep.follow(pod_set)
+            await self._reconciler.follow(pod_set)
             if self._budget.exhausted:
                 await self._budget.pause()
             self._measure(pod_set)
@@ -291,7 +290,7 @@ class PodSetController:
             if step is None:
                 return
             await self._do(pod_set, step)
-        self._agenda.add(key, self._now() + _SETTLE)
+        self._workqueue.add(key, self._now() + _SETTLE)
 
     def _measure(self, pod_set: PodSet) -> None:
         self._metrics.overdue.note(pod_set.key, switch_time(pod_set))
@@ -314,7 +313,7 @@ class PodSetController:
                 return step
             times.append(until)
         if times:
-            self._agenda.add(pod_set.key, min(times))
+            self._workqueue.add(pod_set.key, min(times))
         return None
 
     async def _do(self, pod_set: PodSet, step: Step) -> None:
@@ -336,7 +335,7 @@ class PodSetController:
             case MakePlan(uids, anew):
                 async with self._planners:
                     await self._planning.plan(pod_set, uids, anew=anew)
-                    await self._upkeep.reserve(pod_set)
+                    await self._reconciler.reserve(pod_set)
             case Wait():
                 pass
             case _:

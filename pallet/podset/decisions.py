@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pallet.api.podset import Assignment, SchedulePlan, ScheduleTrigger, ScheduleTriggerStatus
-from pallet.podset.authorship import planner_of, signature
 from pallet.podset.model import Member, PodSet
-from pallet.podset.quiet import Quiet, in_state_since, is_saved, quiet_of
+from pallet.podset.plan import places, planner_of, signature
 from pallet.podset.status import conflict_status, is_news, status_of
+from pallet.podset.triggers import Quiet, in_state_since, is_saved, quiet_of
 
 COALESCE = timedelta(seconds=1)
 """Between two writes of what nobody waits for: status counts, times, and entries that only leave a plan."""
@@ -131,29 +131,6 @@ def decide(
         *_save_times(pod_set, quiet, now),
         *_report(pod_set, waiting, quiet, now),
     )
-
-
-def places(pod_set: PodSet) -> dict[str, str]:
-    """What the set's plan has to say, nodes by pod name: the bindings, and what is still to be bound.
-
-    What was written by hand stays until the trigger says Schedule, but for pods that have left. Then bound
-    members are listed where there is anything to keep a plan for. A set that no planner looks after, or
-    that was never let go, gets none for what others have bound.
-    """
-    members = pod_set.members.values()
-    if pod_set.manual and not (members or pod_set.had_pods):
-        return dict(pod_set.stored)  # written before the first pod is there
-    if pod_set.manual and members and not pod_set.let_go:
-        return {pod: node for pod, node in pod_set.stored.items() if pod not in pod_set.left}
-    kept = pod_set.plan is not None or any(member.planned for member in members)
-    if not kept and (pod_set.ordinary or not pod_set.let_go):
-        return {}
-    return {member.name: node for member in members if (node := pod_set.node(member) or member.planned)}
-
-
-def is_behind(pod_set: PodSet) -> bool:
-    """Whether the stored plan does not say what it has to."""
-    return places(pod_set) != pod_set.stored
 
 
 def switch_time(pod_set: PodSet) -> datetime | None:

@@ -78,7 +78,7 @@ class Attempt:
     changed: bool = False
 
 
-class Lost(NamedTuple):
+class Invalidation(NamedTuple):
     """Why a pod cannot go to its planned node: the plugin that says so (or NodeGone), and its words."""
 
     cause: str
@@ -140,7 +140,7 @@ class PodSet:
     last_bound: datetime | None = None
     ranks: int = 0
     attempt: Attempt | None = None
-    lost: dict[str, Lost] = field(default_factory=dict)
+    lost: dict[str, Invalidation] = field(default_factory=dict)
     replan_at: datetime = NEVER
     replanning: frozenset[str] = frozenset()
     unstored: bool = False
@@ -195,7 +195,7 @@ class PodSet:
         """Whether any member has a node, or is being bound to one."""
         return any(self.node(member) for member in self.members.values())
 
-    def lose(self, member: Member, lost: Lost) -> None:
+    def lose(self, member: Member, lost: Invalidation) -> None:
         """Have the set re-planned: a member cannot go to its node. Of a manual plan the rest stands."""
         if self.manual:
             self.unused[member.name] = lost.reason

@@ -13,12 +13,11 @@ from pallet.logs import get_logger
 from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import Plan, Planner, PlannerError, Problem
 from pallet.planner.problem import pod_infos, pose
-from pallet.podset.decisions import places
 from pallet.podset.events import tell
 from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.model import Attempt, PodSet, SetKey
+from pallet.podset.plan import PLAN_LIMIT, places, plan_size
 from pallet.podset.sets import take_plan
-from pallet.podset.writes import PLAN_LIMIT, plan_size
 
 log = get_logger(__name__)
 

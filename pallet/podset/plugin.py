@@ -1,7 +1,11 @@
-"""PodSetPlanner: keeps the pods of a set back until they may go, and sends each to its planned node."""
+"""PodSetPlanner: keeps the pods of a set back until they may go, and sends each to its planned node.
+
+The original's configuration enables the plugin at five extension points by name. A gate at some of the points
+only would leak, so whoever names it anywhere gets all of it.
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -10,9 +14,9 @@ from pallet.api.pod import Pod
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import NodeInfo, Snapshot
-from pallet.config.decode import Seconds
-from pallet.config.errors import FieldPath
-from pallet.config.schema import Section
+from pallet.config.decode import Seconds, decode_args
+from pallet.config.errors import FieldPath, fail
+from pallet.config.schema import ExtensionPoint, PluginRef, Plugins, PluginSet, Profile, Section
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource
 from pallet.framework.handle import Handle
 from pallet.framework.interface import Filters, Refusal
@@ -172,3 +176,42 @@ class PodSetPlanner:
     def events_to_register(self) -> list[EventInterest]:
         """What the sets have to tell; the controller activates the pods that it helps."""
         return [EventInterest(ClusterEvent(EventResource.POD_SET, Action.ALL, "PodSet"))]
+
+
+def with_whole_plugin(profile: Profile) -> Profile:
+    """A profile that enables PodSetPlanner somewhere, with it everywhere; others as they are."""
+    if not is_enabled(profile):
+        return profile
+    plugins = profile.plugins
+    cleared = {point.name.lower(): _without(plugins.at(point)) for point in ExtensionPoint}
+    everywhere = _without(plugins.multi_point)
+    enabled = (*everywhere.enabled, PluginRef(name=NAME, path=plugins.path.field("multiPoint")))
+    cleared["multi_point"] = msgspec.structs.replace(everywhere, enabled=enabled)
+    return msgspec.structs.replace(profile, plugins=Plugins(**cleared, path=plugins.path))
+
+
+def args_of(profiles: Iterable[Profile]) -> PodSetPlannerArgs | None:
+    """The plugin's arguments; None where no profile enables it.
+
+    Sets do not end at profiles, so all profiles must give the same. Raises ConfigError where they do not.
+    """
+    found: PodSetPlannerArgs | None = None
+    for profile in filter(is_enabled, profiles):
+        raw, path = profile.args_of(NAME)
+        args = decode_args(PodSetPlannerArgs, raw, path)
+        found = found or args
+        if msgspec.structs.replace(args, path=found.path) != found:
+            fail(path, f"the arguments of {NAME} must be the same in all profiles that enable it")
+    return found
+
+
+def is_enabled(profile: Profile) -> bool:
+    """Whether a profile enables the plugin at any point."""
+    return any(ref.name == NAME for _, plugin_set in profile.plugins.sets() for ref in plugin_set.enabled)
+
+
+def _without(plugin_set: PluginSet) -> PluginSet:
+    return PluginSet(
+        enabled=tuple(ref for ref in plugin_set.enabled if ref.name != NAME),
+        disabled=tuple(ref for ref in plugin_set.disabled if ref.name != NAME),
+    )

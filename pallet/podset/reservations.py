@@ -20,8 +20,8 @@ from pallet.framework.profile import Profile
 from pallet.framework.status import Status
 from pallet.loop_budget import LoopBudget
 from pallet.podset.metrics import PodSetMetrics
-from pallet.podset.model import Lost, Member, PodSet
-from pallet.podset.obstacle import fits, gone_by, loss, refusals_of
+from pallet.podset.model import Invalidation, Member, PodSet
+from pallet.podset.termination import fits, fits_after_termination, invalidation, refusals_of
 
 EXPIRED: Final = "Expired"
 
@@ -82,7 +82,7 @@ class Reservations:
     def waits(self, info: PodInfo, node: str) -> bool:
         """Whether a pod that its planned node refuses will fit there once pods that leave are gone."""
         evaluator = self._evaluator(info.pod.spec.scheduler_name)
-        return gone_by(evaluator, self._cache.snapshot, info, node, self._now()) is not None
+        return fits_after_termination(evaluator, self._cache.snapshot, info, node, self._now()) is not None
 
     def expire(self, pod_set: PodSet, timeout: timedelta) -> str:
         """Release all that a set has reserved, note the members as lost, and say so in words."""
@@ -91,7 +91,7 @@ class Reservations:
         words = f"no pod was bound for {waited}: the room reserved for {len(reserved)} pods is released"
         for reservation in reserved:
             self.release(reservation.info.pod, "expired")
-            pod_set.lost[reservation.info.uid] = Lost(EXPIRED, words)
+            pod_set.lost[reservation.info.uid] = Invalidation(EXPIRED, words)
         return words
 
     def release(self, pod: Pod, cause: Cause) -> None:
@@ -115,13 +115,13 @@ class Reservations:
         until, refusals = None, list[Status]()
         try:
             if not fits(evaluator, info, node) and not self._outranks(evaluator, info, node):
-                until = gone_by(evaluator, self._cache.snapshot, info, node, self._now())
+                until = fits_after_termination(evaluator, self._cache.snapshot, info, node, self._now())
                 refusals = [] if until else refusals_of(evaluator, info, node)
         except PluginError:
             return  # its own cycle will tell
         pod_set.leaving.pop(member.uid, None)
         if refusals or not self._exists(node):
-            pod_set.lose(member, loss(member.pod, node, refusals))
+            pod_set.lose(member, invalidation(member.pod, node, refusals))
             if before is not None:
                 self._count_release(member.pod, "refused")
             return

@@ -22,10 +22,10 @@ from pallet.api.plan_name import plan_name
 from pallet.api.pod import Pod
 from pallet.api.podset import POD_SET_LABEL, SCHEDULE, SchedulePlan, ScheduleTrigger
 from pallet.informers.versions import is_older
-from pallet.podset.authorship import is_manual
 from pallet.podset.gate import OPEN, Gate, gate_of
-from pallet.podset.model import Lost, Member, PodSet, Seen, SetKey
-from pallet.podset.quiet import joined_at
+from pallet.podset.model import Invalidation, Member, PodSet, Seen, SetKey
+from pallet.podset.plan import is_manual
+from pallet.podset.triggers import joined_at
 
 Touched = dict[SetKey, bool]
 """Sets that are to be looked at again, and whether at once; the others may wait for a moment's more news."""
@@ -198,7 +198,7 @@ class PodSets:
                 touched[pod_set.key] = False
         return touched
 
-    def note_loss(self, uid: str, lost: Lost) -> Touched:
+    def note_loss(self, uid: str, lost: Invalidation) -> Touched:
         """Take note that a member cannot go to its planned node any more."""
         key = self._set_of_pod.get(uid)
         if key is None or not self._sets[key].members[uid].planned:

@@ -7,7 +7,7 @@ from typing import Literal
 from pallet.api.plan_name import plan_name
 from pallet.api.podset import Condition, ScheduleTrigger, ScheduleTriggerStatus
 from pallet.podset.model import Member, PodSet
-from pallet.podset.quiet import Quiet
+from pallet.podset.triggers import Quiet
 
 Phase = Literal["awaiting-trigger", "planning", "scheduling", "scheduled"]
 

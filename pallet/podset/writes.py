@@ -1,14 +1,16 @@
-"""What is written to the API server for a set, one function a write; each patch is a merge patch.
+"""What is written to the API server for a set: each patch is a merge patch, and all can be done twice.
 
-Each names what it is about, so that it never hits an object that has taken the name since: the switch and the
-plan by resource version (another state means deciding anew), the rest by UID. All can be done twice.
+Each write names what it is about, so that it never hits an object that has taken the name since: the switch
+and the plan by resource version (another state means deciding again), the rest by UID. Each failed write is
+tried again after a growing delay, and none is forgotten.
 """
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
 
-from pallet.api.meta import Object
+from pallet.api.duration import format_duration
 from pallet.api.plan_name import plan_name
 from pallet.api.podset import (
     PLANNED_BY,
@@ -22,62 +24,163 @@ from pallet.api.podset import (
     ScheduleTrigger,
     ScheduleTriggerStatus,
 )
-from pallet.api.resource import Resource
-from pallet.podset.model import SetKey
-from pallet.podset.quiet import Quiet, rfc3339, times
+from pallet.client import AnswerLost, ApiError, Backoff, Unreachable
+from pallet.framework.handle import Recorder
+from pallet.logs import get_logger
+from pallet.podset.api import Api, UpdatingApi
+from pallet.podset.decisions import DropPlan, SaveTimes, Step, StorePlan, Switch, Write, WriteStatus
+from pallet.podset.events import tell
+from pallet.podset.metrics import PodSetMetrics
+from pallet.podset.model import PodSet, SetKey
+from pallet.podset.sets import PodSets
+from pallet.podset.triggers import Quiet, rfc3339, times
 
-T = TypeVar("T", bound=Object)
+log = get_logger(__name__)
 
-PLAN_LIMIT = 1_400_000
-"""Bytes that a plan's entries may take; etcd takes 1.5 MiB for the whole request, metadata included."""
+_FIRST_DELAY: Final = 0.05
+_LONGEST_DELAY: Final = 30.0
+"""Seconds until a failed write is tried again; the client itself has tried for some ten seconds before."""
 
-_ENTRY = len('{"pod":"","node":""},')
+
+@dataclass(slots=True)
+class _Hold:
+    backoff: Backoff
+    until: datetime
 
 
-class Api(Protocol):
-    """The part of the client that is used here."""
+class Writer:
+    """Writes for the sets, and remembers which kinds of write have to wait after a failure."""
 
-    async def get(self, resource: Resource[T], name: str, namespace: str = "") -> T:
-        """Read one object."""
-        ...
-
-    async def create(self, resource: Resource[T], obj: Mapping[str, Any], namespace: str = "") -> T:
-        """Create an object."""
-        ...
-
-    async def patch(
+    def __init__(
         self,
-        resource: Resource[T],
-        name: str,
-        namespace: str,
-        patch: Any,
-        *,
-        subresource: str = "",
-        safe: bool = False,
-    ) -> T:
-        """Change an object."""
-        ...
+        api: Api,
+        sets: PodSets,
+        recorder: Recorder,
+        metrics: PodSetMetrics,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._api = UpdatingApi(api)
+        self._sets = sets
+        self._recorder = recorder
+        self._metrics = metrics
+        self._now = now
+        self._holds: dict[tuple[SetKey, type[Step]], _Hold] = {}
 
-    async def replace(
-        self,
-        resource: Resource[T],
-        name: str,
-        namespace: str,
-        document: Mapping[str, Any],
-        *,
-        subresource: str = "",
-    ) -> T:
-        """Write an object back that was read whole."""
-        ...
+    def held_until(self, key: SetKey, step: Step) -> datetime | None:
+        """When a step may be tried again; None when it may be done now."""
+        hold = self._holds.get((key, type(step)))
+        return hold.until if hold is not None and self._now() < hold.until else None
 
-    async def delete(self, resource: Resource[T], name: str, namespace: str = "", *, uid: str = "") -> None:
-        """Delete an object."""
-        ...
+    def forget(self, key: SetKey) -> None:
+        """Drop what is kept of a set that is gone."""
+        for held in [held for held in self._holds if held[0] == key]:
+            del self._holds[held]
+
+    async def write(self, pod_set: PodSet, step: Write) -> None:
+        """Do a step. One that fails is held back; what may have changed is read again."""
+        try:
+            await self._do(pod_set, step)
+        except (ApiError, Unreachable, AnswerLost) as error:
+            pod_set.unstored |= isinstance(step, StorePlan)
+            await self._fail(pod_set, step, error)
+        else:
+            pod_set.unstored &= not isinstance(step, StorePlan)
+            self._holds.pop((pod_set.key, type(step)), None)
+
+    async def _do(self, pod_set: PodSet, step: Write) -> None:
+        match step:
+            case Switch(trigger, quiet):
+                self._take(pod_set, await switch(self._api, trigger))
+                length = format_duration(quiet.length.total_seconds()) if quiet.length is not None else "0s"
+                tell(self._recorder, pod_set, "Switched", f"no pod joined for {length}: switched to Schedule")
+            case SaveTimes(trigger, quiet):
+                pod_set.times_written = self._now()
+                self._take(pod_set, await save_times(self._api, trigger, quiet))
+            case WriteStatus(trigger, status):
+                pod_set.status_written = self._now()
+                self._take(pod_set, await write_status(self._api, trigger, status))
+                pod_set.statuses[trigger.metadata.uid] = status
+            case StorePlan():
+                await self._store(pod_set, step)
+            case DropPlan(plan):
+                await drop_plan(self._api, plan)
+                self._sets.drop_plan(plan)
+
+    async def _store(self, pod_set: PodSet, step: StorePlan) -> None:
+        nodes = {each.pod: each.node for each in step.entries}
+        grows = not nodes.keys() <= pod_set.stored.keys()
+        pod_set.writing, pod_set.plan_written = nodes, self._now()
+        try:
+            stored = await store_plan(self._api, pod_set.key, pod_set.plan, step.entries, step.signed)
+            self._sets.put_plan(stored)
+        finally:
+            pod_set.writing = None
+        if grows:
+            name = plan_name(*pod_set.key)
+            note = f"SchedulePlan {name} gives {len(nodes)} pods their nodes"
+            tell(self._recorder, pod_set, "Planned", note)
+            self._time(pod_set)
+
+    def _time(self, pod_set: PodSet) -> None:
+        if pod_set.switched is not None and not pod_set.timed:
+            pod_set.timed = True
+            took = self._now() - pod_set.switched
+            self._metrics.trigger_to_plan_seconds.observe(took.total_seconds())
+
+    def _take(self, pod_set: PodSet, trigger: ScheduleTrigger) -> None:
+        """Take the answer to a write, unless the trigger was seen to go meanwhile."""
+        known = pod_set.triggers.get(trigger.metadata.name)
+        if known is not None and known.metadata.uid == trigger.metadata.uid:
+            self._sets.put_trigger(trigger, self._now())
+
+    async def _fail(self, pod_set: PodSet, step: Write, error: Exception) -> None:
+        log.warning("Could not write", pod_set=pod_set.key, error=error)
+        if _may_be_stale(error):
+            try:
+                await self._read_again(pod_set, step)
+            except (ApiError, Unreachable) as unread:
+                log.warning("Could not read again", pod_set=pod_set.key, error=unread)
+        hold = self._holds.setdefault(
+            (pod_set.key, type(step)),
+            _Hold(Backoff(_FIRST_DELAY, _LONGEST_DELAY, jitter=0.5), self._now()),
+        )
+        now = self._now()
+        hold.until = now + timedelta(seconds=hold.backoff.delay(now.timestamp()))
+
+    async def _read_again(self, pod_set: PodSet, step: Write) -> None:
+        """Learn what the API has, rather than waiting for the watch to tell."""
+        match step:
+            case StorePlan() | DropPlan():
+                await self._read_plan(pod_set)
+            case Switch(trigger) | SaveTimes(trigger) | WriteStatus(trigger):
+                await self._read_trigger(pod_set, trigger)
+
+    async def _read_plan(self, pod_set: PodSet) -> None:
+        try:
+            plan = await self._api.get(SCHEDULE_PLANS, plan_name(*pod_set.key), pod_set.key.namespace)
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            if pod_set.plan is not None:
+                self._sets.drop_plan(pod_set.plan)
+        else:
+            self._sets.put_plan(plan, pod_set.key)
+
+    async def _read_trigger(self, pod_set: PodSet, trigger: ScheduleTrigger) -> None:
+        meta = trigger.metadata
+        try:
+            self._take(pod_set, await self._api.get(SCHEDULE_TRIGGERS, meta.name, meta.namespace))
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            self._sets.drop_trigger(trigger)
 
 
-def plan_size(entries: Mapping[str, str]) -> int:
-    """How many bytes the entries of a plan take, pods and nodes by name."""
-    return sum(len(pod) + len(node) + _ENTRY for pod, node in entries.items())
+def _may_be_stale(error: Exception) -> bool:
+    """Whether what the API has may differ from what is known here."""
+    if isinstance(error, ApiError):
+        return error.conflict or error.already_exists or error.not_found
+    return isinstance(error, AnswerLost)
 
 
 async def switch(api: Api, trigger: ScheduleTrigger) -> ScheduleTrigger:

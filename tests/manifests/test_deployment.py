@@ -12,7 +12,7 @@ import yaml
 
 from pallet.cli.arguments import parse_run
 from pallet.config.load import load
-from pallet.podset.enabling import args_of
+from pallet.podset.plugin import args_of
 from tests.manifests.documents import ROOT, Document, find, rendered
 from tools.controlplane.controlplane import ControlPlane
 

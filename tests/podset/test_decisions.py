@@ -3,7 +3,6 @@ from dataclasses import replace
 import pytest
 
 from pallet.api.podset import Assignment
-from pallet.podset.authorship import signature
 from pallet.podset.decisions import (
     SWEEP,
     DropPlan,
@@ -17,14 +16,15 @@ from pallet.podset.decisions import (
     WriteStatus,
     decide,
 )
-from pallet.podset.model import Attempt, Lost, Member, PodSet
-from pallet.podset.quiet import Quiet, times
+from pallet.podset.model import Attempt, Invalidation, Member, PodSet
+from pallet.podset.plan import signature
 from pallet.podset.sets import take_back, take_plan
+from pallet.podset.triggers import Quiet, times
 from tests.builders import at, make_plan, make_pod, make_trigger
 from tests.podset.sets_of import set_of
 
 GO = make_trigger(state="Schedule")
-LOST = Lost("NodeUnschedulable", "node n1 is cordoned")
+LOST = Invalidation("NodeUnschedulable", "node n1 is cordoned")
 
 
 def steps(pod_set: PodSet, now: float) -> list[Step]:

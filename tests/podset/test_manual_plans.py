@@ -9,7 +9,7 @@ import pytest
 from pallet.api.labels import Labels
 from pallet.api.plan_name import plan_name
 from pallet.api.podset import PLANNED_BY, SCHEDULE_PLANS, Assignment, SchedulePlan
-from pallet.podset.authorship import is_manual, planner_of, signature
+from pallet.podset.plan import is_manual, planner_of, signature
 from tests.builders import make_node, make_plan, make_pod, make_trigger
 from tests.podset.sets_of import WEB
 from tests.podset.world import World, settle

@@ -22,8 +22,8 @@ from pallet.planner.interface import HYPOTHESIS
 from pallet.plugins.node_resources_fit import NodeResourcesFit, NodeResourcesFitArgs
 from pallet.plugins.node_unschedulable import NodeUnschedulable
 from pallet.podset.gate import OPEN, Gate, Why
-from pallet.podset.obstacle import gone_by
 from pallet.podset.plugin import PodSetPlanner, PodSetPlannerArgs
+from pallet.podset.termination import fits_after_termination
 from tests.builders import SCHEDULER, at, make_node, make_pod
 
 if TYPE_CHECKING:
@@ -227,7 +227,9 @@ def on_n1(name: str, *, cpu: str = "4", deleted: float | None = None) -> Pod:
 )
 def test_what_passes_by_itself(placed: list[Pod], *, cordoned: bool, expected: bool) -> None:
     scene = Scene(Gate("n1"), make_node("n1", cordoned=cordoned), placed=placed)
-    until = gone_by(scene.evaluator, scene.cache.snapshot, PodInfo(make_pod("web-0")), "n1", at(0))
+    until = fits_after_termination(
+        scene.evaluator, scene.cache.snapshot, PodInfo(make_pod("web-0")), "n1", at(0)
+    )
     assert until == (at(40) if expected else None)
 
 
@@ -235,7 +237,7 @@ def test_looking_whether_it_passes_leaves_the_cluster_as_it_is() -> None:
     scene = Scene(Gate("n1"), make_node("n1"), placed=[make_pod("victim", node="n1", cpu="4", deleted=10)])
     info = PodInfo(make_pod("web-0"))
     scene.cache.reserve(info, "n1", Owner())
-    assert gone_by(scene.evaluator, scene.cache.snapshot, info, "n1", at(0)) == at(40)
+    assert fits_after_termination(scene.evaluator, scene.cache.snapshot, info, "n1", at(0)) == at(40)
     assert {placed.uid for placed in scene.cache.snapshot.pods(scene.cache.snapshot.table.row_of["n1"])} == {
         "uid-victim",
         "uid-web-0",

@@ -2,7 +2,7 @@ import pytest
 
 from pallet.api.pod import Pod
 from pallet.podset.gate import Why
-from pallet.podset.model import Attempt, Lost, SetKey
+from pallet.podset.model import Attempt, Invalidation, SetKey
 from pallet.podset.sets import PodSets, take_back, take_plan
 from tests.builders import SCHEDULER, at, make_plan, make_pod, make_trigger
 from tests.podset.sets_of import WEB, set_of, sets_of
@@ -257,7 +257,7 @@ def test_a_lost_place_is_forgotten_when_the_pod_is_bound_after_all() -> None:
     sets = sets_of(make_pod("web-0"), triggers=[GO], plan=make_plan({"web-0": "n1"}))
     pod_set = sets.get(WEB)
     assert pod_set is not None
-    assert sets.note_loss("uid-web-0", Lost("NodeResourcesFit", "full")) == {WEB: True}
+    assert sets.note_loss("uid-web-0", Invalidation("NodeResourcesFit", "full")) == {WEB: True}
     sets.put_pod(make_pod("web-0", node="n1", version=2), at(1), make_pod("web-0"))
     assert not pod_set.lost
 

@@ -5,9 +5,9 @@ import pytest
 
 from pallet.api.podset import Condition, ScheduleTriggerStatus
 from pallet.podset.model import Attempt, PodSet
-from pallet.podset.quiet import quiet_of
 from pallet.podset.sets import take_back, take_plan
 from pallet.podset.status import Phase, conflict_status, is_news, phase_of, status_of
+from pallet.podset.triggers import quiet_of
 from tests.builders import at, make_plan, make_pod, make_trigger
 from tests.podset.sets_of import set_of
 

@@ -10,7 +10,7 @@ from pallet.api.podset import (
     ManagedFields,
     ScheduleTrigger,
 )
-from pallet.podset.quiet import Quiet, is_saved, joined_at, quiet_of, rfc3339, times
+from pallet.podset.triggers import Quiet, is_saved, joined_at, quiet_of, rfc3339, times
 from tests.builders import at, make_pod, make_trigger
 
 

@@ -13,7 +13,7 @@ from pallet.framework.row_filters import relieved
 from pallet.framework.state import CycleState
 from pallet.framework.status import Status
 from pallet.planner.interface import HYPOTHESIS
-from pallet.podset.model import Lost
+from pallet.podset.model import Invalidation
 
 OVERDUE: Final = timedelta(seconds=30)
 """A pod that is still there this long after its grace period is not waited for."""
@@ -34,7 +34,7 @@ def refusals_of(evaluator: Evaluator, info: PodInfo, node: str) -> list[Status]:
     return [refused.status for refused in evaluator.choose(_state(), info, frozenset((node,))).refusals]
 
 
-def gone_by(
+def fits_after_termination(
     evaluator: Evaluator, snapshot: Snapshot, info: PodInfo, node: str, now: datetime
 ) -> datetime | None:
     """Until when to wait for the pods that are being deleted on a node: without them the pod would fit there.
@@ -58,13 +58,13 @@ def gone_by(
     return min(leaving.values()) if helps else None
 
 
-def loss(pod: Pod, node: str, refusals: Sequence[Status]) -> Lost:
+def invalidation(pod: Pod, node: str, refusals: Sequence[Status]) -> Invalidation:
     """Why a pod cannot go to its planned node; without refusals the node is gone."""
     place = f'node "{node}", planned for pod {pod.metadata.name},'
     if not refusals:
-        return Lost(NODE_GONE, f"{place} is gone")
+        return Invalidation(NODE_GONE, f"{place} is gone")
     words = "; ".join(refusal.message for refusal in refusals)
-    return Lost(refusals[0].plugin, f"{place} is refused: {words}")
+    return Invalidation(refusals[0].plugin, f"{place} is refused: {words}")
 
 
 def _state() -> CycleState:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 
-class Agenda(Generic[K]):
+class Workqueue(Generic[K]):
     """Keys with the time at which each is due. One that is taken is not given out again until it is done."""
 
     def __init__(self) -> None:

@@ -1,11 +1,11 @@
-"""Changing objects without the right to patch them, which the roles of ciena/pallet do not give.
+"""The part of the API client that sets are written with, and what stands in for a patch that is forbidden.
 
-Where a patch is forbidden, the object is read whole, the fields of the patch are put into it, and it is
-written back with `update`, as the version that was read.
+The roles of ciena/pallet give no right to patch. Where a patch is forbidden, the object is read whole, the
+fields of the patch are put into it, and it is written back with `update`, as the version that was read.
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -14,13 +14,53 @@ from pallet.api.resource import Resource
 from pallet.api.whole import WholeObject
 from pallet.client import ApiError
 from pallet.logs import get_logger
-from pallet.podset.writes import Api
 
 log = get_logger(__name__)
 
 T = TypeVar("T", bound=Object)
 
 Document = dict[str, Any]
+
+
+class Api(Protocol):
+    """The part of the client that is used here."""
+
+    async def get(self, resource: Resource[T], name: str, namespace: str = "") -> T:
+        """Read one object."""
+        ...
+
+    async def create(self, resource: Resource[T], obj: Mapping[str, Any], namespace: str = "") -> T:
+        """Create an object."""
+        ...
+
+    async def patch(
+        self,
+        resource: Resource[T],
+        name: str,
+        namespace: str,
+        patch: Any,
+        *,
+        subresource: str = "",
+        safe: bool = False,
+    ) -> T:
+        """Change an object."""
+        ...
+
+    async def replace(
+        self,
+        resource: Resource[T],
+        name: str,
+        namespace: str,
+        document: Mapping[str, Any],
+        *,
+        subresource: str = "",
+    ) -> T:
+        """Write an object back that was read whole."""
+        ...
+
+    async def delete(self, resource: Resource[T], name: str, namespace: str = "", *, uid: str = "") -> None:
+        """Delete an object."""
+        ...
 
 
 class UpdatingApi:

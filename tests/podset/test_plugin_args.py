@@ -8,8 +8,7 @@ import yaml
 
 from pallet.config.errors import ConfigError, FieldPath
 from pallet.config.load import load
-from pallet.podset.enabling import args_of
-from pallet.podset.plugin import PodSetPlannerArgs
+from pallet.podset.plugin import PodSetPlannerArgs, args_of
 
 
 def args(folder: Path, *profiles: dict[str, Any]) -> PodSetPlannerArgs | None:

@@ -7,7 +7,7 @@ import pytest
 
 from pallet.api.codec import encode
 from pallet.api.podset import SCHEDULE_PLANS, SCHEDULE_TRIGGERS
-from pallet.podset.updating import merge
+from pallet.podset.api import merge
 from tests.builders import make_pod, make_trigger
 from tests.podset.world import World, settle
 

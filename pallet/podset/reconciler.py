@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable
 
 from pallet.loop_budget import LoopBudget
-from pallet.podset.explain import Explainer
+from pallet.podset.events import Explainer
 from pallet.podset.gate import gate_of
 from pallet.podset.model import Member, PodSet
 from pallet.podset.reservations import Reservations
 
 
-class Upkeep:
+class Reconciler:
     """Makes cache, queue and conditions follow what is known of a set, in slices: it may be large.
 
     During a pause anything may change. Each member is taken as it is at that moment, and whatever changed
