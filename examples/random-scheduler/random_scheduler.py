@@ -22,7 +22,7 @@ class RandomScheduler:
     """Refuses some nodes at random, and gives the others random scores."""
 
     name = "RandomScheduler"
-    reads = Reads.CLUSTER  # the verdicts hold for one cycle: nothing is remembered
+    filter_reads = Reads.CLUSTER  # the verdicts hold for one cycle: nothing is remembered
 
     def __init__(self, args: Any, handle: Handle) -> None:
         """Take the dice, and watch nodes come."""

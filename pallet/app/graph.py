@@ -19,13 +19,14 @@ from pallet.extenders.binder import ExtenderBinder
 from pallet.extenders.extender import Extender
 from pallet.extenders.extenders import Extenders
 from pallet.extenders.wire import Document
+from pallet.framework.contract import pod_metadata_of
 from pallet.framework.events import ASSIGNED_POD_DELETE
 from pallet.framework.handle import Handle
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
 from pallet.framework.nominator import Nominator
 from pallet.framework.profile import Profile, build_profile
-from pallet.framework.registry import Registry, pod_metadata_of
+from pallet.framework.registry import Registry
 from pallet.framework.tasks import Tasks
 from pallet.framework.waiting import WaitingPods
 from pallet.informers.factory import InformerFactory

@@ -6,12 +6,12 @@ profile, as `Plugin(args, handle)` (see `registry`).
 Filter and score come in two forms. The plain one looks at one node at a time. The vector one looks at all
 nodes at once, on the columns of the node table, and says by its signature for which pods its verdict is the
 same, so that the runtime asks again only for rows that changed. The runtime lifts the plain form to the
-vector one.
+vector one. What else a plugin may have is in `hooks`.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,7 @@ import numpy.typing as npt
 from pallet.api.pod import Pod
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
-from pallet.cache.selection import PodSelection
 from pallet.cache.snapshot import NodeInfo, Snapshot
-from pallet.framework.events import EventInterest
 from pallet.framework.state import CycleState
 from pallet.framework.status import Status
 
@@ -56,21 +54,6 @@ class Plugin(Protocol):
     """What every plugin has."""
 
     name: str
-
-
-class PodMetadataReader(Plugin, Protocol):
-    """A plugin that reads metadata of pods which is dropped where none declares it (see `pod_metadata`)."""
-
-    pod_metadata: frozenset[str]
-    """Of `POD_METADATA`, what it reads."""
-
-
-class EnqueueExtensions(Protocol):
-    """Says which events can help the pods that this plugin refused; without it, every event can."""
-
-    def events_to_register(self) -> Sequence[EventInterest]:
-        """The events, each with an optional hint."""
-        ...
 
 
 class PreEnqueuePlugin(Protocol):
@@ -124,16 +107,12 @@ class VectorFilterPlugin(Protocol):
     It is also asked about hypothetical states, with pods placed or taken away that pre-filter plugins saw
     otherwise: what depends on placed pods is read from the snapshot given, not from the cycle's state.
 
-    One that reads LOAD, but of it nothing but `requested` of pods and of the resources that the pod itself
-    requests, and lets a pod pass wherever it does with more requested, may say so with the attribute
-    `reads_sums = True`: preemption then asks it about all nodes at once.
-
     A code has 32 bits. A verdict must not depend on what does not fit into them; where they cannot tell all
     the reasons, there is RowExplainer.
     """
 
     name: str
-    reads: Reads
+    filter_reads: Reads
 
     def filter_signature(self, info: PodInfo) -> Hashable | None:
         """What of the pod the verdict depends on; None when the plugin lets it pass everywhere."""
@@ -145,81 +124,6 @@ class VectorFilterPlugin(Protocol):
 
     def explain(self, info: PodInfo, code: int) -> Status:
         """What a code other than 0 means."""
-        ...
-
-
-Changes = Callable[[Any, Snapshot, Any], tuple[Any, list[int] | None]]
-"""`filter_changes` or `score_changes` of a plugin that has it (see WatchfulFilterPlugin)."""
-
-
-class NeighbourFilterPlugin(VectorFilterPlugin, Protocol):
-    """A vector filter that can tell whether single pods alone keep another pod from their node.
-
-    Preemption then need not have all others go to find out.
-    """
-
-    def filter_beside(self, info: PodInfo, others: Iterable[PodInfo]) -> int:
-        """A code other than 0 where any of the others is enough to refuse the pod."""
-        ...
-
-
-class FarFilterPlugin(VectorFilterPlugin, Protocol):
-    """A vector filter that can tell where pods on other nodes alone keep a pod away.
-
-    Preemption, which has pods go from one node, then need not try these nodes.
-    """
-
-    def filter_regardless(self, info: PodInfo, snapshot: Snapshot, rows: Rows) -> Codes:
-        """The code of each row on which it stays the same whoever goes from that row; 0 elsewhere."""
-        ...
-
-
-class WatchfulFilterPlugin(VectorFilterPlugin, Protocol):
-    """A vector filter that reads CLUSTER, but knows which of its verdicts a change can concern.
-
-    A score plugin does the same with `score_topic` and `score_changes`.
-    """
-
-    def filter_topic(self, info: PodInfo, snapshot: Snapshot) -> Hashable | None:
-        """What the verdict is about, None for nothing: on one snapshot, equal topics have equal verdicts."""
-        ...
-
-    def filter_changes(self, topic: Any, snapshot: Snapshot, stamp: Any) -> tuple[Any, list[int] | None]:
-        """A new stamp, and the rows whose verdict may have changed since the old one; None for all rows.
-
-        A stamp is whatever the plugin needs to tell that; it is kept for the plugin, None the first time.
-        Asked for each pod, so it must be cheap.
-        """
-        ...
-
-
-class CountingPlugin(Plugin, Protocol):
-    """A plugin that asks the counters of placed pods, and can say what it will ask for.
-
-    Where that takes long to count for the first time, it is counted before the pod's scheduling cycle.
-    """
-
-    def counted(self, pod: Pod, snapshot: Snapshot) -> Iterable[PodSelection]:
-        """What answers about this pod count by."""
-        ...
-
-
-class RowFilterPlugin(VectorFilterPlugin, Protocol):
-    """A vector filter with a quick way to look at a single row. A score plugin does so with `score_row`."""
-
-    def filter_row(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:
-        """What filter_rows would say about the row."""
-        ...
-
-
-class RowExplainer(VectorFilterPlugin, Protocol):
-    """A vector filter whose code alone may not tell all the reasons: it is explained with this instead.
-
-    Other reasons must have another code all the same.
-    """
-
-    def explain_row(self, info: PodInfo, code: int, snapshot: Snapshot, row: int) -> Status:
-        """What a code other than 0 means on a row that got it."""
         ...
 
 
@@ -300,7 +204,7 @@ class VectorScorePlugin(Protocol):
     """Ranks all nodes at once."""
 
     name: str
-    reads: Reads
+    score_reads: Reads
 
     def score_signature(self, info: PodInfo) -> Hashable | None:
         """What of the pod the scores depend on; None when all nodes are alike to the plugin."""
@@ -308,18 +212,6 @@ class VectorScorePlugin(Protocol):
 
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """A score for each of the rows."""
-        ...
-
-
-Normalize = Callable[[Scores, int, int], Scores]
-"""`normalize` of a plugin that has it (see NormalizingPlugin)."""
-
-
-class NormalizingPlugin(Protocol):
-    """A score plugin whose scores are brought to MIN_SCORE..MAX_SCORE over the feasible nodes."""
-
-    def normalize(self, scores: Scores, low: int, high: int) -> Scores:
-        """The scores on the common scale, given the extremes over all feasible nodes."""
         ...
 
 
@@ -348,11 +240,7 @@ class PermitPlugin(Protocol):
 
 
 class PreBindPlugin(Protocol):
-    """Does what must be done before the pod is bound.
-
-    One that often has nothing to do says so with a method `has_to_prepare(state, pod, node_name) -> bool`
-    (kube-scheduler's PreBindPreFlight); it is then not asked further.
-    """
+    """Does what must be done before the pod is bound."""
 
     name: str
 
@@ -372,11 +260,7 @@ class BindPlugin(Protocol):
 
 
 class PostBindPlugin(Protocol):
-    """Told that the pod is bound.
-
-    One that wants the pod's event `Scheduled` in words of its own gives them with a method
-    `scheduled_note(pod, node_name) -> str`. There is one such event for a pod; the first plugin words it.
-    """
+    """Told that the pod is bound."""
 
     name: str
 

@@ -10,7 +10,8 @@ from pallet.cache.columns import Mask
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
-from pallet.framework.interface import Normalize, Scores
+from pallet.framework.hooks import Normalize
+from pallet.framework.interface import Scores
 from pallet.framework.ranking import FAR_BELOW, Ranking
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import FEW_ROWS, INFEASIBLE, Remembered

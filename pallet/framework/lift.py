@@ -1,7 +1,7 @@
 """Plugins that look at one node at a time, made to look at all of them."""
 
 from collections.abc import Hashable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +11,6 @@ from pallet.cache.snapshot import NodeInfo, Snapshot
 from pallet.framework.interface import (
     Codes,
     FilterPlugin,
-    Normalize,
     Reads,
     RowChoice,
     ScorePlugin,
@@ -21,6 +20,9 @@ from pallet.framework.interface import (
 )
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status
+
+if TYPE_CHECKING:
+    from pallet.framework.hooks import Normalize
 
 _STATUSES = 4096
 """So many statuses are kept, or four for each row."""
@@ -39,7 +41,7 @@ class PluginError(Exception):
 class LiftedFilter:
     """A filter over all nodes made of one for a single node. Its verdicts are never remembered."""
 
-    reads = Reads.CLUSTER
+    filter_reads = Reads.CLUSTER
 
     def __init__(self, plugin: FilterPlugin) -> None:
         self.name = plugin.name
@@ -94,7 +96,7 @@ class LiftedFilter:
 class LiftedScore:
     """A score over all nodes made of one for a single node, with its normalising. It is never remembered."""
 
-    reads = Reads.CLUSTER
+    score_reads = Reads.CLUSTER
 
     def __init__(self, plugin: ScorePlugin) -> None:
         self.name = plugin.name

@@ -1,7 +1,7 @@
 """Plugins with what they said before, by signature."""
 
 from collections.abc import Hashable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from pallet.cache.changes import Rows
@@ -11,7 +11,6 @@ from pallet.framework.interface import (
     MAX_SCORE,
     MIN_SCORE,
     Codes,
-    Normalize,
     Scores,
     VectorFilterPlugin,
     VectorScorePlugin,
@@ -22,6 +21,9 @@ from pallet.framework.state import CycleState
 from pallet.framework.stopwatch import FILTER, SCORE, UNWATCHED, Watch
 from pallet.framework.verdicts import Question, Remembered
 
+if TYPE_CHECKING:
+    from pallet.framework.hooks import Normalize
+
 
 class FilterMemory:
     """A filter plugin with the verdicts it gave, by signature."""
@@ -31,7 +33,7 @@ class FilterMemory:
         self.name = plugin.name
         self.filter_rows = watch.judged(FILTER, plugin.name, plugin.filter_rows)
         self.question = Question(
-            plugin.reads,
+            plugin.filter_reads,
             self.filter_rows,
             _timed_if_there(watch, FILTER, plugin, "filter_row"),
             getattr(plugin, "filter_changes", None),
@@ -74,7 +76,7 @@ class ScoreMemory:
         self.name = plugin.name
         self.score_rows = watch.judged(SCORE, plugin.name, plugin.score_rows)
         self.question = Question(
-            plugin.reads,
+            plugin.score_reads,
             self.score_rows,
             _timed_if_there(watch, SCORE, plugin, "score_row"),
             getattr(plugin, "score_changes", None),

@@ -108,7 +108,7 @@ class _Kind:
         self._at_once = asks_sums_only(plugins)
         self._nominator = nominator
         self._priority = priority
-        reads = {plugin.reads for plugin in plugins}
+        reads = {plugin.filter_reads for plugin in plugins}
         self._stamps = Stamps(loads=True, across=Reads.NODES in reads)
         self._nominated = -1
         self._nodes = -1
@@ -173,7 +173,7 @@ class _Kind:
         lasting = True
         self._position[row] = self._code[row] = 0
         for number, plugin in enumerate(plugins, start=1):
-            lasting &= plugin.reads is not Reads.CLUSTER
+            lasting &= plugin.filter_reads is not Reads.CLUSTER
             code = code_of(plugin, state, info, snapshot, row)
             if code:
                 self._position[row], self._code[row] = number, code

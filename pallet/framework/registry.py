@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from pallet.api.pod_metadata import POD_METADATA
 from pallet.config.decode import decode_args
 from pallet.config.errors import FieldPath, Mistake
 from pallet.config.resolve import unknown_plugins
 from pallet.config.schema import ExtensionPoint, Profile
+from pallet.framework import contract
 from pallet.framework.handle import Handle
 
 ENTRY_POINT_GROUP = "pallet.plugins"
@@ -41,12 +41,6 @@ METHODS: Mapping[ExtensionPoint, tuple[str, ...]] = {
 def serves(plugin: object, point: ExtensionPoint) -> bool:
     """Whether a plugin, or a class of plugins, has anything to do at an extension point."""
     return any(hasattr(plugin, name) for name in METHODS[point])
-
-
-def pod_metadata_of(plugin: object) -> frozenset[str]:
-    """What a plugin, or a class of plugins, declares that it reads (see `PodMetadataReader`)."""
-    declared = getattr(plugin, "pod_metadata", ())
-    return frozenset((declared,) if isinstance(declared, str) else declared)
 
 
 class NoArgs(msgspec.Struct, frozen=True, rename="camel"):
@@ -92,19 +86,19 @@ class Registry:
         self._loaded: dict[str, PluginFactory] = {}
 
     def mistakes(self, profile: Profile) -> list[Mistake]:
-        """What a profile names and nobody provides, each with its place in the file."""
+        """What a profile names and nobody provides, or provides wrongly, each with its place in the file."""
         places = dict(profile.named_plugins())
         found = [name for name in places if name in self._known or ":" in name]
-        broken = [places[name].mistake(problem) for name in found if (problem := self._problem(name))]
+        broken = [places[name].mistake(problem) for name in found for problem in self._problems(name)]
         return unknown_plugins(profile, {*self._known, *found}) + broken
 
-    def _problem(self, name: str) -> str:
-        """Why a plugin cannot be loaded; empty when it can."""
+    def _problems(self, name: str) -> list[str]:
+        """Why a plugin cannot be used; empty when it can."""
         try:
-            self.find(name)
+            factory = self.find(name)
         except Exception as error:  # noqa: BLE001 - importing a foreign module may raise anything
-            return f'cannot load plugin "{name}": {error}; is its package installed and in order?'
-        return ""
+            return [f'cannot load plugin "{name}": {error}; is its package installed and in order?']
+        return [f'plugin "{name}": {problem}' for problem in contract.problems(factory.kind)]
 
     def find(self, name: str) -> PluginFactory:
         """The factory behind a name. Raise what its module raises, or TypeError when it is no plugin."""
@@ -112,13 +106,7 @@ class Registry:
             found = self._known[name]() if name in self._known else _import(name)
             if not isinstance(found, PluginFactory | type):
                 raise TypeError(f"{found!r} is not a class")
-            factory = found if isinstance(found, PluginFactory) else PluginFactory.of(found)
-            if unknown := pod_metadata_of(factory.kind) - POD_METADATA:
-                raise TypeError(
-                    f"pod_metadata names {', '.join(sorted(unknown))}; known are "
-                    f"{', '.join(sorted(POD_METADATA))}"
-                )
-            self._loaded[name] = factory
+            self._loaded[name] = found if isinstance(found, PluginFactory) else PluginFactory.of(found)
         return self._loaded[name]
 
 

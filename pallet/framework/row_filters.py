@@ -111,12 +111,12 @@ def relieved(snapshot: Snapshot, row: int, pods: Sequence[PodInfo]) -> Iterator[
 
 def reads_loads(plugin: VectorFilterPlugin) -> bool:
     """Whether a filter's verdict can depend on the pods that are placed."""
-    return plugin.reads in _LOADS
+    return plugin.filter_reads in _LOADS
 
 
 def reads_sums(plugin: VectorFilterPlugin) -> bool:
     """Whether a filter reads of the placed pods only how much they request in sum."""
-    return getattr(plugin, "reads_sums", False)
+    return getattr(plugin, "filter_reads_sums", False)
 
 
 def asks_sums_only(asked: Iterable[VectorFilterPlugin]) -> bool:

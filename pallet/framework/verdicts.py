@@ -16,7 +16,8 @@ from pallet.cache.changes import ChangeLog, Rows
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
-from pallet.framework.interface import ALL_ROWS, Changes, Reads
+from pallet.framework.hooks import Changes
+from pallet.framework.interface import ALL_ROWS, Reads
 from pallet.framework.state import CycleState
 
 AskRows = Callable[[CycleState, PodInfo, Snapshot, Any], npt.NDArray[Any]]

@@ -24,7 +24,7 @@ class ImageLocality:
     """Ranks nodes by the size of the pod's images there, each scaled by the part of all nodes that has it."""
 
     name = names.IMAGE_LOCALITY
-    reads = Reads.NODES
+    score_reads = Reads.NODES
 
     def __init__(self, args: msgspec.Struct, handle: Handle) -> None:
         """Take nothing."""

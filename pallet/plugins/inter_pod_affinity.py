@@ -47,7 +47,8 @@ class InterPodAffinity:
     """Refuses nodes by required terms, the pod's and those of placed pods; ranks by preferred ones."""
 
     name = names.INTER_POD_AFFINITY
-    reads = Reads.CLUSTER
+    filter_reads = Reads.CLUSTER
+    score_reads = Reads.CLUSTER
     args_type = InterPodAffinityArgs
 
     def __init__(self, args: InterPodAffinityArgs, handle: Handle) -> None:

@@ -59,7 +59,8 @@ class NodeAffinity:
     """Refuses nodes that are not asked for, ranks them by the weights of preferred terms."""
 
     name = names.NODE_AFFINITY
-    reads = Reads.NODE
+    filter_reads = Reads.NODE
+    score_reads = Reads.NODE
     args_type = NodeAffinityArgs
 
     def __init__(self, args: NodeAffinityArgs, handle: Handle) -> None:

@@ -28,7 +28,7 @@ class NodeDeclaredFeatures:
     """Refuses nodes that do not declare what the pod needs."""
 
     name = names.NODE_DECLARED_FEATURES
-    reads = Reads.NODE
+    filter_reads = Reads.NODE
 
     def __init__(self, args: Any, handle: Handle) -> None:
         """Take nothing."""

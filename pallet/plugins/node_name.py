@@ -19,7 +19,7 @@ class NodeName:
     """Refuses every node but the named one."""
 
     name = names.NODE_NAME
-    reads = Reads.NODE
+    filter_reads = Reads.NODE
 
     def __init__(self, args: Any, handle: Handle) -> None:
         """Take nothing."""

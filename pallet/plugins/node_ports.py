@@ -23,7 +23,7 @@ class NodePorts:
     """Refuses nodes where a port that the pod needs is taken."""
 
     name = names.NODE_PORTS
-    reads = Reads.LOAD
+    filter_reads = Reads.LOAD
 
     def __init__(self, args: Any, handle: Handle) -> None:
         """Take nothing."""

@@ -37,7 +37,7 @@ class NodeResourcesBalancedAllocation:
     """Ranks nodes by the difference that the pod makes to their balance (kube-scheduler since 1.35)."""
 
     name = names.NODE_RESOURCES_BALANCED_ALLOCATION
-    reads = Reads.LOAD
+    score_reads = Reads.LOAD
     args_type = BalancedAllocationArgs
 
     def __init__(self, args: BalancedAllocationArgs, handle: Handle) -> None:

@@ -74,8 +74,9 @@ class NodeResourcesFit:
     """
 
     name = names.NODE_RESOURCES_FIT
-    reads = Reads.LOAD
-    reads_sums = True
+    filter_reads = Reads.LOAD
+    score_reads = Reads.LOAD
+    filter_reads_sums = True
     args_type = NodeResourcesFitArgs
 
     def __init__(self, args: NodeResourcesFitArgs, handle: Handle) -> None:

@@ -24,7 +24,7 @@ class NodeUnschedulable:
     """Refuses cordoned nodes."""
 
     name = names.NODE_UNSCHEDULABLE
-    reads = Reads.NODE
+    filter_reads = Reads.NODE
 
     def __init__(self, args: Any, handle: Handle) -> None:
         """Take nothing."""

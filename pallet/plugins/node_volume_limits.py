@@ -32,7 +32,7 @@ class NodeVolumeLimits:
     """Refuses nodes where a driver would have to attach more volumes than it can."""
 
     name = names.NODE_VOLUME_LIMITS
-    reads = Reads.CLUSTER
+    filter_reads = Reads.CLUSTER
 
     def __init__(self, args: Any, handle: Handle) -> None:
         """Take what claims stand for, what is attached where, and the limits."""

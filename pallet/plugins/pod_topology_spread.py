@@ -44,7 +44,8 @@ class PodTopologySpread:
     """Refuses nodes by constraints that must hold, ranks them by those that should."""
 
     name = names.POD_TOPOLOGY_SPREAD
-    reads = Reads.CLUSTER
+    filter_reads = Reads.CLUSTER
+    score_reads = Reads.CLUSTER
     args_type = PodTopologySpreadArgs
 
     def __init__(self, args: PodTopologySpreadArgs, handle: Handle) -> None:

@@ -23,7 +23,8 @@ class TaintToleration:
     """Refuses nodes by taints NoSchedule and NoExecute, ranks them by taints PreferNoSchedule."""
 
     name = names.TAINT_TOLERATION
-    reads = Reads.NODE
+    filter_reads = Reads.NODE
+    score_reads = Reads.NODE
 
     def __init__(self, args: Any, handle: Handle) -> None:
         """Take nothing."""

@@ -65,7 +65,8 @@ class VolumeBinding:
     """A code of the filter has a bit for each reason to refuse a node."""
 
     name = names.VOLUME_BINDING
-    reads = Reads.CLUSTER
+    filter_reads = Reads.CLUSTER
+    score_reads = Reads.CLUSTER
     args_type = VolumeBindingArgs
 
     def __init__(self, args: VolumeBindingArgs, handle: Handle) -> None:

@@ -25,7 +25,7 @@ class VolumeRestrictions:
     """Refuses nodes where a disk of the pod is mounted, and all nodes while its exclusive claim is used."""
 
     name = names.VOLUME_RESTRICTIONS
-    reads = Reads.CLUSTER
+    filter_reads = Reads.CLUSTER
 
     def __init__(self, args: Any, handle: Handle) -> None:
         """Take the claims, whose access modes decide."""

@@ -44,7 +44,7 @@ class VolumeZone:
     """Refuses nodes elsewhere. Nodes with none of the labels are taken for a cluster of a single zone."""
 
     name = names.VOLUME_ZONE
-    reads = Reads.NODE
+    filter_reads = Reads.NODE
 
     def __init__(self, args: Any, handle: Handle) -> None:
         """Take claims, volumes and classes, as the API shows them."""

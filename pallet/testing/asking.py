@@ -16,10 +16,11 @@ from pallet.api.pod_metadata import keep
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.config.errors import FieldPath
+from pallet.framework.contract import pod_metadata_of, problems
 from pallet.framework.events import ClusterEvent, Hint
 from pallet.framework.interface import ALL_ROWS
 from pallet.framework.lift import vector_filter, vector_score
-from pallet.framework.registry import PluginFactory, pod_metadata_of
+from pallet.framework.registry import PluginFactory
 from pallet.framework.row_filters import explained
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, Status
@@ -40,6 +41,7 @@ class Asked:
         objects: Objects | None = None,
     ) -> None:
         factory = PluginFactory.of(kind)
+        assert not problems(kind), "; ".join(problems(kind))
         self._keep = keep(pod_metadata_of(kind))
         self.cache = Cache()
         for node in nodes:

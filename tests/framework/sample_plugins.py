@@ -43,6 +43,12 @@ class Flat:
         return 50
 
 
+class Misnamed(Flat):
+    """Means a hook, and spells it otherwise."""
+
+    def normalise(self) -> None: ...
+
+
 class Misspelt(Flat):
     """Declares metadata that pods do not have."""
 

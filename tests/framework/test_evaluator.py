@@ -75,7 +75,7 @@ class Refuse:
 class VectorRefuse(Refuse):
     """The same as a vector plugin, whose verdicts are remembered."""
 
-    reads = Reads.NODE
+    filter_reads = Reads.NODE
 
     def filter_signature(self, info: PodInfo) -> str:
         return self.name
@@ -110,7 +110,7 @@ class ScaledRank(Rank):
 class VectorRank(ScaledRank):
     """The same as a vector plugin, whose scores are remembered."""
 
-    reads = Reads.NODE
+    score_reads = Reads.NODE
 
     def score_signature(self, info: PodInfo) -> str:
         return self.name

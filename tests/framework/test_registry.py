@@ -111,6 +111,10 @@ def test_a_built_in_plugin_goes_before_an_installed_one_of_its_name(installed: d
         ("tests.framework.sample_plugins:", "cannot load plugin"),
         (":Plugin", "cannot load plugin"),
         ("tests.framework.sample_plugins:SUCCESS", "is not a class"),
+        (
+            "tests.framework.sample_plugins:Misnamed",
+            'Misnamed": Misnamed.normalise is not a hook of plugins, did you mean "normalize"?',
+        ),
         ("tests.framework.sample_plugins:Misspelt", "pod_metadata names anotations; known are annotations"),
     ],
 )

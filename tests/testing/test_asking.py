@@ -10,7 +10,7 @@ from pallet.framework.interface import Codes, Reads, RowChoice
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Status, unresolvable
 from pallet.testing import Asked, make_node, make_pod
-from tests.framework.sample_plugins import Flat
+from tests.framework.sample_plugins import Flat, Misnamed
 
 
 class OnlyFree(Flat):
@@ -23,7 +23,7 @@ class OnlyFree(Flat):
 class Fickle(Flat):
     """A vector filter that contradicts itself: what it says depends on how many rows it is asked for."""
 
-    reads = Reads.NODE
+    filter_reads = Reads.NODE
 
     def filter_signature(self, info: PodInfo) -> str:
         return ""
@@ -45,6 +45,11 @@ def test_a_plain_plugin_is_asked_like_a_vector_one() -> None:
 def test_a_plugin_that_contradicts_itself_is_found_out() -> None:
     with pytest.raises(AssertionError):
         Asked(Fickle, NODES).statuses(make_pod("q"))
+
+
+def test_a_misspelt_hook_is_found_out() -> None:
+    with pytest.raises(AssertionError, match=r'Misnamed\.normalise is not a hook .* "normalize"'):
+        Asked(Misnamed, NODES)
 
 
 def test_a_pod_is_of_no_set_and_of_the_default_scheduler() -> None:

@@ -20,7 +20,8 @@ from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.advice import Victims
 from pallet.framework.diagnosis import Refused
-from pallet.framework.interface import Filters, NeighbourFilterPlugin, Reads, VectorFilterPlugin
+from pallet.framework.hooks import NeighbourFilterPlugin
+from pallet.framework.interface import Filters, Reads, VectorFilterPlugin
 from pallet.framework.row_filters import reads_loads, refused_by, relieved
 from pallet.framework.state import CycleState
 from pallet.framework.status import Status
@@ -70,7 +71,7 @@ class Trials:
     ) -> None:
         self._plugins = plugins
         self._foremost = _foremost(plugins)
-        self._lasting = all(plugin.reads is not Reads.CLUSTER for plugin in plugins)
+        self._lasting = all(plugin.filter_reads is not Reads.CLUSTER for plugin in plugins)
         self._priority = priority
         self._bounds = bounds
         self._ladder = ladder
