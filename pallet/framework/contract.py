@@ -16,10 +16,12 @@ PROTOCOLS: Final[Sequence[type[Any]]] = (
     interface.PreEnqueuePlugin,
     interface.QueueSortPlugin,
     interface.PreFilterPlugin,
+    interface.FilterDependence,
     interface.FilterPlugin,
     interface.VectorFilterPlugin,
     interface.PostFilterPlugin,
     interface.PreScorePlugin,
+    interface.ScoreDependence,
     interface.ScorePlugin,
     interface.VectorScorePlugin,
     interface.ReservePlugin,
@@ -44,7 +46,11 @@ PROTOCOLS: Final[Sequence[type[Any]]] = (
     hooks.ScheduledNote,
 )
 
-_ONE_OF: Final[Mapping[str, tuple[str, str]]] = {"normalize": ("score", "score_rows")}
+_ONE_OF: Final[Mapping[str, tuple[str, str]]] = {
+    "filter_reads": ("filter", "filter_rows"),
+    "score_reads": ("score", "score_rows"),
+    "normalize": ("score", "score_rows"),
+}
 """Hooks that go with either form of a method."""
 
 _TWO_FORMS: Final = (("filter", "filter_rows"), ("score", "score_rows"))

@@ -3,10 +3,10 @@
 A plugin is a class with a `name` and the methods of the extension points it serves. It is made once per
 profile, as `Plugin(args, handle)` (see `registry`).
 
-Filter and score come in two forms. The plain one looks at one node at a time. The vector one looks at all
-nodes at once, on the columns of the node table, and says by its signature for which pods its verdict is the
-same, so that the runtime asks again only for rows that changed. The runtime lifts the plain form to the
-vector one. What else a plugin may have is in `hooks`.
+Filter and score come in two forms. The plain one looks at one node at a time, the vector one at all nodes at
+once, on the columns of the node table. A plugin that says what its answers depend on, as the vector form has
+to, is asked again only for rows that changed. The runtime lifts the plain form to the vector one. What else a
+plugin may have is in `hooks`.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -91,6 +91,21 @@ class PreFilterPlugin(Protocol):
         ...
 
 
+class FilterDependence(Protocol):
+    """Says what the verdicts of a filter depend on; they are remembered as long as that stays the same.
+
+    The vector form has to, the plain form may. What a pre-filter method wrote to the state has to follow from
+    the same: a remembered verdict holds for other pods, in other cycles.
+    """
+
+    name: str
+    filter_reads: Reads
+
+    def filter_signature(self, info: PodInfo) -> Hashable | None:
+        """What of the pod the verdict depends on; None when the plugin lets it pass everywhere."""
+        ...
+
+
 class FilterPlugin(Protocol):
     """Decides whether one node can take the pod."""
 
@@ -101,7 +116,7 @@ class FilterPlugin(Protocol):
         ...
 
 
-class VectorFilterPlugin(Protocol):
+class VectorFilterPlugin(FilterDependence, Protocol):
     """Decides for all nodes at once whether they can take the pod.
 
     It is also asked about hypothetical states, with pods placed or taken away that pre-filter plugins saw
@@ -110,13 +125,6 @@ class VectorFilterPlugin(Protocol):
     A code has 32 bits. A verdict must not depend on what does not fit into them; where they cannot tell all
     the reasons, there is RowExplainer.
     """
-
-    name: str
-    filter_reads: Reads
-
-    def filter_signature(self, info: PodInfo) -> Hashable | None:
-        """What of the pod the verdict depends on; None when the plugin lets it pass everywhere."""
-        ...
 
     def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
         """A code for each of the rows, 0 where the pod fits."""
@@ -190,6 +198,17 @@ class PreScorePlugin(Protocol):
         ...
 
 
+class ScoreDependence(Protocol):
+    """Says what the scores of a plugin depend on, as `FilterDependence` does for a filter."""
+
+    name: str
+    score_reads: Reads
+
+    def score_signature(self, info: PodInfo) -> Hashable | None:
+        """What of the pod the scores depend on; None when all nodes are alike to the plugin."""
+        ...
+
+
 class ScorePlugin(Protocol):
     """Ranks one node."""
 
@@ -200,15 +219,8 @@ class ScorePlugin(Protocol):
         ...
 
 
-class VectorScorePlugin(Protocol):
+class VectorScorePlugin(ScoreDependence, Protocol):
     """Ranks all nodes at once."""
-
-    name: str
-    score_reads: Reads
-
-    def score_signature(self, info: PodInfo) -> Hashable | None:
-        """What of the pod the scores depend on; None when all nodes are alike to the plugin."""
-        ...
 
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """A score for each of the rows."""

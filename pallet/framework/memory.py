@@ -7,16 +7,9 @@ from weakref import WeakValueDictionary
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
-from pallet.framework.interface import (
-    MAX_SCORE,
-    MIN_SCORE,
-    Codes,
-    Scores,
-    VectorFilterPlugin,
-    VectorScorePlugin,
-)
+from pallet.framework.interface import Codes, Scores, VectorFilterPlugin, VectorScorePlugin
 from pallet.framework.kinds import Follower, NormalizedColumn, ScoreColumn
-from pallet.framework.lift import PluginError
+from pallet.framework.lift import check_bounds
 from pallet.framework.state import CycleState
 from pallet.framework.stopwatch import FILTER, SCORE, UNWATCHED, Watch
 from pallet.framework.verdicts import Question, Remembered
@@ -110,10 +103,7 @@ class ScoreMemory:
         scores = self.score_rows(state, info, snapshot, rows)
         if self.normalize is not None:
             scores = self.normalize(scores, int(scores.min()), int(scores.max()))
-        low, high = int(scores.min()), int(scores.max())
-        if low < MIN_SCORE or high > MAX_SCORE:
-            wrong = low if low < MIN_SCORE else high
-            raise PluginError(self.name, f"score {wrong} is not in {MIN_SCORE}..{MAX_SCORE}")
+        check_bounds(self.name, scores)
         return scores
 
 

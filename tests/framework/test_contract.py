@@ -52,7 +52,7 @@ def test_a_misspelt_hook_is_named_with_the_nearest_right_one(
     ("attributes", "problem"),
     [
         (("filter_rows",), "Mine has filter_rows, but no explain, filter_reads, filter_signature"),
-        (("score_rows", "score_signature"), "Mine has score_rows, score_signature, but no score_reads"),
+        (("score_rows", "score_signature"), "Mine has score_signature, but no score_reads"),
         (("filter", "explain_row"), "Mine has explain_row, but no explain, filter_reads, filter_rows"),
         (("reserve",), "Mine has reserve, but no unreserve"),
         ((*FILTER, "filter_topic"), "Mine has filter_topic, but no filter_changes"),
@@ -72,8 +72,8 @@ def test_a_plugin_has_a_name() -> None:
 
 
 def test_what_objects_are_declared_to_have_counts() -> None:
-    kind = type("Mine", (), {"__annotations__": {"name": str, "score_reads": Any}, "filter": None})
-    assert problems(kind) == ["Mine has score_reads, but no score_rows, score_signature"]
+    kind = type("Mine", (), {"__annotations__": {"name": str, "score_reads": Any}, "score": None})
+    assert problems(kind) == ["Mine has score_reads, but no score_signature"]
 
 
 @pytest.mark.parametrize("own", ["args", "cache", "pods", "kind", "decide", "factory", "names", "_prescore"])

@@ -70,10 +70,26 @@ def test_reasons_that_never_repeat_do_not_pile_up(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "_STATUSES", 3)
     lifted, snapshot = LiftedFilter(Chatty()), snapshot_of(9)
     for _ in range(200):
+        lifted.filter_signature(POD)
         codes = lifted.filter_rows(CycleState(), POD, snapshot, ALL_ROWS).tolist()
         for number in range(9):
             assert lifted.explain(POD, codes[number]).reasons[0].startswith(f"n{number}: ")
-    assert len(lifted._status_of) == len(lifted._code_of) <= 4 * snapshot.table.capacity + 9
+    statuses, most = lifted._statuses, 4 * snapshot.table.capacity + 9
+    assert len(statuses._status_of) == len(statuses._code_of) <= most
+    assert 9 <= len(statuses._before) <= most
+
+
+def test_what_was_remembered_in_codes_that_are_given_up_is_another_question(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_STATUSES", 3)
+    monkeypatch.setattr(module, "_STATUSES_A_ROW", 0)
+    lifted, snapshot = LiftedFilter(Chatty()), snapshot_of(3)
+    signature = lifted.filter_signature(POD)
+    lifted.filter_rows(CycleState(), POD, snapshot, ALL_ROWS)
+    assert lifted.filter_signature(POD) == signature
+    lifted.filter_rows(CycleState(), POD, snapshot, slice(0, 1))
+    assert lifted.filter_signature(POD) != signature
 
 
 def test_a_code_keeps_its_meaning_while_other_rows_are_asked_one_by_one() -> None:
