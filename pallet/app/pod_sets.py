@@ -1,6 +1,6 @@
 """The part of the object graph that looks after pod sets, where a profile enables PodSetPlanner."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from random import Random
 
@@ -34,8 +34,9 @@ from pallet.planner.resolver import Resolver
 from pallet.planner.server import PlannerServer
 from pallet.podset.controller import PodSetController
 from pallet.podset.metrics import PodSetMetrics
-from pallet.podset.model import SetKey
 from pallet.podset.plugin import NAME, PodSetPlanner, PodSetPlannerArgs
+from pallet.podset.source import SetKey
+from pallet.podset.triggers import LabelNaming, labelled
 from pallet.scheduler.conditions import ConditionWriter
 
 SLICES_SECONDS = 1.0
@@ -49,7 +50,7 @@ class PodSetParts:
         self,
         args: PodSetPlannerArgs,
         *,
-        scheduler_names: Iterable[str],
+        scheduler_names: Collection[str],
         client: Client,
         informers: InformerFactory,
         cache: Cache,
@@ -89,7 +90,7 @@ class PodSetParts:
             observe=metrics.planner_called,
         )
         self.controller = PodSetController(
-            scheduler_names=scheduler_names,
+            naming=LabelNaming(scheduler_names),
             cache=cache,
             api=client,
             profiles=profiles,
@@ -145,8 +146,8 @@ class PodSetParts:
         await self.controller.restore()
         tasks.start_soon(self.controller.run)
 
-    def _planner_for(self, namespace: str, pod_set: str) -> Planner | None:
-        return self._planners if self._planners.planners(pod_set) else None
+    def _planner_for(self, key: SetKey) -> Planner | None:
+        return self._planners if self._planners.planners(key.name) else None
 
     def _connect(self, namespace: str, service: str) -> Planner:
         return RemotePlanner(
@@ -159,5 +160,5 @@ class PodSetParts:
         )
 
     def _members(self, namespace: str, pod_set: str) -> Sequence[Pod]:
-        found = self.controller.sets.get(SetKey(namespace, pod_set))
+        found = self.controller.sets.get(labelled(namespace, pod_set))
         return [member.pod for member in found.members.values()] if found else []

@@ -39,15 +39,23 @@ from pallet.podset.decisions import (
     switch_time,
 )
 from pallet.podset.events import Conditions, Explainer, tell, tell_unused
-from pallet.podset.gate import Gate
-from pallet.podset.metrics import PodSetMetrics
-from pallet.podset.model import PodSet, SetKey
+from pallet.podset.metrics import PodSetMetrics, state_of
+from pallet.podset.model import Gate, Phase, PodSet
 from pallet.podset.plan import is_behind
 from pallet.podset.planning import PlannerFor, Planning
 from pallet.podset.reconciler import Reconciler
 from pallet.podset.reservations import Reservations
-from pallet.podset.sets import PodSets, Touched, take_back
-from pallet.podset.status import phase_of
+from pallet.podset.sets import PodSets, Touched
+from pallet.podset.source import Naming, SetKey
+from pallet.podset.states import (
+    keep_out,
+    let_unmanaged,
+    note_planner,
+    phase_of,
+    take_back,
+    time_to_last_bind,
+    unused_told,
+)
 from pallet.podset.termination import invalidation
 from pallet.podset.workqueue import Workqueue
 from pallet.podset.writes import Writer
@@ -85,7 +93,7 @@ class PodSetController:
     def __init__(
         self,
         *,
-        scheduler_names: Iterable[str],
+        naming: Naming,
         cache: Cache,
         api: Api,
         profiles: Mapping[str, Profile],
@@ -101,7 +109,7 @@ class PodSetController:
         budget: LoopBudget,
         reservation_timeout: timedelta,
     ) -> None:
-        self.sets = PodSets(frozenset(scheduler_names))
+        self.sets = PodSets(naming)
         self._activate = activate
         self._regate = regate
         self._metrics = metrics
@@ -183,7 +191,7 @@ class PodSetController:
         """
         if self._reservations.waits(info, node):
             return f'waiting for pods to leave node "{node}", where this pod is planned'
-        touched = self.sets.note_loss(info.uid, invalidation(info.pod, node, refusals))
+        touched = self.sets.invalidate(info.uid, invalidation(info.pod, node, refusals))
         self._touch(touched)
         manual = any(pod_set.manual for pod_set in map(self.sets.get, touched) if pod_set)
         planned = "another is planned for this pod" if manual else "the pod set is re-planned"
@@ -239,7 +247,7 @@ class PodSetController:
         planned = (
             pod_set.key
             for pod_set in self.sets
-            if any(member.planned == name for member in pod_set.members.values())
+            if any(member.rank and member.node == name for member in pod_set.members.values())
         )
         self._touch(dict.fromkeys(planned, True))
 
@@ -256,10 +264,8 @@ class PodSetController:
 
     def _close(self, pod_set: PodSet | None) -> None:
         """Close the gates that a trigger has just closed before the next pod is taken from the queue."""
-        if pod_set is not None and pod_set.open and not pod_set.let_go:
-            closed = [uid for uid in pod_set.members if uid in pod_set.open]
-            pod_set.open.clear()
-            self._regate(closed)
+        if pod_set is not None and pod_set.let_in and not pod_set.let_go:
+            self._regate(keep_out(pod_set, pod_set.members))
 
     async def _look_after(self, key: SetKey) -> None:
         """Do what is to be done about one set. An error that nobody foresaw delays this set alone."""
@@ -281,7 +287,7 @@ class PodSetController:
                 self._writer.forget(key)
                 self._metrics.forget(key)
                 return
-            pod_set.ordinary = self._planning.planner_for(*key) is None
+            note_planner(pod_set, exists=self._planning.planner_for(key) is not None)
             await self._reconciler.follow(pod_set)
             if self._budget.exhausted:
                 await self._budget.pause()
@@ -296,13 +302,11 @@ class PodSetController:
         self._metrics.overdue.note(pod_set.key, switch_time(pod_set))
         self._metrics.pending.note(pod_set.key, pending_since(pod_set))
         self._metrics.plan_behind.keep(pod_set.key, late=is_behind(pod_set))
-        phase = phase_of(pod_set)
-        self._metrics.set_phase(pod_set.key, phase)
-        if phase == "scheduled" and pod_set.switched is not None and pod_set.members:
-            if pod_set.last_bound is not None and pod_set.last_bound >= pod_set.switched:
-                took = pod_set.last_bound - pod_set.switched
+        self._metrics.set_state(pod_set.key, state_of(pod_set))
+        if phase_of(pod_set) is Phase.BOUND:
+            took = time_to_last_bind(pod_set)
+            if took is not None:
                 self._metrics.trigger_to_last_bind_seconds.observe(took.total_seconds())
-            pod_set.switched = None
 
     def _first(self, pod_set: PodSet) -> Step | None:
         """The first step that can be done now; None when all that is left waits for a time."""
@@ -321,15 +325,16 @@ class PodSetController:
             case TakeBack(uids):
                 take_back(pod_set, uids)
             case Release(uids):
-                take_back(pod_set, uids, free=True)
+                let_unmanaged(pod_set, uids)
             case Expire():
-                self._planning.postpone(pod_set)
-                words = self._reservations.expire(pod_set, self._reservation_timeout)
+                replan_at = self._planning.next_replan(pod_set.key)
+                words = self._reservations.expire(pod_set, self._reservation_timeout, replan_at)
                 tell(self._recorder, pod_set, "ReservationExpired", words)
             case TellUnused():
                 tell_unused(self._recorder, pod_set)
+                unused_told(pod_set)
             case TellMistake(mistake):
-                pod_set.told = mistake
+                pod_set.written.mistake = mistake
                 if mistake:
                     tell(self._recorder, pod_set, "InvalidQuietTime", mistake)
             case MakePlan(uids, anew):

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pallet.api.podset import Assignment, SchedulePlan, ScheduleTrigger, ScheduleTriggerStatus
-from pallet.podset.model import Member, PodSet
+from pallet.podset.model import Invalidated, Member, Planned, PodSet, Refused, Unmanaged, Unplanned
 from pallet.podset.plan import places, planner_of, signature
 from pallet.podset.status import conflict_status, is_news, status_of
-from pallet.podset.triggers import Quiet, in_state_since, is_saved, quiet_of
+from pallet.podset.triggers import Quiet, is_saved
 
 COALESCE = timedelta(seconds=1)
 """Between two writes of what nobody waits for: status counts, times, and entries that only leave a plan."""
@@ -118,7 +118,7 @@ def decide(
     pod_set: PodSet, now: datetime, reservation_timeout: timedelta = RESERVATION_TIMEOUT
 ) -> tuple[Step, ...]:
     """List what is to be done about a set; nothing but Waits, or nothing at all, when it is at rest."""
-    quiet, waiting = _quiet(pod_set), pod_set.waiting()
+    quiet, waiting = pod_set.triggers.quiet(pod_set.last_joined), pod_set.waiting()
     return (
         *_hold_back(pod_set, waiting),
         *_switch(pod_set, waiting, quiet, now),
@@ -135,37 +135,27 @@ def decide(
 
 def switch_time(pod_set: PodSet) -> datetime | None:
     """When the trigger is to switch by itself; None where it is not, or where no pod waits for it."""
-    quiet = _quiet(pod_set)
+    quiet = pod_set.triggers.quiet(pod_set.last_joined)
     return quiet.until if quiet is not None and pod_set.waiting() else None
 
 
 def pending_since(pod_set: PodSet) -> datetime | None:
     """Since when the oldest pod without a node could go: since its trigger's switch, or since it joined.
 
-    None where no pod of the set waits, or the trigger holds them all back.
+    None where no pod of the set waits, or the set is held.
     """
-    trigger, joined = pod_set.trigger, pod_set.joined
-    if trigger is None or not pod_set.let_go:
+    since = pod_set.release.let_go_since
+    if since is None:
         return None
-    waiting = (joined[uid] for uid, member in pod_set.members.items() if not member.pod.spec.node_name)
+    waiting = (member.joined for member in pod_set.members.values() if not member.pod.spec.node_name)
     oldest = min(waiting, default=None)
-    seen = pod_set.seen[trigger.metadata.name]
-    return None if oldest is None else max(oldest, in_state_since(trigger, seen.at))
-
-
-def _quiet(pod_set: PodSet) -> Quiet | None:
-    """The quiet time of a set that is being held back; None for any other."""
-    trigger = pod_set.trigger
-    if trigger is None or pod_set.let_go:
-        return None
-    seen = pod_set.seen[trigger.metadata.name]
-    return quiet_of(trigger, seen.at, pod_set.last_joined, read=seen.annotations_at)
+    return None if oldest is None else max(oldest, since)
 
 
 def _hold_back(pod_set: PodSet, waiting: list[Member]) -> Iterator[Step]:
-    """Without a trigger that says Schedule nobody has a place."""
+    """No member of a set that is held has a place."""
     if not pod_set.let_go:
-        uids = tuple(member.uid for member in waiting if member.planned or member.refused or member.free)
+        uids = tuple(member.uid for member in waiting if not isinstance(member.state, Unplanned))
         if uids:
             yield TakeBack(uids)
 
@@ -180,13 +170,13 @@ def _switch(pod_set: PodSet, waiting: list[Member], quiet: Quiet | None, now: da
 
 def _tell_mistake(pod_set: PodSet, quiet: Quiet | None) -> Iterator[Step]:
     mistake = quiet.error if quiet is not None else ""
-    if mistake != pod_set.told:
+    if mistake != pod_set.written.mistake:
         yield TellMistake(mistake)
 
 
 def _release(pod_set: PodSet, waiting: list[Member]) -> Iterator[Step]:
     if pod_set.let_go and pod_set.ordinary:
-        uids = tuple(member.uid for member in waiting if not member.planned and not member.free)
+        uids = tuple(member.uid for member in waiting if isinstance(member.state, Unplanned | Refused))
         if uids:
             yield Release(uids)
 
@@ -196,7 +186,8 @@ def _expire(pod_set: PodSet, now: datetime, timeout: timedelta) -> Iterator[Step
     reserved = pod_set.room.reserved
     if reserved:
         until = pod_set.advanced + timeout
-        leaving = (gone for uid, gone in pod_set.leaving.items() if uid in reserved)
+        states = [member.state for uid, member in pod_set.members.items() if uid in reserved]
+        leaving = (state.until for state in states if isinstance(state, Planned) and state.until)
         yield Expire() if now >= until else Wait(min((until, *leaving)))
 
 
@@ -205,10 +196,10 @@ def _keep_plan(pod_set: PodSet, now: datetime) -> Iterator[Step]:
     wanted = places(pod_set)
     if not wanted:
         if pod_set.plan is not None:
-            yield DropPlan(pod_set.plan)
+            yield DropPlan(pod_set.plan.plan)
     elif wanted != pod_set.stored:
         shrinks = wanted.items() <= pod_set.stored.items()
-        soon = pod_set.plan_written + COALESCE
+        soon = pod_set.written.plan + COALESCE
         if shrinks and now < soon:
             yield Wait(soon)
             return
@@ -217,7 +208,7 @@ def _keep_plan(pod_set: PodSet, now: datetime) -> Iterator[Step]:
 
 
 def _signed(pod_set: PodSet, entries: tuple[Assignment, ...]) -> str:
-    planner = pod_set.planner or (planner_of(pod_set.plan) if pod_set.plan is not None else "")
+    planner = pod_set.planner or (planner_of(pod_set.plan.plan) if pod_set.plan is not None else "")
     return signature(planner or "none", entries)
 
 
@@ -230,15 +221,15 @@ def _entries(pod_set: PodSet, wanted: Mapping[str, str]) -> tuple[Assignment, ..
 
 
 def _make_plan(pod_set: PodSet, waiting: list[Member], now: datetime) -> Iterator[Step]:
-    """Plan those without a place; all that wait, where one of them lost its place."""
+    """Plan those without a place; all that wait, where the place of one of them is invalidated."""
     if not pod_set.let_go or pod_set.ordinary:
         return
-    if any(member.uid in pod_set.lost for member in waiting):
+    if any(isinstance(member.state, Invalidated) for member in waiting):
         if now >= pod_set.replan_at:
             yield MakePlan(tuple(member.uid for member in waiting), anew=True)
             return
         yield Wait(pod_set.replan_at)
-    unplanned = [member for member in waiting if not member.planned]
+    unplanned = [member for member in waiting if isinstance(member.state, Unplanned | Refused | Unmanaged)]
     if unplanned:
         due = _due(pod_set, unplanned, now)
         yield MakePlan(tuple(member.uid for member in unplanned)) if now >= due else Wait(due)
@@ -251,7 +242,7 @@ def _due(pod_set: PodSet, unplanned: list[Member], now: datetime) -> datetime:
         return now
     if attempt.error:
         return attempt.retry_at
-    if not all(member.refused for member in unplanned):
+    if not all(isinstance(member.state, Refused) for member in unplanned):
         return now
     return min(attempt.retry_at, attempt.at + SWEEP) if attempt.changed else attempt.at + SWEEP
 
@@ -260,7 +251,7 @@ def _save_times(pod_set: PodSet, quiet: Quiet | None, now: datetime) -> Iterator
     trigger = pod_set.trigger
     if trigger is None or quiet is None or quiet.length is None or is_saved(trigger, quiet):
         return
-    soon = pod_set.times_written + COALESCE
+    soon = pod_set.written.times + COALESCE
     yield SaveTimes(trigger, quiet) if now >= soon else Wait(soon)
 
 
@@ -270,9 +261,9 @@ def _report(pod_set: PodSet, waiting: list[Member], quiet: Quiet | None, now: da
     if trigger is None:
         return
     statuses = [(trigger, status_of(pod_set, trigger, waiting, quiet, now))]
-    statuses += [(rival, conflict_status(pod_set, rival, trigger, now)) for rival in pod_set.rivals]
+    statuses += [(rival, conflict_status(pod_set, rival, trigger, now)) for rival in pod_set.triggers.rivals]
     for reported, status in statuses:
-        written = pod_set.statuses.get(reported.metadata.uid, reported.status)
-        soon = pod_set.status_written + COALESCE
+        written = pod_set.written.reported.get(reported.metadata.uid, reported.status)
+        soon = pod_set.written.status + COALESCE
         if status != written:
             yield WriteStatus(reported, status) if now >= soon or is_news(written, status) else Wait(soon)

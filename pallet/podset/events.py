@@ -3,13 +3,11 @@
 from typing import Final, Literal, Protocol, get_args
 
 from pallet.api.core import ObjectReference
-from pallet.api.plan_name import plan_name
 from pallet.api.pod import Pod
 from pallet.api.podset import SCHEDULE_TRIGGERS, ScheduleTrigger
 from pallet.framework.handle import Recorder
 from pallet.logs import get_logger
-from pallet.podset.gate import Gate, Why
-from pallet.podset.model import PodSet
+from pallet.podset.model import Gate, PodSet, Why
 from pallet.scheduler.recorder import pod_reference
 
 log = get_logger(__name__)
@@ -17,7 +15,7 @@ log = get_logger(__name__)
 _CONTROLLER: Final = "planner.ciena.io/podset"
 
 _POD_EVENT: Final = {
-    Why.AWAITING_TRIGGER: ("Normal", "AwaitingTrigger"),
+    Why.HELD: ("Normal", "AwaitingTrigger"),
     Why.PLANNER_FAILED: ("Warning", "FailedScheduling"),
     Why.REFUSED: ("Warning", "FailedScheduling"),
 }
@@ -52,10 +50,9 @@ def tell_unused(recorder: Recorder, pod_set: PodSet) -> None:
     """Tell which entries of a plan written by hand are not used, once."""
     reasons = [f"pod {pod}: {why}" for pod, why in pod_set.unused.items()]
     more = f"; and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
-    name, shown = plan_name(*pod_set.key), "; ".join(reasons[:_SHOWN])
+    name, shown = pod_set.key.plan_name, "; ".join(reasons[:_SHOWN])
     note = f"{len(reasons)} entries of SchedulePlan {name}, written by hand, are not used: {shown}{more}"
     tell(recorder, pod_set, "PlanEntriesNotUsed", note)
-    pod_set.unused.clear()
 
 
 def _reference(trigger: ScheduleTrigger) -> ObjectReference:

@@ -4,11 +4,15 @@ from collections.abc import Callable
 from datetime import datetime
 from heapq import nsmallest
 from operator import itemgetter
-from typing import Final, get_args
+from typing import Final, Literal, get_args
 
 from pallet.framework.instruments import NO_LABELS, Instruments, exponential
-from pallet.podset.model import SetKey
-from pallet.podset.status import Phase
+from pallet.podset.model import Phase, PodSet
+from pallet.podset.source import SetKey
+from pallet.podset.states import phase_of
+
+SetState = Literal["awaiting-trigger", "planning", "scheduling", "scheduled"]
+"""The label `state` of podset_sets."""
 
 FEW: Final = 20
 """So many sets get a series of their own."""
@@ -122,9 +126,9 @@ class PodSetMetrics:
             "pod_set",
             self.pending.longest_few,
         )
-        self._phases: dict[SetKey, Phase] = {}
-        for phase in get_args(Phase):
-            self.sets[phase].set(0)
+        self._states: dict[SetKey, SetState] = {}
+        for state in get_args(SetState):
+            self.sets[state].set(0)
 
     def planner_called(self, planner: str, result: str, seconds: float) -> None:
         """Count one call of a planner."""
@@ -133,16 +137,27 @@ class PodSetMetrics:
 
     def forget(self, key: SetKey) -> None:
         """Stop counting a set that is gone."""
-        self.set_phase(key, None)
+        self.set_state(key, None)
         self.overdue.note(key, None)
         self.plan_behind.note(key, None)
         self.pending.note(key, None)
 
-    def set_phase(self, key: SetKey, phase: Phase | None) -> None:
+    def set_state(self, key: SetKey, state: SetState | None) -> None:
         """Count a set under its present state; None when it is gone."""
-        before = self._phases.pop(key, None)
+        before = self._states.pop(key, None)
         if before is not None:
             self.sets[before].dec()
-        if phase is not None:
-            self._phases[key] = phase
-            self.sets[phase].inc()
+        if state is not None:
+            self._states[key] = state
+            self.sets[state].inc()
+
+
+def state_of(pod_set: PodSet) -> SetState:
+    """How far a set has come, as podset_sets counts it."""
+    match phase_of(pod_set):
+        case Phase.HELD:
+            return "awaiting-trigger" if pod_set.trigger is None else "planning"
+        case Phase.BOUND | Phase.MEMBERS_MISSING:
+            return "scheduled"
+        case _:
+            return "scheduling"

@@ -48,14 +48,15 @@ def places(pod_set: PodSet) -> dict[str, str]:
     that was never let go, gets none for what others have bound.
     """
     members = pod_set.members.values()
-    if pod_set.manual and not (members or pod_set.had_pods):
-        return dict(pod_set.stored)  # written before the first pod is there
-    if pod_set.manual and members and not pod_set.let_go:
-        return {pod: node for pod, node in pod_set.stored.items() if pod not in pod_set.left}
-    kept = pod_set.plan is not None or any(member.planned for member in members)
+    plan = pod_set.plan
+    if plan is not None and plan.manual and not (members or plan.had_pods):
+        return dict(plan.nodes)  # written before the first pod is there
+    if plan is not None and plan.manual and members and not pod_set.let_go:
+        return {pod: node for pod, node in plan.nodes.items() if pod not in plan.left}
+    kept = plan is not None or any(member.rank for member in members)
     if not kept and (pod_set.ordinary or not pod_set.let_go):
         return {}
-    return {member.name: node for member in members if (node := pod_set.node(member) or member.planned)}
+    return {member.name: node for member in members if (node := member.node)}
 
 
 def is_behind(pod_set: PodSet) -> bool:

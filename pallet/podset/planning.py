@@ -15,14 +15,15 @@ from pallet.planner.interface import Plan, Planner, PlannerError, Problem
 from pallet.planner.problem import pod_infos, pose
 from pallet.podset.events import tell
 from pallet.podset.metrics import PodSetMetrics
-from pallet.podset.model import Attempt, PodSet, SetKey
+from pallet.podset.model import Attempt, Invalidated, PodSet
 from pallet.podset.plan import PLAN_LIMIT, places, plan_size
-from pallet.podset.sets import take_plan
+from pallet.podset.source import SetKey
+from pallet.podset.states import begin_replanning, end_replanning, note_attempt, take_plan
 
 log = get_logger(__name__)
 
-PlannerFor = Callable[[str, str], Planner | None]
-"""The planner of a set, by namespace and name; None when no planner looks after it."""
+PlannerFor = Callable[[SetKey], Planner | None]
+"""The planner of a set; None when no planner looks after it."""
 
 _FIRST_DELAY: Final = 1.0
 _LONGEST_DELAY: Final = 60.0
@@ -72,7 +73,7 @@ class Planning:
         """
         if self._budget.exhausted:
             await self._budget.pause()
-        planner = self.planner_for(*pod_set.key)
+        planner = self.planner_for(pod_set.key)
         if planner is None or not _still_needed(pod_set, uids, anew=anew):
             return
         if anew:
@@ -89,24 +90,24 @@ class Planning:
         else:
             self._take(pod_set, frozenset(uids), plan)
         finally:
-            pod_set.replanning = frozenset()
+            end_replanning(pod_set)
 
-    def postpone(self, pod_set: PodSet) -> None:
-        """Have a set that did not advance re-planned after a delay, which grows each time."""
-        pod_set.replan_at = self._later(self._replans, pod_set.key)
+    def next_replan(self, key: SetKey) -> datetime:
+        """When a set is to be re-planned, and not before: after a delay, which grows each time."""
+        return self._later(self._replans, key)
 
     def _begin_anew(self, pod_set: PodSet, uids: Collection[str]) -> None:
-        pod_set.replanning = frozenset(uids)
-        pod_set.open -= pod_set.replanning
+        places = (pod_set.members[uid].placed for uid in pod_set.invalidated if uid in uids)
+        why = next(place.why for place in places if isinstance(place, Invalidated))
+        begin_replanning(pod_set, uids, self.next_replan(pod_set.key))
         self._regate(uids)
-        pod_set.replan_at = self._later(self._replans, pod_set.key)
-        lost = next(lost for uid, lost in pod_set.lost.items() if uid in uids)
-        self._metrics.replans_total[lost.cause].inc()
-        tell(self._recorder, pod_set, "Replanned", f"{lost.reason}; {len(uids)} pods are re-planned")
+        self._metrics.replans_total[why.cause].inc()
+        tell(self._recorder, pod_set, "Replanned", f"{why.reason}; {len(uids)} pods are re-planned")
 
     async def _problem(self, pod_set: PodSet, uids: Iterable[str]) -> Problem:
+        _, namespace, name = pod_set.key
         infos = await pod_infos([pod_set.members[uid].pod for uid in uids], self._budget)
-        return pose(self._cache, self._profiles, *pod_set.key, infos, seed=self._rng.getrandbits(32))
+        return pose(self._cache, self._profiles, namespace, name, infos, seed=self._rng.getrandbits(32))
 
     def _take(self, pod_set: PodSet, uids: frozenset[str], plan: Plan) -> None:
         """Give the members their places, as far as they still wait for one."""
@@ -123,20 +124,17 @@ class Planning:
             )
             refused |= dict.fromkeys(assignments, reason)
             assignments = {}
-        take_plan(pod_set, assignments, refused)
-        pod_set.planner = plan.planner
-        pod_set.room.firm = pod_set.started()
-        now = self._now()
+        attempt = None
         if refused:
-            pod_set.attempt = Attempt(now, self._later(self._tries, pod_set.key))
+            attempt = Attempt(self._now(), self._later(self._tries, pod_set.key))
         else:
-            pod_set.attempt = None
             self._tries.pop(pod_set.key, None)
+        take_plan(pod_set, assignments, refused, planner=plan.planner, attempt=attempt)
 
     def _fail(self, pod_set: PodSet, error: str) -> None:
         if pod_set.attempt is None or pod_set.attempt.error != error:
             tell(self._recorder, pod_set, "PlannerFailed", error)
-        pod_set.attempt = Attempt(self._now(), self._later(self._tries, pod_set.key), error)
+        note_attempt(pod_set, Attempt(self._now(), self._later(self._tries, pod_set.key), error))
 
     def _later(self, backoffs: dict[SetKey, Backoff], key: SetKey) -> datetime:
         now = self._now()
@@ -152,8 +150,8 @@ def _still_needed(pod_set: PodSet, uids: Collection[str], *, anew: bool) -> bool
     if not pod_set.let_go or not all(uid in members for uid in uids):
         return False
     if anew:
-        return any(uid in pod_set.lost for uid in uids)
-    return not any(members[uid].planned for uid in uids)
+        return any(uid in pod_set.invalidated for uid in uids)
+    return not any(members[uid].rank for uid in uids)
 
 
 def _fits(pod_set: PodSet, assignments: Mapping[str, str]) -> bool:

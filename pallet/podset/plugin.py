@@ -24,7 +24,7 @@ from pallet.framework.registry import PluginFactory
 from pallet.framework.state import CycleState
 from pallet.framework.status import SKIP, SUCCESS, Status, unresolvable, unschedulable
 from pallet.planner.interface import HYPOTHESIS
-from pallet.podset.gate import Gate
+from pallet.podset.model import Gate
 
 NAME = "PodSetPlanner"
 

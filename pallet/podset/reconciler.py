@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 
 from pallet.loop_budget import LoopBudget
 from pallet.podset.events import Explainer
-from pallet.podset.gate import gate_of
 from pallet.podset.model import Member, PodSet
 from pallet.podset.reservations import Reservations
+from pallet.podset.states import keep_out, let_in, start
 
 
 class Reconciler:
@@ -56,34 +56,32 @@ class Reconciler:
         """Reserve for a member, and give it if it waits."""
         if uid in pod_set.members:
             await self._reservations.count(pod_set, pod_set.members[uid], self._budget)
-        member = pod_set.members.get(uid)
-        if member is None:
+        if uid not in pod_set.members:
             return None
-        self._reservations.note_in_flight(pod_set, member)
-        if pod_set.node(member):
-            pod_set.room.firm = True
+        self._reservations.note_binding(pod_set, uid)
+        if not pod_set.members[uid].waits:
+            start(pod_set)
             return None
-        self._reservations.keep(pod_set, member)
-        return member
+        self._reservations.keep(pod_set, pod_set.members[uid])
+        return pod_set.members[uid]
 
     def _may_open(self, pod_set: PodSet, member: Member) -> bool:
         """Whether the gate of a waiting member has opened. If it is closed, tell the member why it waits, and
         the queue where it has just been closed."""
-        gate, was_open = gate_of(pod_set.key, pod_set, member.uid), member.uid in pod_set.open
+        gate = pod_set.gate_of(member.uid)
         if gate.open:
-            return not was_open
+            return member.uid not in pod_set.let_in
         self._explainer.explain(member.pod, gate)
-        if was_open:
-            pod_set.open.discard(member.uid)
-            self._regate((member.uid,))
+        if out := keep_out(pod_set, (member.uid,)):
+            self._regate(out)
         return False
 
     def _open(self, pod_set: PodSet, uid: str) -> None:
         """Let a member into the queue, if its gate is still open."""
         member = pod_set.members.get(uid)
-        if member is not None and not pod_set.node(member) and gate_of(pod_set.key, pod_set, uid).open:
+        if member is not None and member.waits and pod_set.gate_of(uid).open:
             self._explainer.forget(member.pod)
-            pod_set.open.add(uid)
+            let_in(pod_set, uid)
             self._activate((uid,))
 
 

@@ -20,7 +20,8 @@ from pallet.framework.profile import Profile
 from pallet.framework.status import Status
 from pallet.loop_budget import LoopBudget
 from pallet.podset.metrics import PodSetMetrics
-from pallet.podset.model import Invalidation, Member, PodSet
+from pallet.podset.model import Invalidation, Member, Planned, PodSet
+from pallet.podset.states import begin_binding, end_binding, expire, invalidate, note_reserved
 from pallet.podset.termination import fits, fits_after_termination, invalidation, refusals_of
 
 EXPIRED: Final = "Expired"
@@ -55,17 +56,18 @@ class Reservations:
         self._evaluators: dict[str, Evaluator] = {}
         metrics.reserved_pods.follow(lambda: cache.count(Hold.RESERVED))
 
-    def note_in_flight(self, pod_set: PodSet, member: Member) -> None:
-        """Note whether a member's binding has begun, and is not seen yet."""
-        placement = None if member.pod.spec.node_name else self._cache.placement(member.uid)
+    def note_binding(self, pod_set: PodSet, uid: str) -> None:
+        """Note whether a member is being bound."""
+        placement = self._cache.placement(uid)
         if placement is None or placement.hold is Hold.RESERVED:
-            pod_set.in_flight.pop(member.uid, None)
+            end_binding(pod_set, uid)
         else:
-            pod_set.in_flight[member.uid] = placement.node
+            begin_binding(pod_set, uid, placement.node)
 
     async def count(self, pod_set: PodSet, member: Member, budget: LoopBudget) -> None:
         """Count in slices what the filters count by, if room is to be reserved for a member."""
-        if _may_hold(pod_set, member) and not self._is_held(pod_set, member):
+        place = _may_hold(pod_set, member)
+        if place is not None and not self._is_held(pod_set, member.uid, place):
             profile = self._profiles[member.pod.spec.scheduler_name]
             await Counting(profile, self._cache.snapshot).finish(member.pod, budget)
 
@@ -74,24 +76,26 @@ class Reservations:
 
         What was reserved stays without asking the filters again, but for room that waits for pods to leave.
         """
-        if not _may_hold(pod_set, member):
-            self.release(member.pod, "refused" if member.uid in pod_set.lost else "withdrawn")
-        elif not self._is_held(pod_set, member):
-            self._reserve(pod_set, member)
+        place = _may_hold(pod_set, member)
+        if place is None:
+            self.release(member.pod, "refused" if member.uid in pod_set.invalidated else "withdrawn")
+        elif not self._is_held(pod_set, member.uid, place):
+            self._reserve(pod_set, member, place.node)
 
     def waits(self, info: PodInfo, node: str) -> bool:
         """Whether a pod that its planned node refuses will fit there once pods that leave are gone."""
         evaluator = self._evaluator(info.pod.spec.scheduler_name)
         return fits_after_termination(evaluator, self._cache.snapshot, info, node, self._now()) is not None
 
-    def expire(self, pod_set: PodSet, timeout: timedelta) -> str:
-        """Release all that a set has reserved, note the members as lost, and say so in words."""
+    def expire(self, pod_set: PodSet, timeout: timedelta, replan_at: datetime) -> str:
+        """Release all that a set has reserved, have it re-planned after a time, and say so in words."""
         reserved = list(pod_set.room.reserved.values())
         waited = format_duration(timeout.total_seconds())
         words = f"no pod was bound for {waited}: the room reserved for {len(reserved)} pods is released"
         for reservation in reserved:
             self.release(reservation.info.pod, "expired")
-            pod_set.lost[reservation.info.uid] = Invalidation(EXPIRED, words)
+        uids = [reservation.info.uid for reservation in reserved]
+        expire(pod_set, uids, Invalidation(EXPIRED, words), replan_at)
         return words
 
     def release(self, pod: Pod, cause: Cause) -> None:
@@ -99,18 +103,17 @@ class Reservations:
         if self._cache.unreserve(pod.metadata.uid) is not None:
             self._count_release(pod, cause)
 
-    def _is_held(self, pod_set: PodSet, member: Member) -> bool:
-        held, until = pod_set.room.reserved.get(member.uid), pod_set.leaving.get(member.uid)
-        if held is None or held.node != member.planned or (until is not None and self._now() >= until):
+    def _is_held(self, pod_set: PodSet, uid: str, place: Planned) -> bool:
+        held, until = pod_set.room.reserved.get(uid), place.until
+        if held is None or held.node != place.node or (until is not None and self._now() >= until):
             return False
         return self._exists(held.node)
 
     def _exists(self, node: str) -> bool:
         return node in self._cache.snapshot.table.row_of
 
-    def _reserve(self, pod_set: PodSet, member: Member) -> None:
-        before = self._cache.unreserve(member.uid)
-        info, node = PodInfo(member.pod), member.planned
+    def _reserve(self, pod_set: PodSet, member: Member, node: str) -> None:
+        before, info = self._cache.unreserve(member.uid), PodInfo(member.pod)
         evaluator = self._evaluator(member.pod.spec.scheduler_name)
         until, refusals = None, list[Status]()
         try:
@@ -119,18 +122,14 @@ class Reservations:
                 refusals = [] if until else refusals_of(evaluator, info, node)
         except PluginError:
             return  # its own cycle will tell
-        pod_set.leaving.pop(member.uid, None)
         if refusals or not self._exists(node):
-            pod_set.lose(member, invalidation(member.pod, node, refusals))
+            invalidate(pod_set, member.uid, invalidation(member.pod, node, refusals))
             if before is not None:
                 self._count_release(member.pod, "refused")
             return
-        if until is not None:
-            pod_set.leaving[member.uid] = until
         self._cache.reserve(info, node, pod_set.room)
         pod_set.room.outranked = self._outranked
-        if member.rank > pod_set.newest:
-            pod_set.newest, pod_set.advanced = member.rank, self._now()
+        note_reserved(pod_set, member.uid, until, self._now())
 
     def _outranks(self, evaluator: Evaluator, info: PodInfo, node: str) -> bool:
         """Take reservations away that do not count against a pod's priority, if it fits on the node then."""
@@ -161,11 +160,12 @@ class Reservations:
         return found
 
 
-def _may_hold(pod_set: PodSet, member: Member) -> bool:
-    """Whether room may be reserved for a waiting member: it is planned and could be bound now.
+def _may_hold(pod_set: PodSet, member: Member) -> Planned | None:
+    """The place of a waiting member, if room may be reserved for it there: it could be bound now.
 
     A plan that is about to be stored counts; one that could not be stored does not, until it is.
     """
-    if not member.planned or not pod_set.let_go or member.uid in pod_set.lost:
-        return False
-    return pod_set.admitted(member) or not pod_set.unstored
+    place = member.state
+    if not isinstance(place, Planned) or not pod_set.let_go:
+        return None
+    return place if place.stored or not pod_set.written.unstored else None

@@ -2,26 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Literal
 
-from pallet.api.plan_name import plan_name
 from pallet.api.podset import Condition, ScheduleTrigger, ScheduleTriggerStatus
-from pallet.podset.model import Member, PodSet
+from pallet.podset.model import Member, Phase, PodSet, Refused
+from pallet.podset.states import phase_of
 from pallet.podset.triggers import Quiet
 
-Phase = Literal["awaiting-trigger", "planning", "scheduling", "scheduled"]
-
 _LONGEST_MESSAGE = 1024
-
-
-def phase_of(pod_set: PodSet) -> Phase:
-    """How far a set has come, in one word."""
-    if pod_set.trigger is None:
-        return "awaiting-trigger"
-    if not pod_set.let_go:
-        return "planning"
-    bound = all(member.pod.spec.node_name for member in pod_set.members.values())
-    return "scheduled" if bound else "scheduling"
 
 
 def status_of(
@@ -38,7 +25,7 @@ def status_of(
     return ScheduleTriggerStatus(
         observed_generation=trigger.metadata.generation,
         total=len(members),
-        gated=sum(not (pod_set.let_go and pod_set.admitted(member)) for member in waiting),
+        gated=sum(not (pod_set.let_go and member.admitted) for member in waiting),
         planned=sum(member.name in pod_set.stored for member in members),
         reserved=len(pod_set.room.reserved),
         bound=bound,
@@ -81,35 +68,27 @@ def _conditions(pod_set: PodSet, waiting: list[Member], quiet: Quiet | None) -> 
 
 def _planned(pod_set: PodSet, waiting: list[Member]) -> Condition:
     """Whether every pod has a place in the stored plan, and if not, why."""
-    refused = [member for member in waiting if member.refused and not member.planned]
-    name = plan_name(*pod_set.key)
-    if pod_set.manual and not pod_set.let_go:
+    phase, name = phase_of(pod_set), pod_set.key.plan_name
+    if phase is Phase.HELD and pod_set.manual:
         words = f"SchedulePlan {name}, written by hand, is obeyed when the trigger says Schedule"
         return Condition("Planned", "True", "Manual", words)
-    if not pod_set.let_go:
-        return Condition(
-            "Planned",
-            "False",
-            "AwaitingTrigger",
-            f"SchedulePlan {name} is made when the trigger says Schedule",
-        )
-    if not pod_set.members:
+    if phase is Phase.HELD:
+        words = f"SchedulePlan {name} is made when the trigger says Schedule"
+        return Condition("Planned", "False", "AwaitingTrigger", words)
+    if phase is Phase.MEMBERS_MISSING:
         return Condition("Planned", "False", "NoPods", "the set has no pods")
     if pod_set.attempt is not None and pod_set.attempt.error:
         return Condition("Planned", "False", "PlannerFailed", pod_set.attempt.error)
-    if refused:
-        first = min(refused, key=lambda member: member.name)
-        message = (
-            f"{len(refused)} of {len(pod_set.members)} pods have no place; {first.name}: {first.refused}"
-        )
-        return Condition("Planned", "False", "PodsRefused", message)
-    if all(pod_set.admitted(member) for member in waiting) and not pod_set.lost:
-        if pod_set.ordinary and pod_set.plan is None:
-            return Condition(
-                "Planned", "False", "NoPlanner", "no planner looks after the set: no plan is made"
-            )
-        return Condition("Planned", "True", "Manual" if pod_set.manual else "Stored", f"SchedulePlan {name}")
-    return Condition("Planned", "False", "BeingPlanned", "the planner is at work")
+    if phase is Phase.REFUSED or phase is Phase.DEGRADED:
+        reasons = {each.name: each.state.reason for each in waiting if isinstance(each.state, Refused)}
+        first = min(reasons)
+        words = f"{len(reasons)} of {len(pod_set.members)} pods have no place; {first}: {reasons[first]}"
+        return Condition("Planned", "False", "PodsRefused", words)
+    if phase is Phase.PLANNING:
+        return Condition("Planned", "False", "BeingPlanned", "the planner is at work")
+    if pod_set.ordinary and pod_set.plan is None:
+        return Condition("Planned", "False", "NoPlanner", "no planner looks after the set: no plan is made")
+    return Condition("Planned", "True", "Manual" if pod_set.manual else "Stored", f"SchedulePlan {name}")
 
 
 def _bound(bound: int, total: int) -> Condition:
@@ -125,7 +104,7 @@ def _dated(
 ) -> tuple[Condition, ...]:
     """Date each condition: from when it has had this status."""
     meta = trigger.metadata
-    before = {each.type: each for each in pod_set.statuses.get(meta.uid, trigger.status).conditions}
+    before = {each.type: each for each in pod_set.written.reported.get(meta.uid, trigger.status).conditions}
     return tuple(
         Condition(
             each.type,

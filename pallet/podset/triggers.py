@@ -1,8 +1,9 @@
-"""The quiet time: after how long without a new pod a trigger switches to Schedule by itself.
+"""ScheduleTriggers: the label that names their sets, and how they let them go.
 
-It counts from the later of two moments: when the trigger entered Planning, and when the last pod joined. Both
-are kept as annotations on the trigger, in the API server's time, so that nothing but time and new pods moves
-the end: not a restart, and not the deletion of the youngest pod.
+A trigger switches to Schedule by itself when no pod has joined its set for the quiet time. It counts from the
+later of two moments: when the trigger entered Planning, and when the last pod joined. Both are kept as
+annotations on the trigger, in the API server's time, so that nothing but time and new pods moves the end: not
+a restart, and not the deletion of the youngest pod.
 
 Annotations can be written by anybody: a moment that lies in the future is taken as the one at which it was
 first read, and kept so.
@@ -11,18 +12,26 @@ Creation times are whole seconds, cut off. A moment seen as it happened is taken
 known from a whole second is taken at its end: a quiet time may end up to a second late, but never early.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from pallet.api.duration import DurationError, parse_duration
+from pallet.api.labels import Labels
 from pallet.api.pod import Pod
 from pallet.api.podset import (
     LAST_JOINED,
     PLANNING_GENERATION,
     PLANNING_SINCE,
+    POD_SET_LABEL,
     QUIET_TIME_LABEL,
+    SCHEDULE,
     ScheduleTrigger,
 )
+from pallet.podset.source import SetKey, Source
+
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 _SECOND = timedelta(seconds=1)
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,6 +52,101 @@ class Quiet:
         if self.length is None or self.last_joined is None:
             return None
         return max(self.since, self.last_joined) + self.length
+
+
+def labelled(namespace: str, pod_set: str) -> SetKey:
+    """The set that is named by the value of its pods' label."""
+    return SetKey(Source.LABEL, namespace, pod_set)
+
+
+class LabelNaming:
+    """Names sets by the pods' label, among the pods of some schedulers."""
+
+    def __init__(self, scheduler_names: Collection[str]) -> None:
+        self._scheduler_names = frozenset(scheduler_names)
+
+    def key_of(self, pod: Pod) -> SetKey | None:
+        """The set a pod belongs to; None for one that is not ours or has no label."""
+        name = pod.metadata.labels.get(POD_SET_LABEL)
+        if not name or pod.spec.scheduler_name not in self._scheduler_names:
+            return None
+        return labelled(pod.metadata.namespace, name)
+
+
+class Seen(NamedTuple):
+    """When a trigger's generation was first seen (`at`), and when its present annotations were."""
+
+    uid: str
+    generation: int
+    at: datetime
+    annotations: Labels
+    annotations_at: datetime
+
+
+class Triggers:
+    """The triggers of a set. The first by name counts, and lets the set go; the others are its rivals."""
+
+    def __init__(self, key: SetKey) -> None:
+        self._key = key
+        self._triggers: dict[str, ScheduleTrigger] = {}
+        self._seen: dict[str, Seen] = {}
+        self.first: ScheduleTrigger | None = None
+
+    def get(self, name: str) -> ScheduleTrigger | None:
+        """A trigger of the set by name, as last seen."""
+        return self._triggers.get(name)
+
+    @property
+    def rivals(self) -> list[ScheduleTrigger]:
+        """The triggers that do not count, by name."""
+        return [self._triggers[name] for name in sorted(self._triggers)[1:]]
+
+    @property
+    def let_go(self) -> bool:
+        """Whether the trigger says Schedule."""
+        return self.first is not None and self.first.spec.state == SCHEDULE
+
+    @property
+    def waits_for(self) -> str:
+        """What a set that is held waits for, in words."""
+        if self.first is None:
+            return f'pod set "{self._key.name}" has no ScheduleTrigger in namespace "{self._key.namespace}"'
+        name = self.first.metadata.name
+        return f'waiting for ScheduleTrigger "{name}" to switch from Planning to Schedule'
+
+    @property
+    def let_go_since(self) -> datetime | None:
+        """Since when the trigger says Schedule; None where it does not."""
+        if self.first is None or not self.let_go:
+            return None
+        return in_state_since(self.first, self._seen[self.first.metadata.name].at)
+
+    def quiet(self, last_joined: datetime | None) -> Quiet | None:
+        """The quiet time of the trigger; None where there is no trigger, or it says Schedule."""
+        if self.first is None or self.let_go:
+            return None
+        seen = self._seen[self.first.metadata.name]
+        return quiet_of(self.first, seen.at, last_joined, read=seen.annotations_at)
+
+    def put(self, trigger: ScheduleTrigger, now: datetime) -> None:
+        """Take a new state of a trigger: keep when it was first seen, and its annotations."""
+        meta = trigger.metadata
+        seen = self._seen.get(meta.name)
+        if seen is None or (seen.uid, seen.generation) != (meta.uid, meta.generation):
+            seen = Seen(meta.uid, meta.generation, now, meta.annotations, now)
+        elif seen.annotations != meta.annotations:
+            seen = seen._replace(annotations=meta.annotations, annotations_at=now)
+        self._seen[meta.name] = seen
+        self._triggers[meta.name] = trigger
+        self._elect()
+
+    def drop(self, name: str) -> None:
+        """Forget a trigger that is gone."""
+        del self._triggers[name], self._seen[name]
+        self._elect()
+
+    def _elect(self) -> None:
+        self.first = self._triggers[min(self._triggers)] if self._triggers else None
 
 
 def quiet_of(

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pallet.api.duration import format_duration
-from pallet.api.plan_name import plan_name
 from pallet.api.podset import (
     PLANNED_BY,
     POD_SET_LABEL,
@@ -31,8 +30,10 @@ from pallet.podset.api import Api, UpdatingApi
 from pallet.podset.decisions import DropPlan, SaveTimes, Step, StorePlan, Switch, Write, WriteStatus
 from pallet.podset.events import tell
 from pallet.podset.metrics import PodSetMetrics
-from pallet.podset.model import PodSet, SetKey
+from pallet.podset.model import PodSet
 from pallet.podset.sets import PodSets
+from pallet.podset.source import SetKey
+from pallet.podset.states import time_to_plan
 from pallet.podset.triggers import Quiet, rfc3339, times
 
 log = get_logger(__name__)
@@ -81,10 +82,10 @@ class Writer:
         try:
             await self._do(pod_set, step)
         except (ApiError, Unreachable, AnswerLost) as error:
-            pod_set.unstored |= isinstance(step, StorePlan)
+            pod_set.written.unstored |= isinstance(step, StorePlan)
             await self._fail(pod_set, step, error)
         else:
-            pod_set.unstored &= not isinstance(step, StorePlan)
+            pod_set.written.unstored &= not isinstance(step, StorePlan)
             self._holds.pop((pod_set.key, type(step)), None)
 
     async def _do(self, pod_set: PodSet, step: Write) -> None:
@@ -94,12 +95,12 @@ class Writer:
                 length = format_duration(quiet.length.total_seconds()) if quiet.length is not None else "0s"
                 tell(self._recorder, pod_set, "Switched", f"no pod joined for {length}: switched to Schedule")
             case SaveTimes(trigger, quiet):
-                pod_set.times_written = self._now()
+                pod_set.written.times = self._now()
                 self._take(pod_set, await save_times(self._api, trigger, quiet))
             case WriteStatus(trigger, status):
-                pod_set.status_written = self._now()
+                pod_set.written.status = self._now()
                 self._take(pod_set, await write_status(self._api, trigger, status))
-                pod_set.statuses[trigger.metadata.uid] = status
+                pod_set.written.reported[trigger.metadata.uid] = status
             case StorePlan():
                 await self._store(pod_set, step)
             case DropPlan(plan):
@@ -109,23 +110,19 @@ class Writer:
     async def _store(self, pod_set: PodSet, step: StorePlan) -> None:
         nodes = {each.pod: each.node for each in step.entries}
         grows = not nodes.keys() <= pod_set.stored.keys()
-        pod_set.writing, pod_set.plan_written = nodes, self._now()
+        pod_set.written.on_its_way, pod_set.written.plan = nodes, self._now()
         try:
-            stored = await store_plan(self._api, pod_set.key, pod_set.plan, step.entries, step.signed)
+            known = pod_set.plan.plan if pod_set.plan else None
+            stored = await store_plan(self._api, pod_set.key, known, step.entries, step.signed)
             self._sets.put_plan(stored)
         finally:
-            pod_set.writing = None
+            pod_set.written.on_its_way = None
         if grows:
-            name = plan_name(*pod_set.key)
-            note = f"SchedulePlan {name} gives {len(nodes)} pods their nodes"
+            note = f"SchedulePlan {pod_set.key.plan_name} gives {len(nodes)} pods their nodes"
             tell(self._recorder, pod_set, "Planned", note)
-            self._time(pod_set)
-
-    def _time(self, pod_set: PodSet) -> None:
-        if pod_set.switched is not None and not pod_set.timed:
-            pod_set.timed = True
-            took = self._now() - pod_set.switched
-            self._metrics.trigger_to_plan_seconds.observe(took.total_seconds())
+            took = time_to_plan(pod_set, self._now())
+            if took is not None:
+                self._metrics.trigger_to_plan_seconds.observe(took.total_seconds())
 
     def _take(self, pod_set: PodSet, trigger: ScheduleTrigger) -> None:
         """Take the answer to a write, unless the trigger was seen to go meanwhile."""
@@ -157,12 +154,12 @@ class Writer:
 
     async def _read_plan(self, pod_set: PodSet) -> None:
         try:
-            plan = await self._api.get(SCHEDULE_PLANS, plan_name(*pod_set.key), pod_set.key.namespace)
+            plan = await self._api.get(SCHEDULE_PLANS, pod_set.key.plan_name, pod_set.key.namespace)
         except ApiError as error:
             if not error.not_found:
                 raise
             if pod_set.plan is not None:
-                self._sets.drop_plan(pod_set.plan)
+                self._sets.drop_plan(pod_set.plan.plan)
         else:
             self._sets.put_plan(plan, pod_set.key)
 
@@ -224,7 +221,7 @@ async def store_plan(
         "metadata": {"labels": {POD_SET_LABEL: key.name}, "annotations": {PLANNED_BY: signed or None}},
         "spec": {"plan": [{"pod": each.pod, "node": each.node} for each in entries]},
     }
-    name = plan_name(*key)
+    name = key.plan_name
     if plan is not None:
         body["metadata"]["resourceVersion"] = plan.metadata.resource_version
         return await api.patch(SCHEDULE_PLANS, name, key.namespace, body, safe=True)

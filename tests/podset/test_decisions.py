@@ -16,15 +16,15 @@ from pallet.podset.decisions import (
     WriteStatus,
     decide,
 )
-from pallet.podset.model import Attempt, Invalidation, Member, PodSet
+from pallet.podset.model import Attempt, Invalidation, PodSet
 from pallet.podset.plan import signature
-from pallet.podset.sets import take_back, take_plan
+from pallet.podset.states import begin_binding, invalidate, join, note_planner, take_back
 from pallet.podset.triggers import Quiet, times
 from tests.builders import at, make_plan, make_pod, make_trigger
-from tests.podset.sets_of import set_of
+from tests.podset.sets_of import answer, set_of
 
 GO = make_trigger(state="Schedule")
-LOST = Invalidation("NodeUnschedulable", "node n1 is cordoned")
+GONE = Invalidation("NodeUnschedulable", "node n1 is cordoned")
 
 
 def steps(pod_set: PodSet, now: float) -> list[Step]:
@@ -163,7 +163,7 @@ def test_before_the_end_of_the_quiet_time_there_is_nothing_but_to_wait_for_it() 
 def test_times_are_kept_at_once_and_then_once_a_second() -> None:
     pod_set = set_of(make_pod("web-0"), trigger=make_trigger(quiet="10s"))
     assert kinds(pod_set, 0) == [SaveTimes]
-    pod_set.times_written = at(0.5)
+    pod_set.written.times = at(0.5)
     assert kinds(pod_set, 1) == []
     assert Wait(at(1.5)) in waits(pod_set, 1)
 
@@ -185,14 +185,14 @@ def test_what_is_taken_back_leaves_the_plan_which_goes_with_its_last_entry() -> 
 
 def test_the_plan_lists_places_in_the_order_of_binding() -> None:
     pod_set = set_of(make_pod("web-0", node="n9"), make_pod("web-1"), make_pod("web-2"), trigger=GO)
-    take_plan(pod_set, {"uid-web-2": "n1", "uid-web-1": "n2"}, {})
+    answer(pod_set, {"uid-web-2": "n1", "uid-web-1": "n2"}, {})
     entries = (Assignment("web-0", "n9"), Assignment("web-2", "n1"), Assignment("web-1", "n2"))
     assert steps(pod_set, 0) == [StorePlan(entries, signature("none", entries))]
 
 
 def test_entries_that_only_leave_the_plan_wait_for_more_of_them() -> None:
     pod_set = set_of(make_pod("web-0", node="n1"), trigger=GO, plan=make_plan({"web-0": "n1", "web-1": "n1"}))
-    pod_set.plan_written = at(5)
+    pod_set.written.plan = at(5)
     assert steps(pod_set, 5.2) == [Wait(at(6))]
     assert kinds(pod_set, 6) == [StorePlan]
 
@@ -200,7 +200,7 @@ def test_entries_that_only_leave_the_plan_wait_for_more_of_them() -> None:
 def test_a_member_whose_binding_has_begun_is_neither_planned_nor_taken_back() -> None:
     plan = make_plan({"web-0": "n1"})
     pod_set = set_of(make_pod("web-0"), trigger=make_trigger(), plan=plan)
-    pod_set.in_flight = {"uid-web-0": "n1"}
+    begin_binding(pod_set, "uid-web-0", "n1")
     assert steps(pod_set, 0) == []
 
 
@@ -209,13 +209,13 @@ def test_when_one_place_is_lost_all_that_wait_are_planned_anew() -> None:
     pod_set = set_of(
         make_pod("web-0"), make_pod("web-1"), make_pod("web-2", node="n3"), trigger=GO, plan=plan
     )
-    pod_set.lost["uid-web-0"] = LOST
+    invalidate(pod_set, "uid-web-0", GONE)
     assert steps(pod_set, 0) == [MakePlan(("uid-web-0", "uid-web-1"), anew=True)]
 
 
 def test_planning_anew_backs_off_while_newcomers_do_not_wait() -> None:
     pod_set = set_of(make_pod("web-0"), make_pod("web-1"), trigger=GO, plan=make_plan({"web-0": "n1"}))
-    pod_set.lost["uid-web-0"] = LOST
+    invalidate(pod_set, "uid-web-0", GONE)
     pod_set.replan_at = at(8)
     assert steps(pod_set, 0) == [Wait(at(8)), MakePlan(("uid-web-1",))]
 
@@ -244,14 +244,13 @@ def test_when_pods_without_a_place_are_tried_again(
 ) -> None:
     pods = [make_pod("web-0"), *([make_pod("web-1")] if newcomer else [])]
     pod_set = set_of(*pods, trigger=GO)
-    take_plan(pod_set, {}, {"uid-web-0": "no room"})
-    pod_set.attempt = attempt
+    answer(pod_set, {}, {"uid-web-0": "no room"}, attempt)
     assert steps(pod_set, now) == [expected or MakePlan(tuple(pod.metadata.uid for pod in pods))]
 
 
 def test_without_a_planner_pods_are_let_go_and_no_plan_is_kept() -> None:
     pod_set = set_of(make_pod("web-0"), make_pod("web-1", node="n1"), trigger=GO)
-    pod_set.ordinary = True
+    note_planner(pod_set, exists=False)
     assert steps(pod_set, 0) == [Release(("uid-web-0",))]
 
 
@@ -259,9 +258,9 @@ def test_the_status_comes_last_and_counts_only_once_a_second() -> None:
     pod_set = set_of(make_pod("web-0"), trigger=GO)
     *_, status = decide(pod_set, at(0))
     assert isinstance(status, WriteStatus)
-    pod_set.statuses = {"uid-trigger": status.status}
-    pod_set.status_written = at(0)
+    pod_set.written.reported = {"uid-trigger": status.status}
+    pod_set.written.status = at(0)
     assert all(not isinstance(step, WriteStatus) for step in decide(pod_set, at(0.1)))
-    pod_set.members["uid-web-1"] = Member(make_pod("web-1"))
+    join(pod_set, make_pod("web-1"), at(0))
     assert decide(pod_set, at(0.1))[-1] == Wait(at(1))
     assert isinstance(decide(pod_set, at(1))[-1], WriteStatus)

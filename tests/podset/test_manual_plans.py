@@ -7,7 +7,6 @@ import msgspec
 import pytest
 
 from pallet.api.labels import Labels
-from pallet.api.plan_name import plan_name
 from pallet.api.podset import PLANNED_BY, SCHEDULE_PLANS, Assignment, SchedulePlan
 from pallet.podset.plan import is_manual, planner_of, signature
 from tests.builders import make_node, make_plan, make_pod, make_trigger
@@ -17,7 +16,7 @@ from tests.podset.world import World, settle
 pytestmark = pytest.mark.anyio
 
 GO = make_trigger(state="Schedule")
-NAME = plan_name(*WEB)
+NAME = WEB.plan_name
 _uids = count()
 
 

@@ -21,7 +21,7 @@ from pallet.framework.waiting import WaitingPods
 from pallet.planner.interface import HYPOTHESIS
 from pallet.plugins.node_resources_fit import NodeResourcesFit, NodeResourcesFitArgs
 from pallet.plugins.node_unschedulable import NodeUnschedulable
-from pallet.podset.gate import OPEN, Gate, Why
+from pallet.podset.model import OPEN, Gate, Why
 from pallet.podset.plugin import PodSetPlanner, PodSetPlannerArgs
 from pallet.podset.termination import fits_after_termination
 from tests.builders import SCHEDULER, at, make_node, make_pod
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pallet.informers.factory import InformerFactory
 
 REFUSED = Code.UNSCHEDULABLE_AND_UNRESOLVABLE
-CLOSED = Gate(why=Why.AWAITING_TRIGGER, message="waiting for ScheduleTrigger")
+CLOSED = Gate(why=Why.HELD, message="waiting for ScheduleTrigger")
 
 
 class Keeper:

@@ -1,14 +1,15 @@
 import pytest
 
 from pallet.api.pod import Pod
-from pallet.podset.gate import Why
-from pallet.podset.model import Attempt, Invalidation, SetKey
-from pallet.podset.sets import PodSets, take_back, take_plan
+from pallet.podset.model import UNPLANNED, Attempt, Bound, Invalidation, Planned, PodSet, Refused, State, Why
+from pallet.podset.sets import PodSets
+from pallet.podset.states import begin_replanning, note_attempt, take_back
+from pallet.podset.triggers import LabelNaming, labelled
 from tests.builders import SCHEDULER, at, make_plan, make_pod, make_trigger
-from tests.podset.sets_of import WEB, set_of, sets_of
+from tests.podset.sets_of import WEB, answer, set_of, sets_of
 
 GO = make_trigger(state="Schedule")
-API = SetKey("default", "api")
+API = labelled("default", "api")
 
 
 @pytest.mark.parametrize(
@@ -74,18 +75,20 @@ def test_joining_a_set_that_may_go_is_urgent_and_else_it_is_not() -> None:
 @pytest.mark.parametrize(
     ("sets", "pod", "why", "message"),
     [
-        pytest.param(PodSets({SCHEDULER}), make_pod("bare", pod_set=""), None, "", id="no label"),
+        pytest.param(
+            PodSets(LabelNaming({SCHEDULER})), make_pod("bare", pod_set=""), None, "", id="no label"
+        ),
         pytest.param(
             sets_of(make_pod("web-0")),
             make_pod("web-0"),
-            Why.AWAITING_TRIGGER,
+            Why.HELD,
             'pod set "web" has no ScheduleTrigger in namespace "default"',
             id="no trigger",
         ),
         pytest.param(
             sets_of(make_pod("web-0"), triggers=[make_trigger()], plan=make_plan({"web-0": "n1"})),
             make_pod("web-0"),
-            Why.AWAITING_TRIGGER,
+            Why.HELD,
             'waiting for ScheduleTrigger "trigger" to switch from Planning to Schedule',
             id="Planning, even with a plan",
         ),
@@ -113,7 +116,7 @@ def test_joining_a_set_that_may_go_is_urgent_and_else_it_is_not() -> None:
         pytest.param(
             sets_of(make_pod("web-0"), triggers=[make_trigger("b", state="Schedule"), make_trigger("a")]),
             make_pod("web-0"),
-            Why.AWAITING_TRIGGER,
+            Why.HELD,
             'waiting for ScheduleTrigger "a" to switch from Planning to Schedule',
             id="several triggers: the first by name counts",
         ),
@@ -140,7 +143,7 @@ def test_a_place_opens_the_gate_only_when_it_is_stored() -> None:
     sets = sets_of(make_pod("web-0"), triggers=[GO])
     pod_set = sets.get(WEB)
     assert pod_set is not None
-    take_plan(pod_set, {"uid-web-0": "n1"}, {})
+    answer(pod_set, {"uid-web-0": "n1"}, {})
     assert sets.verdict(make_pod("web-0")).why is Why.BEING_PLANNED
     sets.put_plan(make_plan({"web-0": "n1"}))
     assert sets.verdict(make_pod("web-0")).open
@@ -148,12 +151,12 @@ def test_a_place_opens_the_gate_only_when_it_is_stored() -> None:
 
 def test_a_refused_pod_and_a_failed_planner_close_the_gate_with_their_reason() -> None:
     pod_set = set_of(make_pod("web-0"), make_pod("web-1"), trigger=GO)
-    sets = PodSets({SCHEDULER})
+    sets = PodSets(LabelNaming({SCHEDULER}))
     sets._sets[WEB] = pod_set
-    take_plan(pod_set, {}, {"uid-web-0": "0/3 nodes are available: 3 Insufficient cpu."})
+    answer(pod_set, {}, {"uid-web-0": "0/3 nodes are available: 3 Insufficient cpu."})
     refused = sets.verdict(make_pod("web-0"))
     assert (refused.why, refused.message) == (Why.REFUSED, "0/3 nodes are available: 3 Insufficient cpu.")
-    pod_set.attempt = Attempt(at(0), at(1), error="planner greedy is down")
+    note_attempt(pod_set, Attempt(at(0), at(1), error="planner greedy is down"))
     failed = sets.verdict(make_pod("web-1"))
     assert (failed.why, failed.message) == (Why.PLANNER_FAILED, "planner greedy is down")
 
@@ -163,7 +166,7 @@ def test_a_member_that_is_planned_anew_waits_and_the_others_do_not() -> None:
     sets = sets_of(make_pod("web-0"), make_pod("web-1"), triggers=[GO], plan=plan)
     pod_set = sets.get(WEB)
     assert pod_set is not None
-    pod_set.replanning = frozenset({"uid-web-0"})
+    begin_replanning(pod_set, ["uid-web-0"], at(1))
     assert sets.verdict(make_pod("web-0")).why is Why.BEING_PLANNED
     assert sets.verdict(make_pod("web-1")).open
 
@@ -184,8 +187,8 @@ def test_a_restart_takes_the_places_over_from_the_stored_plan() -> None:
         trigger=GO,
         plan=make_plan({"web-1": "n2", "web-0": "n1"}),
     )
-    assert pod_set.members["uid-web-1"].planned == "n2"
-    assert pod_set.members["uid-web-0"].planned == "", "bound: the plan is corrected, not the pod"
+    assert state(pod_set, "web-1") == Planned("n2", 1, stored=True)
+    assert state(pod_set, "web-0") == Bound(), "the plan is corrected, not the pod"
 
 
 def test_what_somebody_else_writes_into_the_plan_is_obeyed() -> None:
@@ -201,11 +204,11 @@ def test_the_echo_of_an_own_write_changes_nothing() -> None:
     sets = sets_of(make_pod("web-0"), triggers=[GO])
     pod_set = sets.get(WEB)
     assert pod_set is not None
-    take_plan(pod_set, {"uid-web-0": "n1"}, {})
-    pod_set.writing = {"web-0": "n1"}
+    answer(pod_set, {"uid-web-0": "n1"}, {})
+    pod_set.written.on_its_way = {"web-0": "n1"}
     take_back(pod_set, ["uid-web-0"])
     sets.put_plan(make_plan({"web-0": "n1"}))
-    assert pod_set.members["uid-web-0"].planned == ""
+    assert state(pod_set, "web-0") == UNPLANNED
 
 
 def test_older_states_and_plans_of_other_names_are_passed_over() -> None:
@@ -237,29 +240,34 @@ def test_news_of_the_cluster_concerns_only_sets_whose_pods_found_no_place() -> N
     assert sets.note_change() == {}
     pod_set = sets.get(WEB)
     assert pod_set is not None
-    pod_set.attempt = Attempt(at(0), at(1))
+    note_attempt(pod_set, Attempt(at(0), at(1)))
     assert sets.note_change() == {WEB: False}
     assert sets.note_change() == {}, "once is enough"
+
+
+def state(pod_set: PodSet, name: str) -> State:
+    return pod_set.members[f"uid-{name}"].state
 
 
 def test_a_refused_pod_whose_spec_changes_is_worth_another_try() -> None:
     sets = sets_of(make_pod("web-0", cpu="64"), triggers=[GO])
     pod_set = sets.get(WEB)
     assert pod_set is not None
-    take_plan(pod_set, {}, {"uid-web-0": "no room"})
+    answer(pod_set, {}, {"uid-web-0": "no room"})
     assert sets.put_pod(make_pod("web-0", cpu="64", version=2), at(1)) == {WEB: False}
-    assert pod_set.members["uid-web-0"].refused == "no room"
+    assert state(pod_set, "web-0") == Refused("no room")
     assert sets.put_pod(make_pod("web-0", cpu="1", version=3), at(1)) == {WEB: True}
-    assert pod_set.members["uid-web-0"].refused == ""
+    assert state(pod_set, "web-0") == UNPLANNED
 
 
 def test_a_lost_place_is_forgotten_when_the_pod_is_bound_after_all() -> None:
     sets = sets_of(make_pod("web-0"), triggers=[GO], plan=make_plan({"web-0": "n1"}))
     pod_set = sets.get(WEB)
     assert pod_set is not None
-    assert sets.note_loss("uid-web-0", Invalidation("NodeResourcesFit", "full")) == {WEB: True}
+    assert sets.invalidate("uid-web-0", Invalidation("NodeResourcesFit", "full")) == {WEB: True}
     sets.put_pod(make_pod("web-0", node="n1", version=2), at(1), make_pod("web-0"))
-    assert not pod_set.lost
+    assert not pod_set.invalidated
+    assert state(pod_set, "web-0") == Bound(1)
 
 
 def test_a_set_of_which_nothing_is_left_is_forgotten() -> None:

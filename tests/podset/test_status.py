@@ -4,12 +4,13 @@ import msgspec
 import pytest
 
 from pallet.api.podset import Condition, ScheduleTriggerStatus
+from pallet.podset.metrics import SetState, state_of
 from pallet.podset.model import Attempt, PodSet
-from pallet.podset.sets import take_back, take_plan
-from pallet.podset.status import Phase, conflict_status, is_news, phase_of, status_of
+from pallet.podset.states import let_unmanaged, note_attempt, note_planner, put_plan, put_trigger
+from pallet.podset.status import conflict_status, is_news, status_of
 from pallet.podset.triggers import quiet_of
 from tests.builders import at, make_plan, make_pod, make_trigger
-from tests.podset.sets_of import set_of
+from tests.podset.sets_of import answer, set_of
 
 GO = make_trigger(state="Schedule")
 
@@ -58,20 +59,20 @@ def test_counts(pod_set: PodSet, expected: dict[str, int]) -> None:
 
 def refused() -> PodSet:
     pod_set = set_of(make_pod("web-0"), make_pod("web-1"), trigger=GO)
-    take_plan(pod_set, {}, {"uid-web-0": "no room"})
+    answer(pod_set, {}, {"uid-web-0": "no room"})
     return pod_set
 
 
 def failed() -> PodSet:
     pod_set = set_of(make_pod("web-0"), trigger=GO)
-    pod_set.attempt = Attempt(at(0), at(1), error="planner is down")
+    note_attempt(pod_set, Attempt(at(0), at(1), error="planner is down"))
     return pod_set
 
 
 def ordinary() -> PodSet:
     pod_set = set_of(make_pod("web-0"), trigger=GO)
-    pod_set.ordinary = True
-    take_back(pod_set, ["uid-web-0"], free=True)
+    note_planner(pod_set, exists=False)
+    let_unmanaged(pod_set, ["uid-web-0"])
     return pod_set
 
 
@@ -133,10 +134,10 @@ def test_quiet_until(pod_set: PodSet, until: float | None) -> None:
 
 def test_a_condition_keeps_its_date_while_its_status_stands() -> None:
     pod_set = set_of(make_pod("web-0"), trigger=make_trigger())
-    pod_set.statuses["uid-trigger"] = status(pod_set, now=5)
-    pod_set.triggers["trigger"] = GO
-    pod_set.stored = {"web-0": "n1"}
-    take_plan(pod_set, {"uid-web-0": "n1"}, {})
+    pod_set.written.reported["uid-trigger"] = status(pod_set, now=5)
+    put_trigger(pod_set, GO, at(0))
+    answer(pod_set, {"uid-web-0": "n1"}, {})
+    put_plan(pod_set, make_plan({"web-0": "n1"}), manual=False)
     dates = {each.type: each.last_transition_time for each in status(pod_set, now=60).conditions}
     assert dates == {"Planned": at(60), "Bound": at(5)}
 
@@ -165,7 +166,7 @@ def test_what_is_news(changes: dict[str, Any], *, news: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pod_set", "phase"),
+    ("pod_set", "state"),
     [
         (set_of(make_pod("web-0")), "awaiting-trigger"),
         (set_of(make_pod("web-0"), trigger=make_trigger()), "planning"),
@@ -173,5 +174,5 @@ def test_what_is_news(changes: dict[str, Any], *, news: bool) -> None:
         (set_of(make_pod("web-0", node="n1"), trigger=GO), "scheduled"),
     ],
 )
-def test_the_phase(pod_set: PodSet, phase: Phase) -> None:
-    assert phase_of(pod_set) == phase
+def test_what_a_set_is_counted_as(pod_set: PodSet, state: SetState) -> None:
+    assert state_of(pod_set) == state

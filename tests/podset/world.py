@@ -12,7 +12,6 @@ import anyio
 from pallet.api.core import ObjectReference
 from pallet.api.meta import Object
 from pallet.api.node import NODES, Node
-from pallet.api.plan_name import plan_name
 from pallet.api.pod import PODS, Pod
 from pallet.api.podset import SCHEDULE, SCHEDULE_PLANS, SCHEDULE_TRIGGERS, ScheduleTrigger
 from pallet.api.resource import Resource
@@ -26,6 +25,7 @@ from pallet.planner.interface import Plan, Problem
 from pallet.podset.controller import PodSetController
 from pallet.podset.decisions import RESERVATION_TIMEOUT
 from pallet.podset.metrics import PodSetMetrics
+from pallet.podset.triggers import LabelNaming
 from tests.builders import EPOCH, SCHEDULER, at, make_pod
 from tests.podset.fake_api import FakeApi
 from tests.podset.sets_of import WEB
@@ -125,11 +125,11 @@ class World:
         self.profiles = {SCHEDULER: self._profile(self.cache)}
         self.metrics = PodSetMetrics(Instruments(), self.now)
         self.controller = PodSetController(
-            scheduler_names=[SCHEDULER],
+            naming=LabelNaming({SCHEDULER}),
             cache=self.cache,
             api=self.api,
             profiles=self.profiles,
-            planner_for=lambda _namespace, _pod_set: self.planner,
+            planner_for=lambda _: self.planner,
             activate=self.activate,
             regate=self.regated.extend,
             released=self.released.append,
@@ -243,7 +243,7 @@ class World:
 
     def plan(self) -> dict[str, str] | None:
         """The stored plan of the set `default/web`; None when there is none."""
-        found = self.api.read(SCHEDULE_PLANS, plan_name(*WEB))
+        found = self.api.read(SCHEDULE_PLANS, WEB.plan_name)
         return None if found is None else {each.pod: each.node for each in found.spec.plan}
 
     def reserved(self) -> dict[str, str]:
