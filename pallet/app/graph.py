@@ -43,6 +43,7 @@ from pallet.scheduler.large_pods import LargePods
 from pallet.scheduler.queue import SchedulingQueue
 from pallet.scheduler.recorder import EventRecorder
 from pallet.scheduler.scheduler import Scheduler
+from pallet.scheduler.wrong_declarations import WrongDeclarations
 
 if TYPE_CHECKING:
     from pallet.app.pod_sets import PodSetParts
@@ -156,6 +157,7 @@ class Graph:
             self.loop_budget,
             self.extenders,
             self.view,
+            WrongDeclarations(self.metrics).report if settings.check_plugins else None,
         )
         if self.pod_sets:
             self.pod_sets.listen_to_sets()

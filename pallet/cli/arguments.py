@@ -42,7 +42,13 @@ _TRUE = {"1", "t", "T", "TRUE", "true", "True"}
 _FALSE = {"0", "f", "F", "FALSE", "false", "False"}
 
 
-_BOOLEANS = {"--default-config", "--ignore-kube-scheduler-lease", "--leader-elect", "--version"}
+_BOOLEANS = {
+    "--check-plugins",
+    "--default-config",
+    "--ignore-kube-scheduler-lease",
+    "--leader-elect",
+    "--version",
+}
 
 
 class UsageError(Exception):
@@ -145,6 +151,14 @@ def parse_run(words: Sequence[str]) -> argparse.Namespace:
     logging = parser.add_argument_group("logging")
     logging.add_argument(
         "-v", "--v", metavar="N", type=_level, help="how much is logged: 0 to 10, all (default: 0)"
+    )
+    debugging = parser.add_argument_group("debugging")
+    debugging.add_argument(
+        "--check-plugins",
+        metavar="true|false",
+        type=_boolean,
+        help="ask plugins afresh in every cycle, and report where that differs from what is remembered of "
+        "their answers: then a plugin does not declare all that it depends on",
     )
     return parser.parse(words)
 

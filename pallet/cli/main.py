@@ -56,6 +56,7 @@ def settings_of(arguments: Namespace) -> Settings:
         "secure_port": arguments.secure_port,
         "bind_address": arguments.bind_address,
         "ignore_kube_scheduler_lease": arguments.ignore_kube_scheduler_lease,
+        "check_plugins": arguments.check_plugins,
         "tls_cert_file": arguments.tls_cert_file,
         "tls_private_key_file": arguments.tls_private_key_file,
     }

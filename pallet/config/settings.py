@@ -22,6 +22,8 @@ class Settings:
     """The address of metrics and health."""
     ignore_kube_scheduler_lease: bool = False
     """Whether to schedule the pods of default-scheduler even while another renews kube-scheduler's Lease."""
+    check_plugins: bool = False
+    """Whether what is remembered of plugins' answers is compared with fresh ones in every cycle."""
     tls_cert_file: str = ""
     """The certificate of metrics and health, in PEM; without one, it is made for this run."""
     tls_private_key_file: str = ""

@@ -15,6 +15,7 @@ from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.advice import Advice
+from pallet.framework.checked import Report
 from pallet.framework.diagnosis import Refused, blame, fit_message, nothing_left, rejection_message
 from pallet.framework.explainer import Explainer
 from pallet.framework.instruments import Counter
@@ -78,17 +79,27 @@ class _Known(NamedTuple):
 
 
 class Evaluator:
-    """Decides for the pods of one profile on one snapshot, and remembers what helps with the next pod."""
+    """Decides for the pods of one profile on one snapshot, and remembers what helps with the next pod.
 
-    def __init__(self, profile: Profile, snapshot: Snapshot, rng: Random, watch: Watch = UNWATCHED) -> None:
+    With `wrong`, what is remembered of plugins is compared with fresh answers, and differences are reported.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        snapshot: Snapshot,
+        rng: Random,
+        watch: Watch = UNWATCHED,
+        wrong: Report | None = None,
+    ) -> None:
         self.profile = profile
         self._snapshot = snapshot
         self._rng = rng
         self._watch = watch
         self._pre_filters = _asked(PRE_FILTER, ((p.name, p.pre_filter) for p in profile.pre_filter), watch)
         self._pre_scores = _asked(PRE_SCORE, ((p.name, p.pre_score) for p in profile.pre_score), watch)
-        self._filters = [FilterMemory(plugin, watch) for plugin in profile.filter]
-        self._scores = [ScoreMemory(plugin, weight, watch) for plugin, weight in profile.score]
+        self._filters = [FilterMemory(plugin, watch, wrong) for plugin in profile.filter]
+        self._scores = [ScoreMemory(plugin, weight, watch, wrong) for plugin, weight in profile.score]
         self._kept_filters = [each for each in self._filters if not each.fleeting]
         self._kept_scores = [each for each in self._scores if not each.fleeting]
         self._fleeting_filters = [each for each in self._filters if each.fleeting]

@@ -51,7 +51,7 @@ class LiftedFilter:
         self.name = plugin.name
         self.filter_reads: Reads = getattr(plugin, "filter_reads", Reads.CLUSTER)
         self._signature = getattr(plugin, "filter_signature", None)
-        self._plugin = plugin
+        self.plain = plugin
         self._statuses = _Statuses()
 
     def filter_signature(self, info: PodInfo) -> Hashable | None:
@@ -62,7 +62,7 @@ class LiftedFilter:
     def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
         """Ask about the rows one by one. Raise PluginError when the plugin answers with an error."""
         self._statuses.most = max(_STATUSES, _STATUSES_A_ROW * snapshot.table.capacity)
-        ask, pod = self._plugin.filter, info.pod
+        ask, pod = self.plain.filter, info.pod
         indexes, live, nodes = _asked(rows, snapshot)
         statuses = [ask(state, pod, node) for node in nodes]
         codes = np.zeros(indexes.size, np.uint32)
@@ -73,7 +73,7 @@ class LiftedFilter:
         """The same about a single row."""
         if not snapshot.table.live.item(row):
             return 0
-        return self._code(self._plugin.filter(state, info.pod, snapshot.node(row)))
+        return self._code(self.plain.filter(state, info.pod, snapshot.node(row)))
 
     def explain(self, info: PodInfo, code: int) -> Status:
         """Give back the status behind a code of this cycle."""
@@ -134,7 +134,7 @@ class LiftedScore:
         self.score_reads: Reads = getattr(plugin, "score_reads", Reads.CLUSTER)
         self.normalize: Normalize | None = getattr(plugin, "normalize", None)
         self._signature = getattr(plugin, "score_signature", None)
-        self._plugin = plugin
+        self.plain = plugin
 
     def score_signature(self, info: PodInfo) -> Hashable | None:
         """The plugin's; always asked where it declares none."""
@@ -142,7 +142,7 @@ class LiftedScore:
 
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """Ask about the rows one by one. Raise PluginError for a score that is out of bounds."""
-        ask, pod = self._plugin.score, info.pod
+        ask, pod = self.plain.score, info.pod
         indexes, live, nodes = _asked(rows, snapshot)
         scores = np.zeros(indexes.size, np.int64)
         scores[live] = [ask(state, pod, node) for node in nodes]

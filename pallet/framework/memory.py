@@ -7,6 +7,7 @@ from weakref import WeakValueDictionary
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
+from pallet.framework.checked import Checked, Report, Suspect
 from pallet.framework.interface import Codes, Scores, VectorFilterPlugin, VectorScorePlugin
 from pallet.framework.kinds import Follower, NormalizedColumn, ScoreColumn
 from pallet.framework.lift import check_bounds
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 class FilterMemory:
     """A filter plugin with the verdicts it gave, by signature."""
 
-    def __init__(self, plugin: VectorFilterPlugin, watch: Watch = UNWATCHED) -> None:
+    def __init__(
+        self, plugin: VectorFilterPlugin, watch: Watch = UNWATCHED, wrong: Report | None = None
+    ) -> None:
         self.plugin = plugin
         self.name = plugin.name
         self.filter_rows = watch.judged(FILTER, plugin.name, plugin.filter_rows)
@@ -34,7 +37,7 @@ class FilterMemory:
         self.fleeting = self.question.fleeting
         self._signature = plugin.filter_signature
         self._topic = getattr(plugin, "filter_topic", None)
-        self._memory = _Memory(self.question)
+        self._memory = _Memory(self.question, wrong and Suspect(plugin, "filter", wrong))
 
     def asked(self, state: CycleState, info: PodInfo) -> bool:
         """Whether the plugin has anything to say about the pod."""
@@ -64,7 +67,13 @@ class FilterMemory:
 class ScoreMemory:
     """A score plugin with the scores it gave, by signature."""
 
-    def __init__(self, plugin: VectorScorePlugin, weight: int, watch: Watch = UNWATCHED) -> None:
+    def __init__(
+        self,
+        plugin: VectorScorePlugin,
+        weight: int,
+        watch: Watch = UNWATCHED,
+        wrong: Report | None = None,
+    ) -> None:
         self.plugin = plugin
         self.name = plugin.name
         self.score_rows = watch.judged(SCORE, plugin.name, plugin.score_rows)
@@ -79,7 +88,7 @@ class ScoreMemory:
         self.normalize: Normalize | None = getattr(plugin, "normalize", None)
         self._signature = plugin.score_signature
         self._topic = getattr(plugin, "score_topic", None)
-        self._memory = _Memory(self.question)
+        self._memory = _Memory(self.question, wrong and Suspect(plugin, "score", wrong))
 
     def asked(self, state: CycleState, info: PodInfo) -> bool:
         """Whether the plugin has anything to say about the pod."""
@@ -90,6 +99,10 @@ class ScoreMemory:
         if self.name in state.skipped_scores:
             return None
         return self._signature(info) if self._topic is None else self._topic(info, snapshot)
+
+    def follower(self, signature: Hashable) -> Follower:
+        """A reader of the scores for a signature, as the plugin gave them."""
+        return Follower(self._memory.recall(signature))
 
     def column(self, signature: Hashable) -> ScoreColumn:
         """A reader of the scores for a signature."""
@@ -108,10 +121,14 @@ class ScoreMemory:
 
 
 class _Memory:
-    """One plugin's answers by signature, each for as long as some kind of pod follows it."""
+    """One plugin's answers by signature, each for as long as some kind of pod follows it.
 
-    def __init__(self, question: Question) -> None:
+    Those of a suspect are compared with fresh ones.
+    """
+
+    def __init__(self, question: Question, suspect: Suspect | None) -> None:
         self._question = question
+        self._suspect = suspect
         self._remembered: WeakValueDictionary[Hashable, Remembered] = WeakValueDictionary()
 
     def find(self, signature: Hashable) -> Remembered | None:
@@ -122,7 +139,11 @@ class _Memory:
         """The answer for a signature, not necessarily fresh."""
         found = self._remembered.get(signature)
         if found is None:
-            found = self._remembered[signature] = Remembered(self._question, signature)
+            if self._suspect is None:
+                found = Remembered(self._question, signature)
+            else:
+                found = Checked(self._question, signature, self._suspect)
+            self._remembered[signature] = found
         return found
 
 

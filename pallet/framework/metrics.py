@@ -147,6 +147,13 @@ class Metrics:
             "active queue; pods that are held back do not wait.",
             "profile",
         )
+        self.wrong_declarations_total = counter(
+            "pallet_plugin_wrong_declarations_total",
+            "Remembered answers of a plugin that were wrong, by the declaration that does not hold; found "
+            "with --check-plugins only.",
+            "plugin",
+            "declaration",
+        )
         self.loop_held_seconds = histogram(
             "pallet_loop_held_seconds",
             "How late the event loop came back to a timer: what it did meanwhile held everything else up.",

@@ -19,6 +19,7 @@ from pallet.client.errors import ApiError, Unreachable
 from pallet.extenders.extender import ExtenderError
 from pallet.extenders.extenders import Extenders
 from pallet.framework.advice import Advice
+from pallet.framework.checked import Report
 from pallet.framework.diagnosis import Refused, fit_message
 from pallet.framework.evaluator import Choice, Evaluator
 from pallet.framework.events import ASSIGNED_POD_DELETE
@@ -70,6 +71,7 @@ class Scheduler:
         budget: LoopBudget,
         extenders: Extenders | None = None,
         view: View | None = None,
+        wrong: Report | None = None,
     ) -> None:
         self._view = view
         self._cache = cache
@@ -81,7 +83,7 @@ class Scheduler:
         self._budget = budget
         self._watches = {name: Stopwatch(metrics, name) for name in profiles}
         self._evaluators = {
-            name: Evaluator(profile, cache.snapshot, rng, self._watches[name])
+            name: Evaluator(profile, cache.snapshot, rng, self._watches[name], wrong)
             for name, profile in profiles.items()
         }
         self._samples = samples()

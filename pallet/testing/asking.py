@@ -1,10 +1,12 @@
 """Asking one plugin about one pod, on a cluster of a few nodes and pods.
 
-A vector plugin is asked in every way in which the runtime may ask it; its answers have to agree.
+A vector plugin is asked in every way in which the runtime may ask it; its answers have to agree. What a
+plugin declares that it depends on is put to the test: parts of the pod and of the cluster are changed, and
+what would be remembered then is compared with a fresh answer.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from msgspec.structs import replace
@@ -16,15 +18,21 @@ from pallet.api.pod_metadata import keep
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.config.errors import FieldPath
+from pallet.framework.checked import WrongDeclaration
 from pallet.framework.contract import pod_metadata_of, problems
 from pallet.framework.events import ClusterEvent, Hint
 from pallet.framework.interface import ALL_ROWS
 from pallet.framework.lift import vector_filter, vector_score
+from pallet.framework.memory import FilterMemory, ScoreMemory
 from pallet.framework.registry import PluginFactory
 from pallet.framework.row_filters import explained
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, Status
+from pallet.testing.disturbing import disturb, others_like
 from pallet.testing.handle import Objects, make_handle
+
+if TYPE_CHECKING:
+    from pallet.framework.kinds import Follower
 
 
 class Asked:
@@ -42,7 +50,9 @@ class Asked:
     ) -> None:
         factory = PluginFactory.of(kind)
         assert not problems(kind), "; ".join(problems(kind))
-        self._keep = keep(pod_metadata_of(kind))
+        self._declared = pod_metadata_of(kind)
+        self._keep = keep(self._declared)
+        self._tested: set[Hashable] = set()
         self.cache = Cache()
         for node in nodes:
             self.cache.put_node(node)
@@ -63,6 +73,7 @@ class Asked:
         judge = vector_filter(self.plugin)
         if judge.filter_signature(info) is None:
             return dict.fromkeys(self._names())
+        self._test(FilterMemory(judge, wrong=_refuse), "filter", info)
         codes = self._answers(judge, "filter", state, info)
         row_of = snapshot.table.row_of
         return {
@@ -85,6 +96,7 @@ class Asked:
         judge = vector_score(self.plugin)
         if self.plugin.name in state.skipped_scores or judge.score_signature(info) is None:
             return {}
+        self._test(ScoreMemory(judge, 1, wrong=_refuse), "score", info)
         if hasattr(self.plugin, "pre_score"):
             chosen = self._names() if among is None else among
             rows = np.array(sorted(snapshot.table.row_of[name] for name in chosen), np.intp)
@@ -107,6 +119,33 @@ class Asked:
         helpful = any(each.hint is None or each.hint(waiting, old, new) is Hint.QUEUE for each in interests)
         return Hint.QUEUE if helpful else Hint.SKIP
 
+    def _test(self, memory: FilterMemory | ScoreMemory, point: str, info: PodInfo) -> None:
+        """Change the pod and the cluster, and see that what is remembered is still right.
+
+        Once for each signature. Raises AssertionError.
+        """
+        followers: dict[Hashable, Follower] = {}
+
+        def compare(pod: Pod) -> None:
+            state, info = CycleState(), PodInfo(pod)
+            if hasattr(self.plugin, "pre_filter"):
+                self.plugin.pre_filter(state, info, self.cache.snapshot)
+            signature = memory.signature(state, info, self.cache.snapshot)
+            if signature is not None:
+                if signature not in followers:
+                    followers[signature] = memory.follower(signature)
+                followers[signature].catch_up(state, info, self.cache.snapshot)
+
+        key = point, memory.signature(CycleState(), info, self.cache.snapshot)
+        if memory.fleeting or key in self._tested:
+            return
+        self._tested.add(key)
+        compare(info.pod)
+        for other in others_like(info.pod, self._declared):
+            compare(other)
+        for _ in disturb(self.cache, info.pod):
+            compare(info.pod)
+
     def _seen(self, pod: Pod) -> Pod:
         """The pod as the plugin would get it: without what it does not declare."""
         return self._keep(replace(pod, metadata=replace(pod.metadata)))
@@ -128,6 +167,10 @@ class Asked:
         if ask_one is not None:
             assert [ask_one(state, info, snapshot, row) for row in rows.tolist()] == answers
         return dict(zip(self._names(), answers, strict=True))
+
+
+def _refuse(wrong: WrongDeclaration) -> NoReturn:
+    raise AssertionError(str(wrong))
 
 
 def _words(status: Status | None) -> str:

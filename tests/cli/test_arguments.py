@@ -71,7 +71,9 @@ def test_what_is_not_given_is_none() -> None:
     assert set(vars(parse_run([])).values()) == {None}
 
 
-@pytest.mark.parametrize("flag", ["default-config", "ignore-kube-scheduler-lease", "leader-elect", "version"])
+@pytest.mark.parametrize(
+    "flag", ["check-plugins", "default-config", "ignore-kube-scheduler-lease", "leader-elect", "version"]
+)
 def test_boolean_flags_are_spelt_as_in_go(flag: str) -> None:
     name = flag.replace("-", "_")
     assert getattr(parse_run([f"--{flag}"]), name) is True

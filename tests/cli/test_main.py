@@ -176,6 +176,7 @@ def test_the_defaults_when_asked_for() -> None:
         secure_port=10259,
         bind_address="0.0.0.0",  # noqa: S104 - the default under test
         ignore_kube_scheduler_lease=False,
+        check_plugins=False,
         tls_cert_file="",
         tls_private_key_file="",
     )
@@ -192,6 +193,10 @@ def test_flags_go_before_the_file(tmp_path: Path) -> None:
     assert not settings.configuration.leader_election.leader_elect
     assert (settings.kubeconfig, settings.master, settings.verbosity) == (str(of_flag), "http://m", 4)
     assert (settings.secure_port, settings.bind_address) == (1, "::1")
+
+
+def test_plugins_are_checked_when_that_is_asked_for() -> None:
+    assert settings_of(parse_run(["--default-config", "--check-plugins"])).check_plugins
 
 
 def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:

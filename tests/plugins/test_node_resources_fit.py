@@ -257,7 +257,10 @@ def test_what_no_node_offers_is_put_into_words_once_for_all_nodes(monkeypatch: p
     made_up = {f"made-up/{number:04}": "1" for number in range(600)}
     nodes = [make_node("a"), make_node("b", cpu="8"), make_node("c", offers={"memory": "64Gi"})]
     wanted = make_pod("p", requests={"cpu": "6", "memory": "40Gi", **made_up})
-    messages = Asked(NodeResourcesFit, nodes).messages(wanted)
+    asked = Asked(NodeResourcesFit, nodes)
+    asked.messages(wanted)  # puts to the test what the plugin declares
+    said.clear()
+    messages = asked.messages(wanted)
     assert messages["a"] == f"!{insufficient('cpu', *made_up, 'memory')}"
     assert messages["b"] == f"!{insufficient(*made_up, 'memory')}"
     assert messages["c"] == f"!{insufficient('cpu', *made_up)}"
