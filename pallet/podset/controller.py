@@ -49,7 +49,7 @@ from pallet.podset.sets import PodSets, Touched
 from pallet.podset.source import Naming, SetKey
 from pallet.podset.states import (
     keep_out,
-    let_unmanaged,
+    leave_unmanaged,
     note_planner,
     phase_of,
     take_back,
@@ -325,7 +325,7 @@ class PodSetController:
             case TakeBack(uids):
                 take_back(pod_set, uids)
             case Release(uids):
-                let_unmanaged(pod_set, uids)
+                leave_unmanaged(pod_set, uids)
             case Expire():
                 replan_at = self._planning.next_replan(pod_set.key)
                 words = self._reservations.expire(pod_set, self._reservation_timeout, replan_at)

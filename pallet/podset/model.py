@@ -94,6 +94,11 @@ _WITH_NODE = (Binding, Bound)
 _OVER_A_PLACE = (Binding, Replanning)
 
 
+def place_of(state: State) -> Place | Bound:
+    """What is known of the place of a member in a state, whatever else happens to it."""
+    return state.before if isinstance(state, _OVER_A_PLACE) else state
+
+
 class Phase(Enum):
     """How far a set has come. See `states`."""
 
@@ -119,8 +124,7 @@ class Why(Enum):
     REFUSED = "Unschedulable"
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(msgspec.Struct, frozen=True, gc=False):
     """Whether a pod may be scheduled.
 
     Open, and the only node to go to (empty for any); or closed (`why`), and the reason in words.
@@ -169,8 +173,7 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     @property
     def placed(self) -> Planned | Invalidated | None:
         """The place that it has, or had when its binding or re-planning began."""
-        state = self.state
-        place = state.before if isinstance(state, _OVER_A_PLACE) else state
+        place = place_of(self.state)
         return place if isinstance(place, _WITH_PLACE) else None
 
     @property
@@ -272,7 +275,7 @@ class PodSet:
     room: what is reserved for members that wait; firm from the moment the first binding starts
     newest: the highest rank for which room was reserved
     advanced: when room was last reserved for a newly planned member, or a member was last seen with a node
-    written: what this process wrote last; `writes` keeps it
+    written: what this process wrote and told last; who writes keeps it
     switched: when the set was seen to be let go, as long as it is of interest to metrics
     timed: whether the time from then to the plan has been taken
     last_bound: when a member was last seen with a node

@@ -21,7 +21,7 @@ from pallet.framework.status import Status
 from pallet.loop_budget import LoopBudget
 from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.model import Invalidation, Member, Planned, PodSet
-from pallet.podset.states import begin_binding, end_binding, expire, invalidate, note_reserved
+from pallet.podset.states import expire, invalidate, note_binding, note_reserved
 from pallet.podset.termination import fits, fits_after_termination, invalidation, refusals_of
 
 EXPIRED: Final = "Expired"
@@ -59,10 +59,8 @@ class Reservations:
     def note_binding(self, pod_set: PodSet, uid: str) -> None:
         """Note whether a member is being bound."""
         placement = self._cache.placement(uid)
-        if placement is None or placement.hold is Hold.RESERVED:
-            end_binding(pod_set, uid)
-        else:
-            begin_binding(pod_set, uid, placement.node)
+        begun = placement is not None and placement.hold is not Hold.RESERVED
+        note_binding(pod_set, uid, placement.node if placement and begun else "")
 
     async def count(self, pod_set: PodSet, member: Member, budget: LoopBudget) -> None:
         """Count in slices what the filters count by, if room is to be reserved for a member."""

@@ -70,6 +70,7 @@ from pallet.podset.model import (
     Unmanaged,
     Unplanned,
     Why,
+    place_of,
 )
 from pallet.podset.source import SetKey
 from pallet.podset.triggers import Triggers
@@ -117,20 +118,15 @@ def join(pod_set: PodSet, pod: Pod, joined: datetime) -> None:
 
 def renew(pod_set: PodSet, pod: Pod, now: datetime) -> bool:
     """Take a newer state of a member's pod, and tell whether this is urgent: a refused one has a new spec."""
-    member = pod_set.members[pod.metadata.uid]
-    state, retry = member.state, False
-    if pod.spec != member.pod.spec:
-        place = state.before if isinstance(state, Binding | Replanning) else state
-        retry = isinstance(place, Refused)
-        if retry:
-            state = _with_place(state, UNPLANNED)
-    if pod.spec.node_name and not member.pod.spec.node_name:
+    before = pod_set.members[pod.metadata.uid]
+    member = pod_set.members[before.uid] = msgspec.structs.replace(before, pod=pod)
+    retry = isinstance(place_of(before.state), Refused) and before.pod.spec != pod.spec
+    if pod.spec.node_name and not before.pod.spec.node_name:
         pod_set.last_bound = pod_set.advanced = now
         pod_set.let_in.discard(member.uid)
-        state = Bound(member.rank)
-    pod_set.members[member.uid] = msgspec.structs.replace(member, pod=pod)
-    if state is not member.state:
-        _put(pod_set, member.uid, state)
+        _put(pod_set, member, Bound(member.rank))
+    elif retry:
+        _put_place(pod_set, member, UNPLANNED)
     return retry
 
 
@@ -188,8 +184,8 @@ def drop_plan(pod_set: PodSet) -> None:
 
 def restore(pod_set: PodSet) -> None:
     """Take over the stored plan for members that are not bound: this process begins to decide."""
-    for uid, member in pod_set.members.items():
-        _put(pod_set, uid, Bound() if member.pod.spec.node_name else UNPLANNED)
+    for member in pod_set.members.values():
+        _put(pod_set, member, Bound() if member.pod.spec.node_name else UNPLANNED)
     if pod_set.let_go:
         _obey(pod_set, pod_set.stored)
         pod_set.unused.clear()
@@ -207,10 +203,10 @@ def take_plan(
     members = pod_set.members
     for uid, node in assignments.items():
         if uid in members:
-            _put(pod_set, uid, _planned(pod_set, members[uid], node))
+            _put(pod_set, members[uid], _planned(pod_set, members[uid], node))
     for uid, reason in refused.items():
         if uid in members:
-            _put(pod_set, uid, Refused(reason))
+            _put(pod_set, members[uid], Refused(reason))
     pod_set.planner = planner
     pod_set.room.firm = pod_set.started()
     note_attempt(pod_set, attempt)
@@ -221,8 +217,8 @@ def take_back(pod_set: PodSet, uids: Iterable[str]) -> None:
     _reset(pod_set, uids, UNPLANNED)
 
 
-def let_unmanaged(pod_set: PodSet, uids: Iterable[str]) -> None:
-    """Have members that wait scheduled without a plan."""
+def leave_unmanaged(pod_set: PodSet, uids: Iterable[str]) -> None:
+    """Have members that wait scheduled without a plan: no planner looks after the set."""
     _reset(pod_set, uids, UNMANAGED)
 
 
@@ -231,9 +227,9 @@ def invalidate(pod_set: PodSet, uid: str, why: Invalidation) -> None:
     member = pod_set.members[uid]
     if pod_set.manual:
         pod_set.unused[member.name] = why.reason
-        _put(pod_set, uid, _with_place(member.state, UNPLANNED))
+        _put_place(pod_set, member, UNPLANNED)
     elif isinstance(placed := member.placed, Planned):
-        _put(pod_set, uid, _with_place(member.state, _invalidated(placed, why)))
+        _put_place(pod_set, member, _invalidated(placed, why))
 
 
 def expire(pod_set: PodSet, uids: Iterable[str], why: Invalidation, replan_at: datetime) -> None:
@@ -242,7 +238,7 @@ def expire(pod_set: PodSet, uids: Iterable[str], why: Invalidation, replan_at: d
     for uid in uids:
         member = pod_set.members.get(uid)
         if member is not None and (placed := member.placed) is not None:
-            _put(pod_set, uid, _with_place(member.state, _invalidated(placed, why)))
+            _put_place(pod_set, member, _invalidated(placed, why))
 
 
 def begin_replanning(pod_set: PodSet, uids: Collection[str], replan_at: datetime) -> None:
@@ -250,16 +246,16 @@ def begin_replanning(pod_set: PodSet, uids: Collection[str], replan_at: datetime
     pod_set.replan_at = replan_at
     pod_set.let_in.difference_update(uids)
     for uid in uids:
-        state = pod_set.members[uid].state
-        if not isinstance(state, Binding | Bound | Replanning):
-            _put(pod_set, uid, Replanning(state))
+        member = pod_set.members[uid]
+        if not isinstance(member.state, Binding | Bound | Replanning):
+            _put(pod_set, member, Replanning(member.state))
 
 
 def end_replanning(pod_set: PodSet) -> None:
     """Have members for which there was no answer as they were."""
-    for uid, member in pod_set.members.items():
+    for member in pod_set.members.values():
         if isinstance(member.state, Replanning):
-            _put(pod_set, uid, member.state.before)
+            _put(pod_set, member, member.state.before)
 
 
 def note_attempt(pod_set: PodSet, attempt: Attempt | None) -> None:
@@ -280,21 +276,15 @@ def note_change(pod_set: PodSet) -> bool:
     return True
 
 
-def begin_binding(pod_set: PodSet, uid: str, node: str) -> None:
-    """Take note that a member is being bound to a node."""
-    state = pod_set.members[uid].state
-    if isinstance(state, Binding):
-        if state.node != node:
-            _put(pod_set, uid, Binding(node, state.before))
-    elif not isinstance(state, Bound | Replanning):
-        _put(pod_set, uid, Binding(node, state))
-
-
-def end_binding(pod_set: PodSet, uid: str) -> None:
-    """Take note that a member is not being bound, or not any more."""
-    state = pod_set.members[uid].state
-    if isinstance(state, Binding):
-        _put(pod_set, uid, state.before)
+def note_binding(pod_set: PodSet, uid: str, node: str) -> None:
+    """Take note to which node a member is being bound; empty where it is not, or not any more."""
+    member = pod_set.members[uid]
+    before = place_of(member.state)
+    if isinstance(before, Bound) or isinstance(member.state, Replanning):
+        return
+    state = Binding(node, before) if node else before
+    if state != member.state:
+        _put(pod_set, member, state)
 
 
 def start(pod_set: PodSet) -> None:
@@ -304,10 +294,11 @@ def start(pod_set: PodSet) -> None:
 
 def note_reserved(pod_set: PodSet, uid: str, until: datetime | None, now: datetime) -> None:
     """Take note that room is reserved for a planned member, and when to ask again whether it is there."""
-    state = pod_set.members[uid].state
+    member = pod_set.members[uid]
+    state = member.state
     if isinstance(state, Planned):
         if state.until != until:
-            _put(pod_set, uid, msgspec.structs.replace(state, until=until))
+            _put(pod_set, member, Planned(state.node, state.rank, state.stored, until))
         if state.rank > pod_set.newest:
             pod_set.newest, pod_set.advanced = state.rank, now
 
@@ -352,31 +343,29 @@ def time_to_last_bind(pod_set: PodSet) -> timedelta | None:
     return bound - switched if switched is not None and bound is not None and bound >= switched else None
 
 
-def _put(pod_set: PodSet, uid: str, state: State) -> None:
-    member = pod_set.members[uid]
+def _put(pod_set: PodSet, member: Member, state: State) -> None:
+    uid = member.uid
     pod_set.members[uid] = Member(member.pod, member.joined, state, _gate(pod_set, state))
-    if isinstance(_place_of(state), Invalidated):
+    if isinstance(place_of(state), Invalidated):
         pod_set.invalidated.setdefault(uid)
-    else:
+    elif pod_set.invalidated:
         pod_set.invalidated.pop(uid, None)
 
 
 def _gate(pod_set: PodSet, state: State) -> Gate | None:
     match state:
-        case Planned(stored=True) | Invalidated(stored=True):
-            return Gate(state.node)
         case Planned() | Invalidated():
-            return pod_set.being_planned
-        case Unmanaged() | Bound():
-            return OPEN
+            return Gate(state.node) if state.stored else pod_set.being_planned
+        case Unplanned():
+            return None
         case Refused():
             return Gate(why=Why.REFUSED, message=state.reason)
+        case Unmanaged() | Bound():
+            return OPEN
         case Replanning():
             return pod_set.being_replanned
         case Binding():
             return _gate(pod_set, state.before)
-        case Unplanned():
-            return None
 
 
 def _held(pod_set: PodSet) -> Gate | None:
@@ -395,20 +384,17 @@ def _lacks_place(state: State) -> bool:
             return True
 
 
-def _place_of(state: State) -> State:
-    """What is known of the place of a member, whatever else happens to it at the moment."""
-    return state.before if isinstance(state, Binding | Replanning) else state
-
-
-def _with_place(state: State, place: Place) -> State:
-    """The same state over another place; nothing moves a member that is Bound."""
-    match state:
+def _put_place(pod_set: PodSet, member: Member, place: Place) -> None:
+    """Have a member have another place, whatever else happens to it; nothing moves one that is Bound."""
+    match member.state:
         case Bound():
-            return state
-        case Binding() | Replanning():
-            return msgspec.structs.replace(state, before=place)
+            pass
+        case Binding(node=node):
+            _put(pod_set, member, Binding(node, place))
+        case Replanning():
+            _put(pod_set, member, Replanning(place))
         case _:
-            return place
+            _put(pod_set, member, place)
 
 
 def _invalidated(placed: Planned | Invalidated, why: Invalidation) -> Invalidated:
@@ -417,7 +403,7 @@ def _invalidated(placed: Planned | Invalidated, why: Invalidation) -> Invalidate
 
 def _reset(pod_set: PodSet, uids: Iterable[str], place: Place) -> None:
     for uid in uids:
-        _put(pod_set, uid, place)
+        _put(pod_set, pod_set.members[uid], place)
     pod_set.room.firm = pod_set.started()
 
 
@@ -440,7 +426,7 @@ def _obey(pod_set: PodSet, nodes: Mapping[str, str]) -> None:
     for name, node in nodes.items():
         member = members.get(name)
         if member is not None and member.waits:
-            _put(pod_set, member.uid, _with_place(member.state, _planned(pod_set, member, node)))
+            _put_place(pod_set, member, _planned(pod_set, member, node))
         if pod_set.manual and member is None:
             pod_set.unused[name] = "the set has no such pod, or only one with scheduling gates of its own"
         elif pod_set.manual and member is not None and not member.waits and member.node != node:
@@ -450,8 +436,12 @@ def _obey(pod_set: PodSet, nodes: Mapping[str, str]) -> None:
 def _follow_stored(pod_set: PodSet) -> None:
     """Have the members know whether their places are stored."""
     stored = pod_set.stored
-    for uid, member in pod_set.members.items():
+    for member in pod_set.members.values():
         placed = member.placed
-        if placed is not None and placed.stored != (stored.get(member.name) == placed.node):
-            place = msgspec.structs.replace(placed, stored=not placed.stored)
-            _put(pod_set, uid, _with_place(member.state, place))
+        if placed is None or placed.stored == (stored.get(member.name) == placed.node):
+            continue
+        if isinstance(placed, Planned):
+            place: Place = Planned(placed.node, placed.rank, not placed.stored, placed.until)
+        else:
+            place = Invalidated(placed.node, placed.rank, not placed.stored, placed.why)
+        _put_place(pod_set, member, place)

@@ -18,7 +18,7 @@ from pallet.podset.decisions import (
 )
 from pallet.podset.model import Attempt, Invalidation, PodSet
 from pallet.podset.plan import signature
-from pallet.podset.states import begin_binding, invalidate, join, note_planner, take_back
+from pallet.podset.states import invalidate, join, note_binding, note_planner, take_back
 from pallet.podset.triggers import Quiet, times
 from tests.builders import at, make_plan, make_pod, make_trigger
 from tests.podset.sets_of import answer, set_of
@@ -200,7 +200,7 @@ def test_entries_that_only_leave_the_plan_wait_for_more_of_them() -> None:
 def test_a_member_whose_binding_has_begun_is_neither_planned_nor_taken_back() -> None:
     plan = make_plan({"web-0": "n1"})
     pod_set = set_of(make_pod("web-0"), trigger=make_trigger(), plan=plan)
-    begin_binding(pod_set, "uid-web-0", "n1")
+    note_binding(pod_set, "uid-web-0", "n1")
     assert steps(pod_set, 0) == []
 
 

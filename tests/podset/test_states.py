@@ -46,7 +46,7 @@ Change = Callable[[PodSet], object]
 CHANGES: dict[str, Change] = {
     "placed": lambda pod_set: answer(pod_set, {UID: "n1"}, {}),
     "left out": lambda pod_set: answer(pod_set, {}, {UID: "no room"}),
-    "no planner": lambda pod_set: states.let_unmanaged(pod_set, [UID]),
+    "no planner": lambda pod_set: states.leave_unmanaged(pod_set, [UID]),
     "stored": lambda pod_set: store(pod_set, {"web-0": "n1"}),
     "by hand": lambda pod_set: states.put_plan(pod_set, make_plan({"web-0": "n1"}), manual=True),
     "plan gone": states.drop_plan,
@@ -55,8 +55,8 @@ CHANGES: dict[str, Change] = {
     "re-planned": lambda pod_set: states.begin_replanning(pod_set, [UID], at(9)),
     "no answer": states.end_replanning,
     "held": lambda pod_set: states.take_back(pod_set, [UID]),
-    "being bound": lambda pod_set: states.begin_binding(pod_set, UID, "n1"),
-    "binding failed": lambda pod_set: states.end_binding(pod_set, UID),
+    "being bound": lambda pod_set: states.note_binding(pod_set, UID, "n1"),
+    "binding failed": lambda pod_set: states.note_binding(pod_set, UID, ""),
     "seen with a node": lambda pod_set: states.renew(pod_set, make_pod("web-0", node="n1"), at(5)),
     "another spec": lambda pod_set: states.renew(pod_set, make_pod("web-0", cpu="7"), at(5)),
 }
