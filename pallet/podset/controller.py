@@ -1,16 +1,12 @@
-"""The controller of pod sets: hears of pods, triggers, plans and nodes, and does what `decisions` says.
+"""The controller of pod sets: hears of pods, triggers, plans and nodes, and answers for the gates.
 
-An event marks its set and wakes the controller: nothing is polled between a trigger's switch and the first
-binding. A set is worked on by one task at a time, several sets at once. The task asks what is to be done,
-does the first thing, and asks again, until the set is at rest or waits for a time.
+An event marks its set and wakes the reconciler: nothing is polled between a trigger's switch and the first
+binding.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from random import Random
-from typing import Final
-
-import anyio
 
 from pallet.api.node import Node
 from pallet.api.pod import Pod
@@ -25,58 +21,19 @@ from pallet.informers.informer import Handler
 from pallet.logs import get_logger
 from pallet.loop_budget import LoopBudget
 from pallet.podset.api import Api
-from pallet.podset.decisions import (
-    Expire,
-    MakePlan,
-    Release,
-    Step,
-    TakeBack,
-    TellMistake,
-    TellUnused,
-    Wait,
-    decide,
-    pending_since,
-    switch_time,
-)
-from pallet.podset.events import Conditions, Explainer, tell, tell_unused
-from pallet.podset.metrics import PodSetMetrics, state_of
-from pallet.podset.model import Gate, Phase, PodSet
-from pallet.podset.plan import is_behind
+from pallet.podset.events import Conditions, Explainer
+from pallet.podset.metrics import PodSetMetrics
+from pallet.podset.model import Gate
 from pallet.podset.planning import PlannerFor, Planning
 from pallet.podset.reconciler import Reconciler
 from pallet.podset.reservations import Reservations
 from pallet.podset.sets import PodSets, Touched
-from pallet.podset.source import Naming, SetKey
-from pallet.podset.states import (
-    keep_out,
-    leave_unmanaged,
-    note_planner,
-    phase_of,
-    take_back,
-    time_to_last_bind,
-    unused_told,
-)
+from pallet.podset.source import Naming
+from pallet.podset.states import keep_out
 from pallet.podset.termination import invalidation
-from pallet.podset.workqueue import Workqueue
 from pallet.podset.writes import Writer
 
 log = get_logger(__name__)
-
-_SETTLE: Final = timedelta(milliseconds=100)
-"""How long news that nobody waits for may gather."""
-
-_AT_ONCE: Final = 64
-"""Sets worked on at the same time."""
-
-PLANS_AT_ONCE: Final = 4
-"""Sets planned at the same time: each takes a copy of the cluster, and knows nothing of the places that the
-others are about to get. More than one, lest a planner that does not answer keep the others waiting."""
-
-_ROUNDS: Final = 100
-"""Steps done for a set before others have their turn."""
-
-_LONGEST_SLEEP: Final = 60.0
-"""Seconds after which the time is looked at again: the clock may have been set meanwhile."""
 
 
 class PodSetController:
@@ -114,18 +71,22 @@ class PodSetController:
         self._regate = regate
         self._metrics = metrics
         self._now = now
-        self._budget = budget
-        self._recorder = recorder
-        self._reservation_timeout = reservation_timeout
         self._reservations = Reservations(cache, profiles, self.look_at, released, metrics, now)
-        self._planning = Planning(cache, profiles, planner_for, budget, regate, recorder, metrics, now, rng)
-        self._writer = Writer(api, self.sets, recorder, metrics, now)
         self._explainer = Explainer(conditions, recorder)
-        self._reconciler = Reconciler(self._reservations, budget, self._explainer, activate, regate)
-        self._workqueue: Workqueue[SetKey] = Workqueue()
-        self._wake = anyio.Event()
-        self._slots = anyio.Semaphore(_AT_ONCE)
-        self._planners = anyio.Semaphore(PLANS_AT_ONCE, fast_acquire=True)
+        self._reconciler = Reconciler(
+            sets=self.sets,
+            reservations=self._reservations,
+            planning=Planning(cache, profiles, planner_for, budget, regate, recorder, metrics, now, rng),
+            writer=Writer(api, self.sets, recorder, metrics, now),
+            explainer=self._explainer,
+            activate=activate,
+            regate=regate,
+            recorder=recorder,
+            metrics=metrics,
+            now=now,
+            budget=budget,
+            reservation_timeout=reservation_timeout,
+        )
         self._in_charge = False
 
     def pod_handler(self) -> Handler[Pod]:
@@ -168,16 +129,7 @@ class PodSetController:
 
     async def run(self) -> None:
         """Look after the sets until cancelled."""
-        async with anyio.create_task_group() as tasks:
-            while True:
-                now = self._now()
-                for key in self._workqueue.take(now):
-                    tasks.start_soon(self._look_after, key)
-                self._wake = anyio.Event()
-                due = self._workqueue.next()
-                rest = _LONGEST_SLEEP if due is None else min((due - now).total_seconds(), _LONGEST_SLEEP)
-                with anyio.move_on_after(rest):
-                    await self._wake.wait()
+        await self._reconciler.run()
 
     def verdict(self, pod: Pod) -> Gate:
         """Answer whether a pod may be scheduled now, and where to."""
@@ -255,93 +207,9 @@ class PodSetController:
         self._touch(self.sets.note_change())
 
     def _touch(self, touched: Touched) -> None:
+        """Have sets looked at. Gates that have just closed are closed before the next pod is popped."""
         if touched:
-            now = self._now()
-            for key, urgent in touched.items():
-                self._workqueue.add(key, now if urgent else now + _SETTLE)
-                self._close(self.sets.get(key))
-            self._wake.set()
-
-    def _close(self, pod_set: PodSet | None) -> None:
-        """Close the gates that a trigger has just closed before the next pod is taken from the queue."""
-        if pod_set is not None and pod_set.let_in and not pod_set.let_go:
-            self._regate(keep_out(pod_set, pod_set.members))
-
-    async def _look_after(self, key: SetKey) -> None:
-        """Do what is to be done about one set. An error that nobody foresaw delays this set alone."""
-        try:
-            async with self._slots:
-                await self._settle(key)
-        except Exception:
-            log.exception("Cannot go on with a pod set, trying again later", pod_set=key)
-            self._workqueue.add(key, self._now() + timedelta(seconds=_LONGEST_SLEEP))
-        finally:
-            self._workqueue.done(key)
-            self._wake.set()
-
-    async def _settle(self, key: SetKey) -> None:
-        for _ in range(_ROUNDS):
-            pod_set = self.sets.get(key)
-            if pod_set is None or self.sets.forget_if_empty(key):
-                self._planning.forget(key)
-                self._writer.forget(key)
-                self._metrics.forget(key)
-                return
-            note_planner(pod_set, exists=self._planning.planner_for(key) is not None)
-            await self._reconciler.follow(pod_set)
-            if self._budget.exhausted:
-                await self._budget.pause()
-            self._measure(pod_set)
-            step = self._first(pod_set)
-            if step is None:
-                return
-            await self._do(pod_set, step)
-        self._workqueue.add(key, self._now() + _SETTLE)
-
-    def _measure(self, pod_set: PodSet) -> None:
-        self._metrics.overdue.note(pod_set.key, switch_time(pod_set))
-        self._metrics.pending.note(pod_set.key, pending_since(pod_set))
-        self._metrics.plan_behind.keep(pod_set.key, late=is_behind(pod_set))
-        self._metrics.set_state(pod_set.key, state_of(pod_set))
-        if phase_of(pod_set) is Phase.BOUND:
-            took = time_to_last_bind(pod_set)
-            if took is not None:
-                self._metrics.trigger_to_last_bind_seconds.observe(took.total_seconds())
-
-    def _first(self, pod_set: PodSet) -> Step | None:
-        """The first step that can be done now; None when all that is left waits for a time."""
-        times = []
-        for step in decide(pod_set, self._now(), self._reservation_timeout):
-            until = step.until if isinstance(step, Wait) else self._writer.held_until(pod_set.key, step)
-            if until is None:
-                return step
-            times.append(until)
-        if times:
-            self._workqueue.add(pod_set.key, min(times))
-        return None
-
-    async def _do(self, pod_set: PodSet, step: Step) -> None:
-        match step:
-            case TakeBack(uids):
-                take_back(pod_set, uids)
-            case Release(uids):
-                leave_unmanaged(pod_set, uids)
-            case Expire():
-                replan_at = self._planning.next_replan(pod_set.key)
-                words = self._reservations.expire(pod_set, self._reservation_timeout, replan_at)
-                tell(self._recorder, pod_set, "ReservationExpired", words)
-            case TellUnused():
-                tell_unused(self._recorder, pod_set)
-                unused_told(pod_set)
-            case TellMistake(mistake):
-                pod_set.written.mistake = mistake
-                if mistake:
-                    tell(self._recorder, pod_set, "InvalidQuietTime", mistake)
-            case MakePlan(uids, anew):
-                async with self._planners:
-                    await self._planning.plan(pod_set, uids, anew=anew)
-                    await self._reconciler.reserve(pod_set)
-            case Wait():
-                pass
-            case _:
-                await self._writer.write(pod_set, step)
+            self._reconciler.touch(touched)
+        for pod_set in filter(None, map(self.sets.get, touched)):
+            if pod_set.let_in and not pod_set.let_go:
+                self._regate(keep_out(pod_set, pod_set.members))

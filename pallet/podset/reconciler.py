@@ -1,34 +1,136 @@
-"""What follows from a set without asking anybody: reservations, gates, and the words for those that wait."""
+"""The reconciler of pod sets: does what `decisions` says, and makes cache, queue and conditions follow.
+
+A set is worked on by one task at a time, several sets at once. The task asks what is to be done, does the
+first thing, and asks again, until the set is at rest or waits for a time.
+
+Large sets are gone through in slices. During a pause anything may change: each member is taken as it is at
+that moment, and whatever changed after that has marked the set, so that it is looked at again.
+"""
 
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Final
 
+import anyio
+
+from pallet.framework.handle import Recorder
+from pallet.logs import get_logger
 from pallet.loop_budget import LoopBudget
-from pallet.podset.events import Explainer
-from pallet.podset.model import Member, PodSet
+from pallet.podset.decisions import (
+    Expire,
+    MakePlan,
+    Release,
+    Step,
+    TakeBack,
+    TellMistake,
+    TellUnused,
+    Wait,
+    decide,
+    pending_since,
+    switch_time,
+)
+from pallet.podset.events import Explainer, tell, tell_unused
+from pallet.podset.metrics import PodSetMetrics, state_of
+from pallet.podset.model import Member, Phase, PodSet
+from pallet.podset.plan import is_behind
+from pallet.podset.planning import Planning
 from pallet.podset.reservations import Reservations
-from pallet.podset.states import keep_out, let_in, start
+from pallet.podset.sets import PodSets, Touched
+from pallet.podset.source import SetKey
+from pallet.podset.states import (
+    keep_out,
+    leave_unmanaged,
+    let_in,
+    note_planner,
+    phase_of,
+    start,
+    take_back,
+    time_to_last_bind,
+    unused_told,
+)
+from pallet.podset.workqueue import Workqueue
+from pallet.podset.writes import Writer
+
+log = get_logger(__name__)
+
+_SETTLE: Final = timedelta(milliseconds=100)
+"""How long news that nobody waits for may gather."""
+
+_AT_ONCE: Final = 64
+"""Sets worked on at the same time."""
+
+PLANS_AT_ONCE: Final = 4
+"""Sets planned at the same time: each takes a copy of the cluster, and knows nothing of the places that the
+others are about to get. More than one, so that a planner that does not answer does not stop the others."""
+
+_ROUNDS: Final = 100
+"""Steps done for a set before others have their turn."""
+
+_LONGEST_SLEEP: Final = 60.0
+"""Seconds after which the time is looked at again: the clock may have been set meanwhile."""
 
 
 class Reconciler:
-    """Makes cache, queue and conditions follow what is known of a set, in slices: it may be large.
+    """Works on the sets that are due.
 
-    During a pause anything may change. Each member is taken as it is at that moment, and whatever changed
-    after that has marked the set, so that it is looked at again.
+    activate: takes the UIDs of pods whose gate has opened, in the order in which they are to be bound
+    regate: takes the UIDs of pods whose gate has closed
+    reservation_timeout: how long room stays reserved for a set that does not advance
+    now: the API server's time
     """
 
     def __init__(
         self,
+        *,
+        sets: PodSets,
         reservations: Reservations,
-        budget: LoopBudget,
+        planning: Planning,
+        writer: Writer,
         explainer: Explainer,
         activate: Callable[[Iterable[str]], object],
         regate: Callable[[Iterable[str]], object],
+        recorder: Recorder,
+        metrics: PodSetMetrics,
+        now: Callable[[], datetime],
+        budget: LoopBudget,
+        reservation_timeout: timedelta,
     ) -> None:
+        self._sets = sets
         self._reservations = reservations
-        self._budget = budget
+        self._planning = planning
+        self._writer = writer
         self._explainer = explainer
         self._activate = activate
         self._regate = regate
+        self._recorder = recorder
+        self._metrics = metrics
+        self._now = now
+        self._budget = budget
+        self._reservation_timeout = reservation_timeout
+        self._workqueue: Workqueue[SetKey] = Workqueue()
+        self._wake = anyio.Event()
+        self._slots = anyio.Semaphore(_AT_ONCE)
+        self._planners = anyio.Semaphore(PLANS_AT_ONCE, fast_acquire=True)
+
+    def touch(self, touched: Touched) -> None:
+        """Have sets looked at, at once or soon."""
+        now = self._now()
+        for key, urgent in touched.items():
+            self._workqueue.add(key, now if urgent else now + _SETTLE)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Look after the sets until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            while True:
+                now = self._now()
+                for key in self._workqueue.take(now):
+                    tasks.start_soon(self._look_after, key)
+                self._wake = anyio.Event()
+                due = self._workqueue.next()
+                rest = _LONGEST_SLEEP if due is None else min((due - now).total_seconds(), _LONGEST_SLEEP)
+                with anyio.move_on_after(rest):
+                    await self._wake.wait()
 
     async def reserve(self, pod_set: PodSet) -> None:
         """Reserve what the plan says, and nothing else."""
@@ -83,6 +185,85 @@ class Reconciler:
             self._explainer.forget(member.pod)
             let_in(pod_set, uid)
             self._activate((uid,))
+
+    async def _look_after(self, key: SetKey) -> None:
+        """Do what is to be done about one set. An error that nobody foresaw delays this set alone."""
+        try:
+            async with self._slots:
+                await self._settle(key)
+        except Exception:
+            log.exception("Cannot go on with a pod set, trying again later", pod_set=key)
+            self._workqueue.add(key, self._now() + timedelta(seconds=_LONGEST_SLEEP))
+        finally:
+            self._workqueue.done(key)
+            self._wake.set()
+
+    async def _settle(self, key: SetKey) -> None:
+        for _ in range(_ROUNDS):
+            pod_set = self._sets.get(key)
+            if pod_set is None or self._sets.forget_if_empty(key):
+                self._planning.forget(key)
+                self._writer.forget(key)
+                self._metrics.forget(key)
+                return
+            note_planner(pod_set, exists=self._planning.planner_for(key) is not None)
+            await self.follow(pod_set)
+            if self._budget.exhausted:
+                await self._budget.pause()
+            self._measure(pod_set)
+            step = self._first(pod_set)
+            if step is None:
+                return
+            await self._do(pod_set, step)
+        self._workqueue.add(key, self._now() + _SETTLE)
+
+    def _measure(self, pod_set: PodSet) -> None:
+        self._metrics.overdue.note(pod_set.key, switch_time(pod_set))
+        self._metrics.pending.note(pod_set.key, pending_since(pod_set))
+        self._metrics.plan_behind.keep(pod_set.key, late=is_behind(pod_set))
+        self._metrics.set_state(pod_set.key, state_of(pod_set))
+        if phase_of(pod_set) is Phase.BOUND:
+            took = time_to_last_bind(pod_set)
+            if took is not None:
+                self._metrics.trigger_to_last_bind_seconds.observe(took.total_seconds())
+
+    def _first(self, pod_set: PodSet) -> Step | None:
+        """The first step that can be done now; None when all that is left waits for a time."""
+        times = []
+        for step in decide(pod_set, self._now(), self._reservation_timeout):
+            until = step.until if isinstance(step, Wait) else self._writer.held_until(pod_set.key, step)
+            if until is None:
+                return step
+            times.append(until)
+        if times:
+            self._workqueue.add(pod_set.key, min(times))
+        return None
+
+    async def _do(self, pod_set: PodSet, step: Step) -> None:
+        match step:
+            case TakeBack(uids):
+                take_back(pod_set, uids)
+            case Release(uids):
+                leave_unmanaged(pod_set, uids)
+            case Expire():
+                replan_at = self._planning.next_replan(pod_set.key)
+                words = self._reservations.expire(pod_set, self._reservation_timeout, replan_at)
+                tell(self._recorder, pod_set, "ReservationExpired", words)
+            case TellUnused():
+                tell_unused(self._recorder, pod_set)
+                unused_told(pod_set)
+            case TellMistake(mistake):
+                pod_set.written.mistake = mistake
+                if mistake:
+                    tell(self._recorder, pod_set, "InvalidQuietTime", mistake)
+            case MakePlan(uids, anew):
+                async with self._planners:
+                    await self._planning.plan(pod_set, uids, anew=anew)
+                    await self.reserve(pod_set)
+            case Wait():
+                pass
+            case _:
+                await self._writer.write(pod_set, step)
 
 
 def _in_order(pod_set: PodSet) -> list[str]:

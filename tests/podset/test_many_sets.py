@@ -8,7 +8,7 @@ import pytest
 from pallet.api.plan_name import plan_name
 from pallet.api.podset import SCHEDULE_PLANS
 from pallet.planner.interface import Plan, Problem
-from pallet.podset.controller import PLANS_AT_ONCE
+from pallet.podset.reconciler import PLANS_AT_ONCE
 from tests.builders import make_node, make_plan, make_pod, make_trigger
 from tests.podset.world import ScriptedPlanner, World, settle
 
