@@ -171,7 +171,7 @@ class PodSetController:
             self._cluster_changed()
 
     def _note_stray(self, pod: Pod) -> None:
-        """Count a pod that somebody bound elsewhere.
+        """Count a pod that was bound elsewhere than planned.
 
         Not while another replica is in charge: its plans may be heard of after its bindings.
         """

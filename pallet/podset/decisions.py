@@ -15,7 +15,7 @@ from pallet.podset.status import conflict_status, is_news, status_of
 from pallet.podset.triggers import Quiet, is_saved
 
 COALESCE = timedelta(seconds=1)
-"""Between two writes of what nobody waits for: status counts, times, and entries that only leave a plan."""
+"""Between two writes of what no pod waits for: status counts, times, and entries that only leave a plan."""
 
 RESERVATION_TIMEOUT = timedelta(minutes=1)
 """How long room stays reserved for a set that does not advance."""
@@ -33,7 +33,7 @@ class TakeBack:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class LeaveUnmanaged:
     """Let members go without a plan: no planner looks after the set."""
 
     uids: tuple[str, ...]
@@ -81,10 +81,10 @@ class TellMistake:
 
 @dataclass(frozen=True, slots=True)
 class MakePlan:
-    """Ask the planner for places; `anew` when some of the members had a place that does not fit any more."""
+    """Ask the planner for places; `replan` when the place of some of the members is invalidated."""
 
     uids: tuple[str, ...]
-    anew: bool = False
+    replan: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Wait:
 
 
 Write = Switch | StorePlan | DropPlan | SaveTimes | WriteStatus
-Step = TakeBack | Release | Expire | TellUnused | TellMistake | MakePlan | Wait | Write
+Step = TakeBack | LeaveUnmanaged | Expire | TellUnused | TellMistake | MakePlan | Wait | Write
 
 
 def decide(
@@ -122,7 +122,7 @@ def decide(
     return (
         *_hold_back(pod_set, waiting),
         *_switch(pod_set, waiting, quiet, now),
-        *_release(pod_set, waiting),
+        *_leave_unmanaged(pod_set, waiting),
         *_expire(pod_set, now, reservation_timeout),
         *((TellUnused(),) if pod_set.unused else ()),
         *_tell_mistake(pod_set, quiet),
@@ -174,11 +174,11 @@ def _tell_mistake(pod_set: PodSet, quiet: Quiet | None) -> Iterator[Step]:
         yield TellMistake(mistake)
 
 
-def _release(pod_set: PodSet, waiting: list[Member]) -> Iterator[Step]:
+def _leave_unmanaged(pod_set: PodSet, waiting: list[Member]) -> Iterator[Step]:
     if pod_set.let_go and pod_set.ordinary:
         uids = tuple(member.uid for member in waiting if isinstance(member.state, Unplanned | Refused))
         if uids:
-            yield Release(uids)
+            yield LeaveUnmanaged(uids)
 
 
 def _expire(pod_set: PodSet, now: datetime, timeout: timedelta) -> Iterator[Step]:
@@ -226,7 +226,7 @@ def _make_plan(pod_set: PodSet, waiting: list[Member], now: datetime) -> Iterato
         return
     if any(isinstance(member.state, Invalidated) for member in waiting):
         if now >= pod_set.replan_at:
-            yield MakePlan(tuple(member.uid for member in waiting), anew=True)
+            yield MakePlan(tuple(member.uid for member in waiting), replan=True)
             return
         yield Wait(pod_set.replan_at)
     unplanned = [member for member in waiting if isinstance(member.state, Unplanned | Refused | Unmanaged)]

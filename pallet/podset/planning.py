@@ -65,8 +65,8 @@ class Planning:
         self._tries.pop(key, None)
         self._replans.pop(key, None)
 
-    async def plan(self, pod_set: PodSet, uids: Collection[str], *, anew: bool) -> None:
-        """Have members planned. Planned anew, they are held back until there is an answer.
+    async def plan(self, pod_set: PodSet, uids: Collection[str], *, replan: bool) -> None:
+        """Have members planned. Those that are re-planned are held back until there is an answer.
 
         A planner that fails leaves every place as it was; the set's `attempt` says so. Nothing is done where
         the set has changed too much since this was decided.
@@ -74,10 +74,10 @@ class Planning:
         if self._budget.exhausted:
             await self._budget.pause()
         planner = self.planner_for(pod_set.key)
-        if planner is None or not _still_needed(pod_set, uids, anew=anew):
+        if planner is None or not _still_needed(pod_set, uids, replan=replan):
             return
-        if anew:
-            self._begin_anew(pod_set, uids)
+        if replan:
+            self._begin_replanning(pod_set, uids)
         try:
             plan = await planner.plan(await self._problem(pod_set, uids))
             if self._budget.exhausted:
@@ -96,7 +96,7 @@ class Planning:
         """When a set is to be re-planned, and not before: after a delay, which grows each time."""
         return self._later(self._replans, key)
 
-    def _begin_anew(self, pod_set: PodSet, uids: Collection[str]) -> None:
+    def _begin_replanning(self, pod_set: PodSet, uids: Collection[str]) -> None:
         places = (pod_set.members[uid].placed for uid in pod_set.invalidated if uid in uids)
         why = next(place.why for place in places if isinstance(place, Invalidated))
         begin_replanning(pod_set, uids, self.next_replan(pod_set.key))
@@ -144,12 +144,12 @@ class Planning:
         return now + timedelta(seconds=backoff.delay(now.timestamp()))
 
 
-def _still_needed(pod_set: PodSet, uids: Collection[str], *, anew: bool) -> bool:
-    """Whether these members are there and may go, and are without a place, or one of them has lost it."""
+def _still_needed(pod_set: PodSet, uids: Collection[str], *, replan: bool) -> bool:
+    """Whether these members are there and may go, and have no place, or the place of one is invalidated."""
     members = pod_set.members
     if not pod_set.let_go or not all(uid in members for uid in uids):
         return False
-    if anew:
+    if replan:
         return any(uid in pod_set.invalidated for uid in uids)
     return not any(members[uid].rank for uid in uids)
 

@@ -18,8 +18,8 @@ from pallet.logs import get_logger
 from pallet.loop_budget import LoopBudget
 from pallet.podset.decisions import (
     Expire,
+    LeaveUnmanaged,
     MakePlan,
-    Release,
     Step,
     TakeBack,
     TellMistake,
@@ -54,7 +54,7 @@ from pallet.podset.writes import Writer
 log = get_logger(__name__)
 
 _SETTLE: Final = timedelta(milliseconds=100)
-"""How long news that nobody waits for may gather."""
+"""How long news that is not urgent may gather."""
 
 _AT_ONCE: Final = 64
 """Sets worked on at the same time."""
@@ -187,7 +187,7 @@ class Reconciler:
             self._activate((uid,))
 
     async def _look_after(self, key: SetKey) -> None:
-        """Do what is to be done about one set. An error that nobody foresaw delays this set alone."""
+        """Do what is to be done about one set. An unforeseen error delays this set alone."""
         try:
             async with self._slots:
                 await self._settle(key)
@@ -243,7 +243,7 @@ class Reconciler:
         match step:
             case TakeBack(uids):
                 take_back(pod_set, uids)
-            case Release(uids):
+            case LeaveUnmanaged(uids):
                 leave_unmanaged(pod_set, uids)
             case Expire():
                 replan_at = self._planning.next_replan(pod_set.key)
@@ -256,9 +256,9 @@ class Reconciler:
                 pod_set.written.mistake = mistake
                 if mistake:
                     tell(self._recorder, pod_set, "InvalidQuietTime", mistake)
-            case MakePlan(uids, anew):
+            case MakePlan(uids, replan):
                 async with self._planners:
-                    await self._planning.plan(pod_set, uids, anew=anew)
+                    await self._planning.plan(pod_set, uids, replan=replan)
                     await self.reserve(pod_set)
             case Wait():
                 pass

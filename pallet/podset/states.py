@@ -10,10 +10,10 @@ A member is in one state from when it joins until it leaves. It joins Bound if i
     Refused ─ its spec changes → Unplanned         Planned by hand ─ the node refuses it → Unplanned
     Refused, Unmanaged, Planned, Invalidated ─ the set is held → Unplanned
 
-    each of these ─┬─ the set is re-planned → Replanning ─┬─ an answer → Planned or Refused
-                   │                                      └─ no answer → what it was before
-                   └─ its binding begins → Binding ─┬─ it is seen with a node → Bound
-                                                    └─ the binding failed → what it was before
+    each of the five ─┬─ the set is re-planned → Replanning ─┬─ an answer → Planned or Refused
+                      │                                      └─ no answer → what it was before
+                      └─ its binding begins → Binding ─┬─ it is seen with a node → Bound
+                                                       └─ the binding failed → what it was before
 
 Replanning and Binding keep what the member was before, and follow what happens to that meanwhile. A member
 that is seen with a node is Bound, whatever it was. `stored`, of Planned and Invalidated, follows the stored
@@ -134,6 +134,7 @@ def leave(pod_set: PodSet, uid: str) -> None:
     """Forget a member that is gone, or is no member any more."""
     name = pod_set.members.pop(uid).name
     pod_set.let_in.discard(uid)
+    pod_set.invalidated.pop(uid, None)
     if pod_set.plan is not None and pod_set.plan.manual and name in pod_set.plan.nodes:
         pod_set.plan.left.add(name)
 
@@ -259,7 +260,7 @@ def end_replanning(pod_set: PodSet) -> None:
 
 
 def note_attempt(pod_set: PodSet, attempt: Attempt | None) -> None:
-    """Take note of the last call of the planner, or that it concerns nobody any more."""
+    """Take note of the last call of the planner, or that it is of no interest any more."""
     pod_set.attempt = attempt
     pod_set.unplanned = (
         Gate(why=Why.PLANNER_FAILED, message=attempt.error)
@@ -385,7 +386,7 @@ def _lacks_place(state: State) -> bool:
 
 
 def _put_place(pod_set: PodSet, member: Member, place: Place) -> None:
-    """Have a member have another place, whatever else happens to it; nothing moves one that is Bound."""
+    """Change the place of a member, whatever else happens to it; one that is Bound stays as it is."""
     match member.state:
         case Bound():
             pass

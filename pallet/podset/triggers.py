@@ -194,7 +194,7 @@ def _planning_since(trigger: ScheduleTrigger, seen: datetime, read: datetime) ->
     """When the trigger entered Planning.
 
     A generation other than the annotated one is another stay in Planning: the spec has only the state.
-    The first generation began with the object, a later one when somebody last wrote the spec.
+    The first generation began with the object, a later one when the spec was last written.
     """
     saved = _bounded(trigger, PLANNING_SINCE, read)
     if saved is not None and _speaks_of_present(trigger):

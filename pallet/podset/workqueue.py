@@ -25,7 +25,7 @@ class Workqueue(Generic[K]):
             heappush(self._heap, (at, next(self._order), key))
 
     def take(self, now: datetime) -> list[K]:
-        """Take all keys that are due and that nobody is busy with, the longest due first."""
+        """Take all keys that are due and that no task works on, the longest due first."""
         taken = []
         while self._heap and self._heap[0][0] <= now:
             at, _, key = heappop(self._heap)
@@ -42,7 +42,7 @@ class Workqueue(Generic[K]):
             heappush(self._heap, (self._due[key], next(self._order), key))
 
     def next(self) -> datetime | None:
-        """When the next key that nobody is busy with is due; None when there is none."""
+        """When the next key that no task works on is due; None when there is none."""
         while self._heap:
             at, _, key = self._heap[0]
             if self._due.get(key) == at and key not in self._busy:

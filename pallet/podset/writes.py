@@ -181,7 +181,7 @@ def _may_be_stale(error: Exception) -> bool:
 
 
 async def switch(api: Api, trigger: ScheduleTrigger) -> ScheduleTrigger:
-    """Switch a trigger to Schedule, if nobody has touched it meanwhile."""
+    """Switch a trigger to Schedule, if it has not changed meanwhile."""
     meta = trigger.metadata
     patch = {"metadata": {"resourceVersion": meta.resource_version}, "spec": {"state": SCHEDULE}}
     return await api.patch(SCHEDULE_TRIGGERS, meta.name, meta.namespace, patch, safe=True)

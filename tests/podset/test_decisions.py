@@ -6,8 +6,8 @@ from pallet.api.podset import Assignment
 from pallet.podset.decisions import (
     SWEEP,
     DropPlan,
+    LeaveUnmanaged,
     MakePlan,
-    Release,
     SaveTimes,
     Step,
     StorePlan,
@@ -210,7 +210,7 @@ def test_when_one_place_is_lost_all_that_wait_are_planned_anew() -> None:
         make_pod("web-0"), make_pod("web-1"), make_pod("web-2", node="n3"), trigger=GO, plan=plan
     )
     invalidate(pod_set, "uid-web-0", GONE)
-    assert steps(pod_set, 0) == [MakePlan(("uid-web-0", "uid-web-1"), anew=True)]
+    assert steps(pod_set, 0) == [MakePlan(("uid-web-0", "uid-web-1"), replan=True)]
 
 
 def test_planning_anew_backs_off_while_newcomers_do_not_wait() -> None:
@@ -251,7 +251,7 @@ def test_when_pods_without_a_place_are_tried_again(
 def test_without_a_planner_pods_are_let_go_and_no_plan_is_kept() -> None:
     pod_set = set_of(make_pod("web-0"), make_pod("web-1", node="n1"), trigger=GO)
     note_planner(pod_set, exists=False)
-    assert steps(pod_set, 0) == [Release(("uid-web-0",))]
+    assert steps(pod_set, 0) == [LeaveUnmanaged(("uid-web-0",))]
 
 
 def test_the_status_comes_last_and_counts_only_once_a_second() -> None:

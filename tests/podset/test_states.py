@@ -209,6 +209,13 @@ def test_the_phase_of_a_set(pod_set: PodSet, phase: Phase) -> None:
     assert phase_of(pod_set) is phase
 
 
+def test_of_a_member_that_leaves_nothing_is_left() -> None:
+    pod_set = after("placed", "stored", "refused by its node")
+    states.let_in(pod_set, UID)
+    states.leave(pod_set, UID)
+    assert (pod_set.members, pod_set.invalidated, pod_set.let_in) == ({}, {}, set())
+
+
 def applicable(pod_set: PodSet) -> Iterator[str]:
     """The changes that can happen to the member as it is."""
     state = pod_set.members[UID].state
