@@ -24,7 +24,6 @@ from pallet.framework.events import ASSIGNED_POD_DELETE
 from pallet.framework.handle import Handle
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
-from pallet.framework.nominator import Nominator
 from pallet.framework.profile import Profile, build_profile
 from pallet.framework.registry import Registry
 from pallet.framework.tasks import Tasks
@@ -97,7 +96,6 @@ class Graph:
             )
         self.extenders = Extenders(extenders, client, self._whole_nodes(extenders), self.cache.snapshot)
         registry = Registry({**BUILT_IN, **(self.pod_sets.plugins if self.pod_sets else {})})
-        nominator = Nominator()
         self.counting_gate = CountingGate(
             self.cache.snapshot,
             self.profiles,
@@ -120,7 +118,6 @@ class Graph:
                 self.recorder,
                 waiting,
                 rng,
-                nominator=nominator,
                 tasks=self.tasks,
                 metrics=self.metrics,
                 activate=self._activate,
@@ -139,6 +136,7 @@ class Graph:
 
         self.queue = SchedulingQueue(
             self.profiles,
+            self.cache.snapshot.nominator,
             self.metrics,
             time.monotonic,
             initial_backoff=configuration.pod_initial_backoff_seconds,

@@ -12,7 +12,7 @@ nodes and pods. A pod on a node that there is not, or not any more, is held all 
 the snapshot once there is such a node; until then it takes no row there.
 
 A reservation is held for an owner. Until that owner is firm, pods of a higher priority do not have to respect
-it: one that finds no node is tried again with such reservations lifted (`lift`, `put_back`).
+it: one that finds no node is tried again on a fork without them (`yielding`, `outrank`).
 """
 
 from collections.abc import Iterable
@@ -23,9 +23,9 @@ import msgspec
 from pallet.api.labels import Labels
 from pallet.api.node import Node
 from pallet.api.pod import Pod
+from pallet.cache.live_snapshot import LiveSnapshot
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner, Reservation
-from pallet.cache.snapshot import Snapshot
 
 
 class Hold(Enum):
@@ -48,7 +48,7 @@ class Cache:
     """The live snapshot and the only one who changes it."""
 
     def __init__(self) -> None:
-        self.snapshot = Snapshot()
+        self.snapshot = LiveSnapshot()
         self._placed: dict[str, Placement] = {}
         self._reservations: dict[str, Reservation] = {}
         self._owners: dict[Owner, None] = {}
@@ -135,18 +135,11 @@ class Cache:
             if reservation.info.pod.spec.priority < priority
         ]
 
-    def lift(self, reservations: Iterable[Reservation]) -> None:
-        """Take reservations away. They are to be put back in the same step."""
+    def outrank(self, reservations: Iterable[Reservation]) -> None:
+        """Give up reservations whose room is taken by a pod of a higher priority; their owners are told."""
         for reservation in reservations:
             self.unreserve(reservation.info.uid)
-
-    def put_back(self, lifted: Iterable[Reservation], taken: str = "") -> None:
-        """Put lifted reservations back, but for those on a node that was `taken`: their owners are told."""
-        for reservation in lifted:
-            if reservation.node == taken:
-                reservation.owner.outranked(reservation.info.pod)
-            else:
-                self.reserve(*reservation)
+            reservation.owner.outranked(reservation.info.pod)
 
     def assume(self, info: PodInfo, node_name: str) -> None:
         """Count a pod on the node it is about to be bound to."""

@@ -19,7 +19,7 @@ class ChangeLog:
     row.
     """
 
-    __slots__ = ("_limit", "_rows", "stamp")
+    __slots__ = ("__weakref__", "_limit", "_rows", "stamp")
 
     def __init__(self, limit: int = 8192) -> None:
         self.stamp = next(_EPOCHS)

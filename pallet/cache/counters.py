@@ -1,7 +1,7 @@
 """Counters behind pod affinity and spreading: answers over all nodes without walking pods."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from sys import getsizeof
 from typing import Final
 
@@ -12,8 +12,7 @@ from pallet.api.pod import Pod
 from pallet.bounded_cache import MIB, BoundedCache
 from pallet.cache.selection import PodSelection, PodSelector
 from pallet.cache.tally import Counts, Tally
-
-GroupKey = tuple[str, Labels, bool]
+from pallet.cache.views import GroupKey, group_key
 
 COSTLY: Final = 16
 """Selections of more comparisons are not compared with a new group when that comes, but when asked about."""
@@ -179,7 +178,10 @@ class PodCounters:
 
     def weight(self, selection: PodSelection, pod: Pod) -> int:
         """How much a pod counts, placed or not."""
-        key = group_key(pod)
+        return self.weight_of(selection, group_key(pod))
+
+    def weight_of(self, selection: PodSelection, key: GroupKey) -> int:
+        """How much each pod of a group counts, which may have no placed pods."""
         weight = self._weight(selection, key)
         if selection in self._tallies.weights:
             self._tallies.weights[selection].keep(key, weight)
@@ -211,13 +213,13 @@ class PodCounters:
         for tally in self._tallies.values():
             tally.resize(capacity)
 
-    def copy(self) -> "PodCounters":
-        """Counters that can be changed without changing these. Selections are counted anew when asked for."""
-        twin = PodCounters(self._capacity)
-        twin._namespaces = dict(self._namespaces)
-        for key, group in self._groups.items():
-            twin._begin(key).rows = dict(group.rows)
-        return twin
+    def namespace_labels(self) -> dict[str, Labels]:
+        """The labels of the namespaces that have any; a copy."""
+        return dict(self._namespaces)
+
+    def groups(self) -> Iterator[tuple[GroupKey, Mapping[int, int]]]:
+        """The groups of placed pods, each with the number of its pods by row."""
+        return ((key, group.rows) for key, group in self._groups.items())
 
     def _start(self, selection: PodSelection) -> Tally:
         tally = Tally(np.zeros(self._capacity, np.int64))
@@ -281,8 +283,3 @@ class PodCounters:
         namespace, labels, terminating = key
         labels_of_namespace = self._namespaces.get(namespace, NO_LABELS)
         return selection.weight(namespace, labels_of_namespace, labels, terminating)
-
-
-def group_key(pod: Pod) -> GroupKey:
-    """What selectors can tell a pod by: its namespace, its labels, and whether it is terminating."""
-    return pod.metadata.namespace, pod.metadata.labels, pod.terminating

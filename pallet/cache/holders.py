@@ -6,15 +6,16 @@ topology key, however many terms there are.
 """
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 
 from pallet.api.pod import Pod
 from pallet.bounded_cache import MIB, BoundedCache, footprint
-from pallet.cache.counters import GroupKey, PodCounters, group_key
+from pallet.cache.counters import PodCounters
 from pallet.cache.pod_info import AffinityTerm, PodTerms
 from pallet.cache.tally import Tally
+from pallet.cache.views import GroupKey, Terms, group_key
 
 _NEWCOMERS_BYTES = 16 * MIB
 """Of the sorts of newcomers whose terms are remembered, for each sort of terms."""
@@ -36,14 +37,11 @@ _EVERYWHERE = ""
 _MOST_LOGS = 8
 """A term that names more namespaces is compared with pods of all."""
 
-Terms = frozenset[AffinityTerm]
 RowWeights = dict[int, int]
 
 
 class HeldSum:
     """Some held terms together: their weights on each row, summed by topology key.
-
-    Pods that the same terms select share one, which is compared by identity.
 
     kept: whether it is kept up to date
     """
@@ -163,7 +161,8 @@ _EMPTY = _Log()
 class HeldTerms:
     """Terms of one sort that placed pods hold, and how heavily on each row."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, counters: PodCounters, capacity: int) -> None:
+        self._counters = counters
         self._capacity = capacity
         self._rows: dict[AffinityTerm, RowWeights] = {}
         self._logs: dict[str, _Log] = {}
@@ -200,13 +199,13 @@ class HeldTerms:
             self._went += 1
             self._live -= len(_namespaces(term))
 
-    def meet(self, pod: Pod, counters: PodCounters) -> HeldSum | None:
+    def meet(self, pod: Pod) -> HeldSum | None:
         """The sum of the held terms that select a pod; None where none does."""
         if not self._rows:
             return None
         newcomers = self._newcomers.get(group_key(pod))
         if newcomers is None or newcomers.stamp != self._stamp:
-            newcomers = self._match(pod, counters, None)
+            newcomers = self._match(pod, None)
         met = newcomers.met
         if met is None or met.kept:
             return met
@@ -214,14 +213,14 @@ class HeldTerms:
         newcomers.terms = met.terms
         return met
 
-    def match(self, pod: Pod, counters: PodCounters, most: int | None = None) -> bool:
+    def match(self, pod: Pod, most: int | None = None) -> bool:
         """Find out which of the terms that came since select a pod; stop after `most` comparisons.
 
         One term may cost more than these. True when done.
         """
-        return not self._rows or self._match(pod, counters, most).stamp == self._stamp
+        return not self._rows or self._match(pod, most).stamp == self._stamp
 
-    def _match(self, pod: Pod, counters: PodCounters, most: int | None) -> _Newcomers:
+    def _match(self, pod: Pod, most: int | None) -> _Newcomers:
         key = group_key(pod)
         newcomers = self._newcomers.get(key)
         if newcomers is None:
@@ -233,7 +232,7 @@ class HeldTerms:
             log, start = self._logs.get(namespace, _EMPTY), newcomers.looked_at.get(namespace, 0)
             end = len(log.terms) if most is None else log.up_to(start, most)
             new = (term for term in log.terms[start:end] if term in self._rows)
-            if found := [term for term in new if counters.selects(term.pods, pod)]:
+            if found := [term for term in new if self._counters.selects(term.pods, pod)]:
                 newcomers.add(found)
             newcomers.looked_at[namespace] = end
             done &= end == len(log.terms)
@@ -279,12 +278,9 @@ class HeldTerms:
         for each in self._sums.values():
             each.resize(capacity)
 
-    def copy(self) -> "HeldTerms":
-        """Terms that can be changed without changing these."""
-        twin = HeldTerms(self._capacity)
-        twin._rows = {term: dict(rows) for term, rows in self._rows.items()}
-        twin.forget_matches()
-        return twin
+    def held(self) -> Iterator[tuple[AffinityTerm, Mapping[int, int]]]:
+        """The terms, each with its weight by row."""
+        return iter(self._rows.items())
 
     def _log(self, term: AffinityTerm) -> None:
         namespaces = _namespaces(term)
@@ -312,18 +308,19 @@ class TermHolders:
     holders (a newcomer is scored by it).
     """
 
-    def __init__(self, capacity: int) -> None:
-        self.anti = HeldTerms(capacity)
-        self.required = HeldTerms(capacity)
-        self.preferred = HeldTerms(capacity)
+    def __init__(self, counters: PodCounters, capacity: int) -> None:
+        self.anti = HeldTerms(counters, capacity)
+        self.required = HeldTerms(counters, capacity)
+        self.preferred = HeldTerms(counters, capacity)
 
-    def add(self, terms: PodTerms, row: int) -> None:
-        """Count a pod's own terms on a row."""
-        self._apply(terms, row, 1)
-
-    def remove(self, terms: PodTerms, row: int) -> None:
-        """Take a counted pod's terms back."""
-        self._apply(terms, row, -1)
+    def count(self, terms: PodTerms, row: int, by: int) -> None:
+        """Count a pod's own terms on a row, or with -1 take them back."""
+        for term in terms.required_anti:
+            self.anti.bump(term, row, by)
+        for term in terms.required:
+            self.required.bump(term, row, by)
+        for term, weight in terms.preferred:
+            self.preferred.bump(term, row, by * weight)
 
     def sorts(self) -> tuple[HeldTerms, ...]:
         """The terms of each sort."""
@@ -338,21 +335,6 @@ class TermHolders:
         """Make room for more rows."""
         for held in self.sorts():
             held.resize(capacity)
-
-    def copy(self) -> "TermHolders":
-        """Holders that can be changed without changing these."""
-        twin = TermHolders(0)
-        twin.anti, twin.required = self.anti.copy(), self.required.copy()
-        twin.preferred = self.preferred.copy()
-        return twin
-
-    def _apply(self, terms: PodTerms, row: int, sign: int) -> None:
-        for term in terms.required_anti:
-            self.anti.bump(term, row, sign)
-        for term in terms.required:
-            self.required.bump(term, row, sign)
-        for term, weight in terms.preferred:
-            self.preferred.bump(term, row, sign * weight)
 
 
 def _newcomers_bytes(key: GroupKey, newcomers: _Newcomers) -> int:

@@ -5,7 +5,7 @@ to its row. So the capacity follows the number of nodes, up and down. Every vect
 length.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from copy import copy
 
 import numpy as np
@@ -15,7 +15,6 @@ from pallet.api.node import Node
 from pallet.api.requests import Requests
 from pallet.cache.changes import ChangeLog
 from pallet.cache.columns import LabelColumns, Mask, TaintColumns, resized
-from pallet.cache.pod_info import HostPort
 from pallet.cache.resource_columns import Amounts, ResourceColumns
 
 _FIRST_CAPACITY = 64
@@ -26,7 +25,8 @@ class NodeTable:
 
     live, unschedulable: bool, (capacity,); a live row is one in use
 
-    `node_changes` logs the rows whose node changed, `load_changes` those whose pods did.
+    `node_changes` logs the rows whose node changed, `load_changes` those whose pods did. Tables with the same
+    log of nodes have the same nodes: what is derived from nodes alone may be kept by that log.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,6 @@ class NodeTable:
         self.labels = LabelColumns(_FIRST_CAPACITY)
         self.taints = TaintColumns(_FIRST_CAPACITY)
         self.images: dict[str, dict[int, int]] = {}
-        self.ports: dict[tuple[str, int], dict[int, tuple[str, ...]]] = {}
         self.node_changes = ChangeLog()
         self.load_changes = ChangeLog()
 
@@ -83,42 +82,36 @@ class NodeTable:
         if self.capacity > _FIRST_CAPACITY and self.node_count < self.capacity // 4:
             self._resize(max(self.capacity // 2, _FIRST_CAPACITY))
 
-    def place(self, row: int, requests: Requests, ports: Iterable[HostPort]) -> None:
+    def place(self, row: int, requests: Requests) -> None:
         """Add what one pod requests to a row."""
         self.resources.add(row, requests, 1)
-        for port in ports:
-            held = self.ports.setdefault((port.protocol, port.port), {})
-            held[row] = (*held.get(row, ()), port.ip)
         self.load_changes.record(row)
 
-    def displace(self, row: int, requests: Requests, ports: Iterable[HostPort]) -> None:
+    def displace(self, row: int, requests: Requests) -> None:
         """Take what one pod requests from a row."""
         self.resources.add(row, requests, -1)
-        for port in ports:
-            held = self.ports[port.protocol, port.port]
-            left = list(held.pop(row))
-            left.remove(port.ip)
-            if left:
-                held[row] = tuple(left)
-            elif not held:
-                del self.ports[port.protocol, port.port]
         self.load_changes.record(row)
 
-    def supposing(self, requested: Mapping[str, Amounts]) -> "NodeTable":
-        """This table with other amounts requested of some resources; to be read until something changes."""
+    def fork(self) -> "NodeTable":
+        """A table with sums of its own: what is known of the nodes is shared, until it is detached."""
         twin = copy(self)
-        twin.resources = self.resources.supposing(requested)
+        twin.resources = self.resources.fork()
+        twin.load_changes = ChangeLog()
         return twin
 
-    def copy(self) -> "NodeTable":
-        """A table that can be changed without changing this one: the ground of a hypothesis."""
-        twin = NodeTable()
-        twin.nodes, twin.row_of = list(self.nodes), dict(self.row_of)
-        twin.live, twin.unschedulable = self.live.copy(), self.unschedulable.copy()
-        twin.resources = self.resources.copy()
-        twin.labels, twin.taints = self.labels.copy(), self.taints.copy()
-        twin.images = {image: dict(rows) for image, rows in self.images.items()}
-        twin.ports = {port: dict(rows) for port, rows in self.ports.items()}
+    def detach(self) -> None:
+        """Take a copy of what is known of the nodes, before the table that it is shared with changes it."""
+        self.nodes, self.row_of = list(self.nodes), dict(self.row_of)
+        self.live, self.unschedulable = self.live.copy(), self.unschedulable.copy()
+        self.labels, self.taints = self.labels.copy(), self.taints.copy()
+        self.images = {image: dict(rows) for image, rows in self.images.items()}
+        self.resources.detach()
+        self.node_changes = ChangeLog()
+
+    def with_requested(self, requested: Mapping[str, Amounts]) -> "NodeTable":
+        """This table with other amounts requested of some resources; to be read until something changes."""
+        twin = copy(self)
+        twin.resources = self.resources.with_requested(requested)
         return twin
 
     def _write(self, row: int, old: Node | None, new: Node | None, placed: Collection[Requests] = ()) -> None:

@@ -1,7 +1,7 @@
 """A pod with everything that placement derives from it, derived once."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -11,9 +11,12 @@ from pallet.cache.selection import PodSelection, PodSelector, all_of, weighted
 from pallet.cache.volumes_in_use import PodVolumes, volumes_of
 from pallet.shared_values import SharedValues
 
+ANY_ADDRESS: Final = "0.0.0.0"  # noqa: S104  # the address of the API, nothing is bound
+"""Stands for all addresses of a node."""
+
 
 class HostPort(msgspec.Struct, frozen=True, gc=False):
-    """A port that a pod takes on its node. The address 0.0.0.0 stands for all addresses."""
+    """A port that a pod takes on its node."""
 
     protocol: str
     port: int
@@ -100,7 +103,7 @@ def _ports(containers: Iterable[Container]) -> Iterable[HostPort]:
     for container in containers:
         for port in container.ports:
             if port.host_port > 0:
-                yield HostPort(port.protocol or "TCP", port.host_port, port.host_ip or "0.0.0.0")  # noqa: S104  # the address of the API, nothing is bound
+                yield HostPort(port.protocol or "TCP", port.host_port, port.host_ip or ANY_ADDRESS)
 
 
 NO_TERMS = PodTerms()

@@ -7,6 +7,7 @@ resources are as long as the table, every other one only as long as there are no
 """
 
 from collections.abc import Collection, Mapping
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -125,11 +126,15 @@ class NativeColumn:
         if self._scored is not self._requested:
             self._scored.resize(capacity)
 
-    def copy(self) -> "NativeColumn":
-        """A column that can be changed without changing this one."""
+    def fork(self) -> "NativeColumn":
+        """A column with the same nodes, and with sums of its own."""
         requested = self._requested.copy()
         scored = requested if self._scored is self._requested else self._scored.copy()
-        return NativeColumn(self.allocatable.copy(), requested, scored)
+        return NativeColumn(self.allocatable, requested, scored)
+
+    def detach(self) -> None:
+        """Take a copy of what the nodes offer."""
+        self.allocatable = self.allocatable.copy()
 
 
 class SparseColumn:
@@ -203,12 +208,16 @@ class SparseColumn:
         """Have room for so many rows."""
         self._capacity = capacity
 
-    def copy(self) -> "SparseColumn":
-        """A column that can be changed without changing this one."""
-        twin = SparseColumn(self._name, self._capacity)
-        twin._slot_of, twin._rows = dict(self._slot_of), self._rows.copy()
-        twin._allocatable, twin._requested = self._allocatable.copy(), self._requested.copy()
+    def fork(self) -> "SparseColumn":
+        """A column with the same nodes, and with sums of its own."""
+        twin = copy(self)
+        twin._requested = self._requested.copy()
         return twin
+
+    def detach(self) -> None:
+        """Take a copy of what the nodes offer."""
+        self._slot_of, self._rows = dict(self._slot_of), self._rows.copy()
+        self._allocatable = self._allocatable.copy()
 
     def _by_row(self, values: Amounts) -> Amounts:
         by_row: Amounts = np.zeros(self._capacity, np.int64)
@@ -292,7 +301,7 @@ class ResourceColumns(dict[str, ResourceColumn]):
         for column in self.values():
             column.resize(capacity)
 
-    def supposing(self, requested: Mapping[str, Amounts]) -> "ResourceColumns":
+    def with_requested(self, requested: Mapping[str, Amounts]) -> "ResourceColumns":
         """These columns with other amounts requested of some resources; to be read until anything changes."""
         twin = self._twin(self._natives)
         twin.update(self)
@@ -300,11 +309,16 @@ class ResourceColumns(dict[str, ResourceColumn]):
             twin[name] = NativeColumn(self[name].allocatable, Sums(amounts), Sums(self[name].scored))
         return twin
 
-    def copy(self) -> "ResourceColumns":
-        """Columns that can be changed without changing these."""
-        twin = self._twin({name: column.copy() for name, column in self._natives.items()})
-        twin.update((name, twin._natives.get(name) or column.copy()) for name, column in self.items())
+    def fork(self) -> "ResourceColumns":
+        """Columns with the same nodes, and with sums of their own."""
+        twin = self._twin({name: column.fork() for name, column in self._natives.items()})
+        twin.update((name, twin._natives.get(name) or column.fork()) for name, column in self.items())
         return twin
+
+    def detach(self) -> None:
+        """Take a copy of what the nodes offer."""
+        for column in self.values():
+            column.detach()
 
     def _twin(self, natives: dict[str, NativeColumn]) -> "ResourceColumns":
         twin = ResourceColumns.__new__(ResourceColumns)

@@ -1,23 +1,39 @@
 """The model that a cycle decides on: nodes, placed pods and counters, kept together.
 
-There is one live snapshot, changed only by the cache. Because a scheduling cycle does not await between its
-first look and its assumption, the live one is as good as frozen to it. `copy` gives a hypothetical one.
+There is one live snapshot, which only the cache changes. A scheduling cycle does not await between its first
+look and its assumption, so that it sees one state. Whoever supposes something takes a fork:
+
+    with snapshot.fork() as fork:
+        fork.place(info, "node-1")
+        …
+
+A fork has what the snapshot had when it was taken, and what was changed on the fork itself. Changes of the
+snapshot do not show: it keeps what it is about to change for the forks that are open (copy-on-write by row).
+A fork costs a copy of the sums of requests, and what is changed. It must be closed. Forks can be forked.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
+from types import TracebackType
+from typing import NamedTuple
 
-from pallet.api.labels import Labels
 from pallet.api.node import Node
 from pallet.api.pod import Pod
-from pallet.cache.changes import ChangeLog, Rows
-from pallet.cache.counters import PodCounters
-from pallet.cache.holders import TermHolders
+from pallet.cache.changes import Rows
+from pallet.cache.forked_counters import ForkedCounters
+from pallet.cache.forked_holders import ForkedHolders
 from pallet.cache.node_table import NodeTable
+from pallet.cache.nominator import Nominator
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.ports_in_use import PortsInUse
 from pallet.cache.resource_columns import NATIVE, Amounts
+from pallet.cache.views import Counters, Holders
 from pallet.cache.volumes_in_use import VolumesInUse
+
+PodsOfRow = dict[str, PodInfo]
+"""The pods of one row by UID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,82 +55,54 @@ class NodeInfo:
         return self.node.metadata.name
 
 
-class Snapshot:
-    """Nodes as columns, the pods placed on them, and counters over those pods.
+class Snapshot(ABC):
+    """Nodes as columns, the pods placed on them or nominated to them, and counters: to be read."""
 
-    `starts` logs the rows of pods whose start is seen: it changes nothing but who is preempted first.
-    """
+    table: NodeTable
+    counters: Counters
+    holders: Holders
+    volumes: VolumesInUse
+    ports: PortsInUse
+    nominator: Nominator
 
     def __init__(self) -> None:
-        self.table = NodeTable()
-        self.counters = PodCounters(self.table.capacity)
-        self.holders = TermHolders(self.table.capacity)
-        self.volumes = VolumesInUse()
-        self.starts = ChangeLog()
-        self._pods: list[dict[str, PodInfo]] = [{} for _ in range(self.table.capacity)]
         self._node_infos: dict[int, NodeInfo] = {}
         """Those that were asked for, by row, until their node or its pods change."""
+        self._forks: list[Fork] = []
+        """Those that are open."""
 
-    def put_node(self, node: Node) -> None:
-        """Add a node, or replace it."""
-        row = self.table.row_of.get(node.metadata.name)
-        placed = () if row is None else [info.requests for info in self._pods[row].values()]
-        self.table.put(node, placed)
-        self._node_infos.pop(self.table.row_of[node.metadata.name], None)
-        self._resize()
+    @abstractmethod
+    def pods_of(self, row: int) -> Mapping[str, PodInfo]:
+        """The pods placed on a row by UID; not to be changed by the caller."""
 
-    def drop_node(self, name: str) -> list[PodInfo]:
-        """Take a node out, with the pods placed on it. Give these."""
-        row, last = self.table.row_of.get(name), self.table.node_count - 1
-        if row is None:
-            return []
-        gone = self._clear(row)
-        moved = self._clear(last)  # nothing, if it is the row itself
-        self.table.drop(name)
-        self._node_infos.pop(row, None)
-        self._node_infos.pop(last, None)
-        for info in moved:
-            self._place(info, row)
-        self._resize()
-        return gone
+    def base(self) -> "tuple[Snapshot, Collection[int]] | None":
+        """What this was forked from, and the rows whose pods may be others there.
 
-    def set_namespace(self, name: str, labels: Labels) -> None:
-        """Take note of a namespace's labels."""
-        self.counters.set_namespace(name, labels)
-        self.holders.forget_matches()
+        None for the live snapshot, and where the nodes of the rows may be others too. With it, what was
+        derived from a snapshot is derived again for a fork only on some rows.
+        """
+        return None
 
-    def place(self, info: PodInfo, node_name: str) -> None:
-        """Count a pod on a node that there is, by name."""
-        self._place(info, self.table.row_of[node_name])
+    def fork(self) -> "Fork":
+        """A snapshot that can be changed without changing this one, and that does not follow it.
 
-    def remove(self, info: PodInfo, row: int) -> None:
-        """Take a placed pod back."""
-        placed = self._pods[row].pop(info.uid)
-        self._node_infos.pop(row, None)
-        self.table.displace(row, placed.requests, placed.ports)
-        self.counters.remove(placed.pod, row)
-        self.holders.remove(placed.terms, row)
-        self.volumes.remove(placed.volumes, row)
+        The caller closes it.
+        """
+        fork = Fork(self)
+        self._forks.append(fork)
+        return fork
 
-    def replace(self, info: PodInfo, row: int) -> None:
-        """Put a newer version of a placed pod in its place."""
-        placed = self._pods[row][info.uid]
-        if not placed.same_footprint(info):
-            self.remove(placed, row)
-            self._place(info, row)
-            return
-        self._pods[row][info.uid] = info
-        self._node_infos.pop(row, None)
-        if placed.pod.status.start_time != info.pod.status.start_time:
-            self.starts.record(row)
+    def let_go(self, fork: "Fork") -> None:
+        """Keep nothing for a fork any more."""
+        self._forks.remove(fork)
 
     def pods(self, row: int) -> Iterable[PodInfo]:
         """The pods placed on a row."""
-        return self._pods[row].values()
+        return self.pods_of(row).values()
 
     def is_placed(self, uid: str, row: int) -> bool:
         """Whether a pod is placed on a row."""
-        return uid in self._pods[row]
+        return uid in self.pods_of(row)
 
     def rows(self) -> Iterator[int]:
         """The rows that hold a node."""
@@ -132,6 +120,17 @@ class Snapshot:
         known = self._node_infos
         return [known.get(row) or self.node(row) for row in rows.tolist()]
 
+    def with_requested(self, requested: Mapping[str, Amounts]) -> "Snapshot":
+        """This snapshot with other amounts requested of some resources, of all rows at once.
+
+        A cheaper form of a fork, for filters that look at sums of requests only: to be read until something
+        changes.
+        """
+        twin = copy(self)
+        twin.table = self.table.with_requested(requested)
+        twin._node_infos = {}
+        return twin
+
     def _node_info(self, row: int) -> NodeInfo:
         node = self.table.nodes[row]
         if node is None:
@@ -145,49 +144,130 @@ class Snapshot:
                 offered, taken = columns[name].at(row)
                 if offered:
                     allocatable[name], requested[name] = offered, taken
-        pods = tuple([info.pod for info in self._pods[row].values()])
+        pods = tuple([info.pod for info in self.pods(row)])
         return NodeInfo(row, node, pods, allocatable, requested)
 
-    def copy(self) -> "Snapshot":
-        """A snapshot that can be changed without changing this one."""
-        twin = Snapshot.__new__(Snapshot)
-        twin.table = self.table.copy()
-        twin.counters = self.counters.copy()
-        twin.holders = self.holders.copy()
-        twin.volumes = self.volumes.copy()
-        twin.starts = ChangeLog()
-        twin._pods = [dict(placed) for placed in self._pods]
-        twin._node_infos = self._node_infos.copy()
-        return twin
 
-    def supposing(self, requested: Mapping[str, Amounts]) -> "Snapshot":
-        """This snapshot with other amounts requested of some resources.
+class _Change(NamedTuple):
+    """A pod placed on a row (`by` is 1) or removed from there (-1), and the pods of the row before that."""
 
-        To be read until something changes.
-        """
-        twin = copy(self)
-        twin.table = self.table.supposing(requested)
-        twin._node_infos = {}
-        return twin
+    info: PodInfo
+    row: int
+    by: int
+    before: PodsOfRow
 
-    def _place(self, info: PodInfo, row: int) -> None:
-        self._pods[row][info.uid] = info
-        self._node_infos.pop(row, None)
-        self.table.place(row, info.requests, info.ports)
-        self.counters.add(info.pod, row)
-        self.holders.add(info.terms, row)
-        self.volumes.add(info.volumes, row)
 
-    def _clear(self, row: int) -> list[PodInfo]:
-        """Take all pods of a row back. Give them."""
-        placed = list(self._pods[row].values())
-        for info in placed:
-            self.remove(info, row)
-        return placed
+class Fork(Snapshot):
+    """A snapshot in which something is supposed."""
 
-    def _resize(self) -> None:
+    def __init__(self, parent: Snapshot) -> None:
+        """Use `Snapshot.fork`."""
+        super().__init__()
+        self._parent = parent
+        self.table = parent.table.fork()
         capacity = self.table.capacity
-        if len(self._pods) != capacity:
-            self._pods = [*self._pods[:capacity], *({} for _ in range(capacity - len(self._pods)))]
-            self.counters.resize(capacity)
-            self.holders.resize(capacity)
+        self.counters: ForkedCounters = ForkedCounters(parent.counters, capacity)
+        self.holders: ForkedHolders = ForkedHolders(parent.holders, self.counters, capacity)
+        self.volumes = VolumesInUse(parent.volumes)
+        self.ports = PortsInUse(parent.ports)
+        self.nominator = parent.nominator.fork()
+        self._kept: dict[int, PodsOfRow] = {}
+        """The pods of the rows that were changed here or on the parent. They are replaced, never changed."""
+        self._changes: list[_Change] = []
+        self._shares_nodes = True
+
+    def __enter__(self) -> "Fork":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Keep nothing of the parent any more. A closed fork must not be read: it has no table."""
+        self._parent.let_go(self)
+        del self.table
+
+    def pods_of(self, row: int) -> Mapping[str, PodInfo]:
+        """The pods placed on a row by UID; not to be changed by the caller."""
+        kept = self._kept.get(row)
+        return self._parent.pods_of(row) if kept is None else kept
+
+    def base(self) -> tuple[Snapshot, Collection[int]] | None:
+        """What this was forked from, and the rows whose pods may be others there (see `Snapshot.base`)."""
+        return (self._parent, self._kept) if self._shares_nodes else None
+
+    def place(self, info: PodInfo, node_name: str) -> None:
+        """Suppose a pod on a node that there is, by name."""
+        row = self.table.row_of[node_name]
+        before = self._pods_before(row)
+        self._changes.append(_Change(info, row, 1, before))
+        self._apply(info, row, 1, {**before, info.uid: info})
+
+    def remove(self, info: PodInfo, row: int) -> None:
+        """Suppose a placed pod away."""
+        before = self._pods_before(row)
+        placed = before[info.uid]
+        self._changes.append(_Change(placed, row, -1, before))
+        left = dict(before)
+        del left[info.uid]
+        self._apply(placed, row, -1, left)
+
+    def checkpoint(self) -> int:
+        """A point to which `rollback` can lead back."""
+        return len(self._changes)
+
+    def rollback(self, checkpoint: int) -> None:
+        """Take everything back that was placed and removed since. It costs what was."""
+        while len(self._changes) > checkpoint:
+            info, row, by, before = self._changes.pop()
+            self._apply(info, row, -by, before)
+
+    def withstand(self, info: PodInfo, row: int, by: int) -> None:
+        """Stay as it is although the parent is about to place (`by` is 1) or remove (-1) a pod."""
+        self.keep_row(row)
+        self.counters.withstand(info.pod, row, by)
+        self.holders.withstand(info.terms, row, by)
+        self.volumes.count(info.volumes, row, -by)
+        self.ports.count(info.ports, row, -by)
+
+    def keep_row(self, row: int) -> None:
+        """Keep the pods of a row, before the parent changes any."""
+        if row not in self._kept:
+            self._kept[row] = dict(self._parent.pods_of(row))
+
+    def withstand_nodes(self) -> None:
+        """Keep what is known of the nodes, before the parent changes any."""
+        for fork in self._forks:
+            fork.withstand_nodes()
+        if self._shares_nodes:
+            self.table.detach()
+            self._shares_nodes = False
+
+    def withstand_namespaces(self) -> None:
+        """Keep the labels of the namespaces, before the parent changes any."""
+        self.counters.withstand_namespaces()
+
+    def _node_info(self, row: int) -> NodeInfo:
+        if row in self._kept or not self._shares_nodes:
+            return super()._node_info(row)
+        return self._parent.node(row)
+
+    def _pods_before(self, row: int) -> PodsOfRow:
+        self.keep_row(row)
+        return self._kept[row]
+
+    def _apply(self, info: PodInfo, row: int, by: int, pods: PodsOfRow) -> None:
+        for fork in self._forks:
+            fork.withstand(info, row, by)
+        self._kept[row] = pods
+        self._node_infos.pop(row, None)
+        if by > 0:
+            self.table.place(row, info.requests)
+        else:
+            self.table.displace(row, info.requests)
+        self.counters.change(info.pod, row, by)
+        self.holders.change(info.terms, row, by)
+        self.volumes.count(info.volumes, row, by)
+        self.ports.count(info.ports, row, by)

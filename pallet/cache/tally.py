@@ -94,7 +94,3 @@ class Tally:
     def resize(self, capacity: int) -> None:
         """Have room for so many rows."""
         self.by_row = resized(self.by_row, capacity)
-
-    def copy(self) -> "Tally":
-        """A tally that can be changed without changing this one."""
-        return Tally(self.by_row.copy())

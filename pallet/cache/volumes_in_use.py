@@ -1,13 +1,13 @@
 """Which volumes the placed pods use, and on which rows: what volume plugins ask without walking pods."""
 
 from collections.abc import Iterator
-from typing import TypeVar
 
 import msgspec
 
 from pallet.api.in_tree import mounted_volume
 from pallet.api.pod import Pod
 from pallet.api.volumes import Volume
+from pallet.cache.row_counts import RowCounts
 
 
 class Disk(msgspec.Struct, frozen=True, gc=False):
@@ -65,58 +65,26 @@ def _disks(volume: Volume) -> Iterator[Disk]:
             yield Disk(("rbd", monitor, rbd.pool, rbd.image), rbd.read_only)
 
 
-RowCounts = dict[int, int]
-"""How many volumes on each row that has any."""
-
-K = TypeVar("K")
-
-
 class VolumesInUse:
     """Claims (named and ephemeral), disks and in-tree volumes of the placed pods, each with its rows.
 
     `written` and `read` are the disks by what tells them apart: those that pods may write to, and the others.
+    With a parent, what is counted here is added to what is counted there.
     """
 
-    def __init__(self) -> None:
-        self.claims: dict[str, RowCounts] = {}
-        self.written: dict[tuple[str, ...], RowCounts] = {}
-        self.read: dict[tuple[str, ...], RowCounts] = {}
-        self.mounted: dict[tuple[str, str], RowCounts] = {}
+    def __init__(self, parent: "VolumesInUse | None" = None) -> None:
+        self.claims: RowCounts[str] = RowCounts(parent.claims if parent else None)
+        self.written: RowCounts[tuple[str, ...]] = RowCounts(parent.written if parent else None)
+        self.read: RowCounts[tuple[str, ...]] = RowCounts(parent.read if parent else None)
+        self.mounted: RowCounts[tuple[str, str]] = RowCounts(parent.mounted if parent else None)
 
-    def add(self, volumes: PodVolumes, row: int) -> None:
-        """Count a pod's volumes on a row."""
-        self._apply(volumes, row, 1)
-
-    def remove(self, volumes: PodVolumes, row: int) -> None:
-        """Take a counted pod's volumes back."""
-        self._apply(volumes, row, -1)
-
-    def copy(self) -> "VolumesInUse":
-        """Counts that can be changed without changing these."""
-        twin = VolumesInUse()
-        twin.claims, twin.mounted = _copy(self.claims), _copy(self.mounted)
-        twin.written, twin.read = _copy(self.written), _copy(self.read)
-        return twin
-
-    def _apply(self, volumes: PodVolumes, row: int, by: int) -> None:
+    def count(self, volumes: PodVolumes, row: int, by: int) -> None:
+        """Count a pod's volumes on a row, or with -1 take them back."""
         if volumes is NO_VOLUMES:
             return
         for claim in (*volumes.claims, *volumes.ephemeral):
-            _bump(self.claims, claim, row, by)
+            self.claims.bump(claim, row, by)
         for disk in volumes.disks:
-            _bump(self.read if disk.read_only else self.written, disk.identity, row, by)
+            (self.read if disk.read_only else self.written).bump(disk.identity, row, by)
         for mounted in volumes.mounted:
-            _bump(self.mounted, mounted, row, by)
-
-
-def _bump(counts: dict[K, RowCounts], key: K, row: int, by: int) -> None:
-    rows = counts.setdefault(key, {})
-    rows[row] = rows.get(row, 0) + by
-    if not rows[row]:
-        del rows[row]
-        if not rows:
-            del counts[key]
-
-
-def _copy(counts: dict[K, RowCounts]) -> dict[K, RowCounts]:
-    return {key: dict(rows) for key, rows in counts.items()}
+            self.mounted.bump(mounted, row, by)

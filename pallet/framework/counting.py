@@ -45,7 +45,7 @@ class Counting:
             if counters.uncounted(each):
                 counters.count_some(each, max(1, _STEP // each.cost))
                 return False
-        return all(held.match(pod, counters, _STEP) for held in self._snapshot.holders.sorts())
+        return all(held.match(pod, _STEP) for held in self._snapshot.holders.sorts())
 
     async def finish(self, pod: Pod, budget: LoopBudget) -> None:
         """Make all comparisons in slices, where they are many."""

@@ -13,7 +13,7 @@ import numpy as np
 from pallet.bounded_cache import MIB, BoundedCache, footprint
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
-from pallet.cache.snapshot import Snapshot
+from pallet.cache.snapshot import Fork, Snapshot
 from pallet.framework.advice import Advice
 from pallet.framework.checked import Report
 from pallet.framework.diagnosis import Refused, blame, fit_message, nothing_left, rejection_message
@@ -82,6 +82,7 @@ class Evaluator:
     """Decides for the pods of one profile on one snapshot, and remembers what helps with the next pod.
 
     With `wrong`, what is remembered of plugins is compared with fresh answers, and differences are reported.
+    With a base, which decides on the snapshot that was forked, it begins with what that remembers.
     """
 
     def __init__(
@@ -91,22 +92,30 @@ class Evaluator:
         rng: Random,
         watch: Watch = UNWATCHED,
         wrong: Report | None = None,
+        base: "Evaluator | None" = None,
     ) -> None:
         self.profile = profile
-        self._snapshot = snapshot
+        self.snapshot = snapshot
         self._rng = rng
         self._watch = watch
+        self._wrong = wrong
         self._pre_filters = _asked(PRE_FILTER, ((p.name, p.pre_filter) for p in profile.pre_filter), watch)
         self._pre_scores = _asked(PRE_SCORE, ((p.name, p.pre_score) for p in profile.pre_score), watch)
-        self._filters = [FilterMemory(plugin, watch, wrong) for plugin in profile.filter]
-        self._scores = [ScoreMemory(plugin, weight, watch, wrong) for plugin, weight in profile.score]
+        self._filters: list[FilterMemory] = [
+            FilterMemory(plugin, watch, wrong, base._filters[number] if base else None)
+            for number, plugin in enumerate(profile.filter)
+        ]
+        self._scores: list[ScoreMemory] = [
+            ScoreMemory(plugin, weight, watch, wrong, base._scores[number] if base else None)
+            for number, (plugin, weight) in enumerate(profile.score)
+        ]
         self._kept_filters = [each for each in self._filters if not each.fleeting]
         self._kept_scores = [each for each in self._scores if not each.fleeting]
         self._fleeting_filters = [each for each in self._filters if each.fleeting]
         self._fleeting_scores = [each for each in self._scores if each.fleeting]
-        self._nominees = Nominees(self._filters, profile.nominator, snapshot)
-        self._explainer = Explainer(self._filters, profile.nominator, self._nominees, snapshot)
-        self.row_filters = RowFilters(self._filters, profile.nominator, snapshot)
+        self._nominees = Nominees(self._filters, snapshot)
+        self._explainer = Explainer(self._filters, self._nominees, snapshot)
+        self.row_filters = RowFilters(self._filters, snapshot)
         self._kinds: BoundedCache[Hashable, _Known] = BoundedCache(
             "pod_kinds",
             _KINDS_BYTES,
@@ -114,6 +123,10 @@ class Evaluator:
         )
         percentage = profile.percentage_of_nodes_to_score
         self._sampler = None if percentage is None else Sampler(percentage)
+
+    def on(self, fork: Fork) -> "Evaluator":
+        """What decides as this one does, on a fork of its snapshot."""
+        return Evaluator(self.profile, fork, self._rng, self._watch, self._wrong, base=self)
 
     def choose(
         self,
@@ -129,13 +142,17 @@ class Evaluator:
         """
         if advice is not None:
             only = advice.names
-        if not self._snapshot.table.node_count:
+        if not self.snapshot.table.node_count:
             return Choice(node=None, message=NO_NODES)
         names, narrowed_by, refusal = self._pre_filter(state, info)
         if refusal is not None:
             return self._refuse(refusal, narrowed_by)
         nominated = info.pod.status.nominated_node_name
-        if nominated and (only is None or nominated in only) and self._fits(state, info, nominated):
+        if (
+            nominated
+            and (only is None or nominated in only)
+            and self._fits(state, info, nominated, self.snapshot)
+        ):
             return Choice(node=nominated, feasible=1, evaluated=1)
         allowed = names
         if only is not None:
@@ -149,22 +166,25 @@ class Evaluator:
         if found is None:
             if advice is not None:
                 names = allowed
-            table = self._snapshot.table
+            table = self.snapshot.table
             rows = table.live.nonzero()[0] if names is None else self._rows(names)
             refusals = self._explainer.among(state, info, rows, narrowed_by, advice)
             return self._nowhere(table.node_count if names is None else len(names), refusals)
         row, best, feasible = found
-        name = self._snapshot.table.name(row)
+        name = self.snapshot.table.name(row)
         return Choice(node=name, score=best, feasible=feasible, evaluated=len(names))
 
-    def fits(self, state: CycleState, info: PodInfo, name: str) -> bool:
-        """Whether a pod can go to one node, by name. Raises PluginError."""
-        names, _, refusal = self._pre_filter(state, info)
-        return refusal is None and (names is None or name in names) and self._fits(state, info, name)
+    def fits(self, state: CycleState, info: PodInfo, name: str, fork: Fork | None = None) -> bool:
+        """Whether a pod can go to one node, by name, as it is or as a fork supposes. Raises PluginError."""
+        snapshot = fork or self.snapshot
+        names, _, refusal = self._pre_filter(state, info, snapshot)
+        return (
+            refusal is None and (names is None or name in names) and self._fits(state, info, name, snapshot)
+        )
 
     def feasible(self, state: CycleState, info: PodInfo) -> list[str]:
         """The names of all nodes that can take a pod. Raises PluginError."""
-        table = self._snapshot.table
+        table = self.snapshot.table
         return [table.name(row) for row in (self.totals(state, info) != INFEASIBLE).nonzero()[0].tolist()]
 
     def totals(self, state: CycleState, info: PodInfo) -> Scores:
@@ -182,7 +202,7 @@ class Evaluator:
             rows, found = some
         elif refusal is None and names is not None:
             rows, found = self._totals_over(state, info, self._rows(names))
-        totals = np.full(self._snapshot.table.capacity, INFEASIBLE, np.int64)
+        totals = np.full(self.snapshot.table.capacity, INFEASIBLE, np.int64)
         totals[rows] = found
         return totals
 
@@ -191,7 +211,7 @@ class Evaluator:
 
         Raises PluginError.
         """
-        state, table = CycleState(), self._snapshot.table
+        state, table = CycleState(), self.snapshot.table
         names, _, refusal = self._pre_filter(state, info)
         if refusal is not None:
             return
@@ -203,25 +223,25 @@ class Evaluator:
             yield Scored(table.name(row), total, {plugin: share[place] for plugin, share in shares.items()})
 
     def _pre_filter(
-        self, state: CycleState, info: PodInfo
+        self, state: CycleState, info: PodInfo, snapshot: Snapshot | None = None
     ) -> tuple[frozenset[str] | None, tuple[str, ...], Status | None]:
         """The only nodes to look at (None for all), or else a refusal; and between them, who said so."""
         self._watch.begin()
         within = check_limits(info)
         if within.rejected:
             return None, (LIMITS,), within
-        found = self._ask_pre_filters(state, info)
+        found = self._ask_pre_filters(state, info, snapshot or self.snapshot)
         self._watch.pre_filtered(found[2] or SUCCESS)
         return found
 
     def _ask_pre_filters(
-        self, state: CycleState, info: PodInfo
+        self, state: CycleState, info: PodInfo, snapshot: Snapshot
     ) -> tuple[frozenset[str] | None, tuple[str, ...], Status | None]:
         nodes: frozenset[str] | None = None
         narrowed_by: tuple[str, ...] = ()
         refused: tuple[str, Status] | None = None
         for plugin, pre_filter, evaluations in self._pre_filters[state.sampled]:
-            names, status = pre_filter(state, info, self._snapshot)
+            names, status = pre_filter(state, info, snapshot)
             if status.code is Code.SKIP:
                 state.skipped_filters.add(plugin)
                 continue
@@ -242,15 +262,14 @@ class Evaluator:
             return None, (refused[0], *narrowed_by), refused[1]
         return nodes, narrowed_by, None
 
-    def _fits(self, state: CycleState, info: PodInfo, name: str) -> bool:
-        """Whether a pod can go to the node that was nominated for it."""
-        table = self._snapshot.table
-        row = table.row_of.get(name)
-        return row is not None and bool(table.live[row]) and self.row_filters.asker(state, info)(row).ok
+    def _fits(self, state: CycleState, info: PodInfo, name: str, snapshot: Snapshot) -> bool:
+        """Whether all filters pass a pod on a node, such as the one that was nominated for it."""
+        row = snapshot.table.row_of.get(name)
+        return row is not None and RowFilters(self._filters, snapshot).fits(state, info, row)
 
     def _rows(self, names: frozenset[str]) -> Rows:
         """The rows of those of the named nodes that exist, in the table's order."""
-        table = self._snapshot.table
+        table = self.snapshot.table
         rows = sorted(table.row_of[name] for name in names if name in table.row_of)
         return np.array([row for row in rows if table.live[row]], np.intp)
 
@@ -258,7 +277,7 @@ class Evaluator:
         """The decision on a pod that may go anywhere."""
         known = self._fresh(state, info)
         found = self._best_of_all(state, info, known.kind)
-        table = self._snapshot.table
+        table = self.snapshot.table
         if found is None:
             return self._nowhere(table.node_count, self._explainer.everywhere(state, info, known.refusals))
         row, best, feasible = found
@@ -271,7 +290,7 @@ class Evaluator:
             return (kind.pick(self._rng), kind.best, kind.feasible_count) if kind.feasible_count else None
         rows, totals = some or (kind.feasible_rows(), kind.totals_over(kind.feasible_rows()))
         if self._sampler is not None:
-            sampled = self._sampler.sample(rows, self._snapshot.table.node_count)
+            sampled = self._sampler.sample(rows, self.snapshot.table.node_count)
             rows, totals = rows[sampled], totals[sampled]
         return self._best_of(rows, totals)
 
@@ -291,7 +310,7 @@ class Evaluator:
         """
         filters = [each for each in self._fleeting_filters if each.asked(state, info)]
         scorers = [each for each in self._fleeting_scores if each.asked(state, info)]
-        if not filters and not scorers and not self.profile.nominator:
+        if not filters and not scorers and not self.snapshot.nominator:
             return None
         feasible = kind.feasible_rows()
         rows = self._nominees.sift(state, info, self._sift(state, info, feasible, filters))
@@ -311,7 +330,7 @@ class Evaluator:
 
     def _sift(self, state: CycleState, info: PodInfo, rows: Rows, filters: list[FilterMemory]) -> Rows:
         for each in filters:
-            codes = each.filter_rows(state, info, self._snapshot, rows)
+            codes = each.filter_rows(state, info, self.snapshot, rows)
             if codes.any():
                 rows = rows.compress(codes == 0)
         return rows
@@ -327,7 +346,7 @@ class Evaluator:
             return None
         self._watch.begin()
         for plugin, pre_score, evaluations in self._pre_scores[state.sampled]:
-            status = pre_score(state, info, self._snapshot, rows)
+            status = pre_score(state, info, self.snapshot, rows)
             if status.code is Code.SKIP:
                 state.skipped_scores.add(plugin)
                 continue
@@ -346,20 +365,20 @@ class Evaluator:
         """The weighted scores of each plugin over the rows, once the pre-score plugins have been asked."""
         for each in scorers:
             if each.plugin.name not in state.skipped_scores:
-                yield each.plugin.name, each.weight * each.scores(state, info, self._snapshot, rows)
+                yield each.plugin.name, each.weight * each.scores(state, info, self.snapshot, rows)
 
     def _fresh(self, state: CycleState, info: PodInfo) -> _Known:
         """What is known of pods like this one, brought up to date."""
-        snapshot = self._snapshot
+        snapshot = self.snapshot
         filters = [each.signature(state, info, snapshot) for each in self._kept_filters]
         scores = [each.signature(state, info, snapshot) for each in self._kept_scores]
         key = (*filters, *scores)
         known = self._kinds.get(key)
         if known is None:
             asked = [pair for pair in zip(self._kept_filters, filters, strict=True) if pair[1] is not None]
-            followers = tuple(each.follower(signature) for each, signature in asked)
+            followers = tuple(each.follower(signature, state, info, snapshot) for each, signature in asked)
             columns = tuple(
-                each.column(signature)
+                each.column(signature, state, info, snapshot)
                 for each, signature in zip(self._kept_scores, scores, strict=True)
                 if signature is not None
             )
@@ -370,7 +389,7 @@ class Evaluator:
 
     def _refuse(self, refusal: Status, plugins: tuple[str, ...]) -> Choice:
         """The answer when pre-filter plugins refused the pod, whatever the node."""
-        table = self._snapshot.table
+        table = self.snapshot.table
         return Choice(
             node=None,
             evaluated=table.node_count,
@@ -384,11 +403,11 @@ class Evaluator:
             node=None,
             evaluated=evaluated,
             refusals=refusals,
-            message=fit_message(self._snapshot.table.node_count, refusals),
+            message=fit_message(self.snapshot.table.node_count, refusals),
         )
 
     def _scores_of(self, rows: Rows, advice: Advice) -> Scores:
-        name = self._snapshot.table.name
+        name = self.snapshot.table.name
         return np.array([advice.scores.get(name(row), 0) for row in rows.tolist()], np.int64)
 
 

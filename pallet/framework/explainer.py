@@ -8,7 +8,6 @@ from pallet.cache.snapshot import Snapshot
 from pallet.framework.advice import Advice
 from pallet.framework.diagnosis import Refused, blame, not_satisfied
 from pallet.framework.memory import FilterMemory
-from pallet.framework.nominator import Nominator
 from pallet.framework.nominees import Nominees
 from pallet.framework.refusals import Refusals, apart_from, refused_in_order
 from pallet.framework.row_filters import without
@@ -18,12 +17,9 @@ from pallet.framework.state import CycleState
 class Explainer:
     """Gathers the refusals of one profile's filters on one snapshot."""
 
-    def __init__(
-        self, filters: Sequence[FilterMemory], nominator: Nominator, nominees: Nominees, snapshot: Snapshot
-    ) -> None:
+    def __init__(self, filters: Sequence[FilterMemory], nominees: Nominees, snapshot: Snapshot) -> None:
         self._filters = filters
         self._fleeting = [each for each in filters if each.fleeting]
-        self._nominator = nominator
         self._nominees = nominees
         self._snapshot = snapshot
 
@@ -33,7 +29,7 @@ class Explainer:
         if any(each.asked(state, info) for each in self._fleeting):
             return self.among(state, info, table.live.nonzero()[0], (), None)
         refusals = known.read(info, self._snapshot)
-        if self._nominator:
+        if self._snapshot.nominator:
             yielding, _ = self._nominees.explain(state, info, table.live.nonzero()[0])
             if yielding:
                 return (*yielding, *apart_from(yielding, refusals, table.capacity))

@@ -8,11 +8,11 @@ from typing import Protocol
 from pallet.api.core import ObjectReference
 from pallet.api.pod import Pod
 from pallet.cache.cache import Cache
+from pallet.cache.nominator import Nominator
 from pallet.client.client import Client
 from pallet.framework.advice import Victims
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
-from pallet.framework.nominator import Nominator
 from pallet.framework.status import Status
 from pallet.framework.tasks import Tasks
 from pallet.framework.waiting import WaitingPods
@@ -64,9 +64,13 @@ class Handle:
     recorder: Recorder
     waiting: WaitingPods
     rng: Random
-    nominator: Nominator = field(default_factory=Nominator)
     tasks: Tasks = field(default_factory=Tasks)
     metrics: Metrics = field(default_factory=_no_metrics)
     activate: Callable[[Iterable[str]], None] = _nobody
     ungate: Callable[[Iterable[str]], None] = _nobody
     extenders: PreemptionExtenders | None = None
+
+    @property
+    def nominator(self) -> Nominator:
+        """The pods that are nominated to nodes."""
+        return self.cache.snapshot.nominator

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pallet.api.pod import Pod
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
-from pallet.cache.snapshot import NodeInfo, Snapshot
+from pallet.cache.snapshot import Fork, NodeInfo, Snapshot
 from pallet.framework.state import CycleState
 from pallet.framework.status import Status
 
@@ -141,7 +141,12 @@ class PostFilterPlugin(Protocol):
     name: str
 
     def post_filter(
-        self, state: CycleState, info: PodInfo, refusals: "Sequence[Refusal]", filters: "Filters"
+        self,
+        state: CycleState,
+        info: PodInfo,
+        snapshot: Snapshot,
+        refusals: "Sequence[Refusal]",
+        filters: "Filters",
     ) -> tuple[str | None, Status]:
         """A node to nominate and SUCCESS, or a status whose reasons join the pod's message.
 
@@ -162,8 +167,10 @@ class Filters(Protocol):
         """What they know a pod by: on one snapshot, pods of the same key are the same to them."""
         ...
 
-    def asker(self, state: CycleState, info: PodInfo, *, loads_only: bool = False) -> Callable[[int], Status]:
-        """Give what asks them about single rows, as the snapshot then is, room for nominated pods respected.
+    def asker(
+        self, state: CycleState, info: PodInfo, fork: Fork, *, loads_only: bool = False
+    ) -> Callable[[int], Status]:
+        """Give what asks them about single rows, as the fork then is, room for nominated pods respected.
 
         It answers SUCCESS, or the first refusal with its plugin named. Nothing is remembered. `loads_only`
         leaves out those that do not look at placed pods.

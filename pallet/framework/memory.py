@@ -20,10 +20,17 @@ if TYPE_CHECKING:
 
 
 class FilterMemory:
-    """A filter plugin with the verdicts it gave, by signature."""
+    """A filter plugin with the verdicts it gave, by signature.
+
+    Those on a fork begin with what is kept in `base`, those on the snapshot that was forked.
+    """
 
     def __init__(
-        self, plugin: VectorFilterPlugin, watch: Watch = UNWATCHED, wrong: Report | None = None
+        self,
+        plugin: VectorFilterPlugin,
+        watch: Watch = UNWATCHED,
+        wrong: Report | None = None,
+        base: "FilterMemory | None" = None,
     ) -> None:
         self.plugin = plugin
         self.name = plugin.name
@@ -37,7 +44,8 @@ class FilterMemory:
         self.fleeting = self.question.fleeting
         self._signature = plugin.filter_signature
         self._topic = getattr(plugin, "filter_topic", None)
-        self._memory = _Memory(self.question, wrong and Suspect(plugin, "filter", wrong))
+        suspect = Suspect(plugin, "filter", wrong) if wrong else None
+        self._memory: _Memory = _Memory(self.question, suspect, base._memory if base else None)
 
     def asked(self, state: CycleState, info: PodInfo) -> bool:
         """Whether the plugin has anything to say about the pod."""
@@ -49,9 +57,9 @@ class FilterMemory:
             return None
         return self._signature(info) if self._topic is None else self._topic(info, snapshot)
 
-    def follower(self, signature: Hashable) -> Follower:
-        """A reader of the verdicts for a signature."""
-        return Follower(self._memory.recall(signature))
+    def follower(self, signature: Hashable, state: CycleState, info: PodInfo, snapshot: Snapshot) -> Follower:
+        """A reader of the verdicts for a signature, which is that of a pod."""
+        return Follower(self._memory.recall(signature, state, info, snapshot))
 
     def codes(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> Codes:
         """Fresh codes for some rows, from memory where some kind of pod has a verdict kept there."""
@@ -65,7 +73,7 @@ class FilterMemory:
 
 
 class ScoreMemory:
-    """A score plugin with the scores it gave, by signature."""
+    """A score plugin with the scores it gave, by signature. For `base` see `FilterMemory`."""
 
     def __init__(
         self,
@@ -73,6 +81,7 @@ class ScoreMemory:
         weight: int,
         watch: Watch = UNWATCHED,
         wrong: Report | None = None,
+        base: "ScoreMemory | None" = None,
     ) -> None:
         self.plugin = plugin
         self.name = plugin.name
@@ -88,7 +97,8 @@ class ScoreMemory:
         self.normalize: Normalize | None = getattr(plugin, "normalize", None)
         self._signature = plugin.score_signature
         self._topic = getattr(plugin, "score_topic", None)
-        self._memory = _Memory(self.question, wrong and Suspect(plugin, "score", wrong))
+        suspect = Suspect(plugin, "score", wrong) if wrong else None
+        self._memory: _Memory = _Memory(self.question, suspect, base._memory if base else None)
 
     def asked(self, state: CycleState, info: PodInfo) -> bool:
         """Whether the plugin has anything to say about the pod."""
@@ -100,13 +110,15 @@ class ScoreMemory:
             return None
         return self._signature(info) if self._topic is None else self._topic(info, snapshot)
 
-    def follower(self, signature: Hashable) -> Follower:
-        """A reader of the scores for a signature, as the plugin gave them."""
-        return Follower(self._memory.recall(signature))
+    def follower(self, signature: Hashable, state: CycleState, info: PodInfo, snapshot: Snapshot) -> Follower:
+        """A reader of the scores for a signature, which is that of a pod, as the plugin gave them."""
+        return Follower(self._memory.recall(signature, state, info, snapshot))
 
-    def column(self, signature: Hashable) -> ScoreColumn:
-        """A reader of the scores for a signature."""
-        remembered = self._memory.recall(signature)
+    def column(
+        self, signature: Hashable, state: CycleState, info: PodInfo, snapshot: Snapshot
+    ) -> ScoreColumn:
+        """A reader of the scores for a signature, which is that of a pod."""
+        remembered = self._memory.recall(signature, state, info, snapshot)
         if self.normalize is None:
             return ScoreColumn(remembered, self.weight)
         return NormalizedColumn(remembered, self.weight, self.normalize)
@@ -123,20 +135,21 @@ class ScoreMemory:
 class _Memory:
     """One plugin's answers by signature, each for as long as some kind of pod follows it.
 
-    Those of a suspect are compared with fresh ones.
+    Those of a suspect are compared with fresh ones. A base has those on the snapshot that was forked.
     """
 
-    def __init__(self, question: Question, suspect: Suspect | None) -> None:
+    def __init__(self, question: Question, suspect: Suspect | None, base: "_Memory | None") -> None:
         self._question = question
         self._suspect = suspect
+        self._base = base
         self._remembered: WeakValueDictionary[Hashable, Remembered] = WeakValueDictionary()
 
     def find(self, signature: Hashable) -> Remembered | None:
         """The answer for a signature if it is kept, not necessarily fresh."""
         return self._remembered.get(signature)
 
-    def recall(self, signature: Hashable) -> Remembered:
-        """The answer for a signature, not necessarily fresh."""
+    def recall(self, signature: Hashable, state: CycleState, info: PodInfo, snapshot: Snapshot) -> Remembered:
+        """The answer for the signature of a pod, not necessarily fresh."""
         found = self._remembered.get(signature)
         if found is None:
             if self._suspect is None:
@@ -144,6 +157,9 @@ class _Memory:
             else:
                 found = Checked(self._question, signature, self._suspect)
             self._remembered[signature] = found
+            known = self._base.find(signature) if self._base is not None else None
+            if known is not None:
+                found.begin_with(known, state, info, snapshot)
         return found
 
 

@@ -22,8 +22,14 @@ from pallet.cache.snapshot import Snapshot
 from pallet.framework.diagnosis import Refused
 from pallet.framework.interface import Codes, Reads, VectorFilterPlugin
 from pallet.framework.memory import FilterMemory
-from pallet.framework.nominator import Nominator
-from pallet.framework.row_filters import asks_sums_only, code_of, crowded, first_codes, refused_by, without
+from pallet.framework.row_filters import (
+    asks_sums_only,
+    code_of,
+    first_codes,
+    place_nominated,
+    refused_by,
+    without,
+)
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import NO_ROWS, Stamps
 
@@ -40,9 +46,8 @@ _UNKNOWN = -1
 class Nominees:
     """What a profile's filters say while the nominated pods are there."""
 
-    def __init__(self, filters: Sequence[FilterMemory], nominator: Nominator, snapshot: Snapshot) -> None:
+    def __init__(self, filters: Sequence[FilterMemory], snapshot: Snapshot) -> None:
         self._filters = filters
-        self._nominator = nominator
         self._snapshot = snapshot
         self._kinds: BoundedCache[Hashable, _Kind] = BoundedCache(
             "nominee_kinds",
@@ -52,7 +57,7 @@ class Nominees:
 
     def sift(self, state: CycleState, info: PodInfo, rows: Rows) -> Rows:
         """Leave out those of the rows, all feasible without them, that are refused with them."""
-        if not self._nominator:
+        if not self._snapshot.nominator:
             return rows
         asked, position, _ = self._ask(state, info, rows)
         if not asked.size:
@@ -61,14 +66,14 @@ class Nominees:
 
     def explain(self, state: CycleState, info: PodInfo, rows: Rows) -> tuple[list[Refused], Rows]:
         """Why rows are refused with them, and the rows that are not."""
-        if not self._nominator:
+        if not self._snapshot.nominator:
             return [], rows
         asked, position, code = self._ask(state, info, rows)
         refused = asked[position != 0]
         if not refused.size:
             return [], rows
-        crowded = crowded_sums(self._snapshot, self._nominator, info, refused)
-        refusals = refused_by(self._plugins(state, info), info, crowded, position, code, asked)
+        supposed = with_nominated(self._snapshot, info, refused)
+        refusals = refused_by(self._plugins(state, info), info, supposed, position, code, asked)
         return refusals, without(rows, refused, self._snapshot.table.capacity)
 
     def _ask(self, state: CycleState, info: PodInfo, rows: Rows) -> tuple[Rows, Rows, Codes]:
@@ -77,14 +82,12 @@ class Nominees:
         key = (info.pod.spec.priority, *signatures)
         kind = self._kinds.get(key)
         if kind is None:
-            kind = self._kinds[key] = _Kind(
-                self._plugins(state, info), self._nominator, info.pod.spec.priority
-            )
+            kind = self._kinds[key] = _Kind(self._plugins(state, info), info.pod.spec.priority)
         kind.refresh(self._snapshot)
         asked = rows[kind.relevant[rows]]
         if not asked.size:
             return NO_ROWS, NO_ROWS, np.zeros(0, np.uint32)
-        own = self._snapshot.table.row_of.get(self._nominator.node_of(info.uid), -1)
+        own = self._snapshot.table.row_of.get(self._snapshot.nominator.node_of(info.uid), -1)
         return kind.ask(state, info, self._snapshot, asked, own)
 
     def _plugins(self, state: CycleState, info: PodInfo) -> list[VectorFilterPlugin]:
@@ -100,13 +103,12 @@ class _Kind:
     position, code: (capacity,), which filter refuses the row, from 1, and how; 0 for none; -1 not asked yet
     """
 
-    def __init__(self, plugins: Sequence[VectorFilterPlugin], nominator: Nominator, priority: int) -> None:
+    def __init__(self, plugins: Sequence[VectorFilterPlugin], priority: int) -> None:
         self.relevant: Mask = np.zeros(0, np.bool_)
         self._position: npt.NDArray[np.intp] = np.zeros(0, np.intp)
         self._code: Codes = np.zeros(0, np.uint32)
         self._plugins = plugins
         self._at_once = asks_sums_only(plugins)
-        self._nominator = nominator
         self._priority = priority
         reads = {plugin.filter_reads for plugin in plugins}
         self._stamps = Stamps(loads=True, across=Reads.NODES in reads)
@@ -115,7 +117,7 @@ class _Kind:
 
     def refresh(self, snapshot: Snapshot) -> None:
         """Catch up with nominations, nodes and loads."""
-        table, nominator = snapshot.table, self._nominator
+        table, nominator = snapshot.table, snapshot.nominator
         rows = self._stamps.behind(table)
         names = nominator.changed_since(self._nominated)
         if rows is None or names is None or self._nodes != table.node_changes.stamp:
@@ -143,22 +145,30 @@ class _Kind:
         if self._at_once:
             self._ask_at_once(state, info, snapshot, unknown[unknown != own])
             unknown = unknown[unknown == own]
-        fleeting = []
-        for row in unknown.tolist():
-            ahead = self._nominator.ahead_of(info.pod, snapshot.table.name(row))
-            with crowded(snapshot, row, ahead):
-                lasting = self._ask_one(state, info, snapshot, row, self._plugins if ahead else ())
-            if not lasting or row == own:
-                fleeting.append(row)
-        # What was asked here changed the load and back again, which is no reason to ask again.
-        self._stamps.catch_up(snapshot.table)
+        fleeting = self._ask_one_by_one(state, info, snapshot, unknown, own) if unknown.size else []
         position, code = self._position[rows], self._code[rows]
         self._position[fleeting] = _UNKNOWN
         return rows, position, code
 
+    def _ask_one_by_one(
+        self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows, own: int
+    ) -> list[int]:
+        """Ask about each of the rows. Give those of which the answer will not do for the next pod."""
+        fleeting = []
+        with snapshot.fork() as fork:
+            for row in rows.tolist():
+                checkpoint = place_nominated(fork, info.pod, row)
+                plugins = () if checkpoint is None else self._plugins
+                lasting = self._ask_one(state, info, fork, row, plugins)
+                if checkpoint is not None:
+                    fork.rollback(checkpoint)
+                if not lasting or row == own:
+                    fleeting.append(row)
+        return fleeting
+
     def _ask_at_once(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> None:
         if rows.size:
-            supposed = crowded_sums(snapshot, self._nominator, info, rows)
+            supposed = with_nominated(snapshot, info, rows)
             self._position[rows], self._code[rows] = first_codes(self._plugins, state, info, supposed, rows)
 
     def _ask_one(
@@ -181,7 +191,7 @@ class _Kind:
         return lasting
 
 
-def crowded_sums(snapshot: Snapshot, nominator: Nominator, info: PodInfo, rows: Rows) -> Snapshot:
+def with_nominated(snapshot: Snapshot, info: PodInfo, rows: Rows) -> Snapshot:
     """A snapshot with what those nominated pods request on some rows that a pod has to yield to.
 
     Only of the resources that the pod requests, and of pods. To be read until something changes.
@@ -193,8 +203,8 @@ def crowded_sums(snapshot: Snapshot, nominator: Nominator, info: PodInfo, rows: 
         if name in columns
     }
     for row in rows.tolist():
-        ahead = nominator.ahead_of(info.pod, name_of(row))
+        ahead = snapshot.nominator.ahead_of(info.pod, name_of(row))
         coming = [other.requests for other in ahead if not snapshot.is_placed(other.uid, row)]
         for name, sums in requested.items():
             sums[row] = min(sums.item(row) + sum(added(each, name) for each in coming), OVERFULL)
-    return snapshot.supposing(requested)
+    return snapshot.with_requested(requested)

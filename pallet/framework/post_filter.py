@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.snapshot import Snapshot
 from pallet.framework.interface import Filters, Refusal
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
@@ -14,6 +15,7 @@ def run_post_filters(
     profile: Profile,
     state: CycleState,
     info: PodInfo,
+    snapshot: Snapshot,
     refusals: Sequence[Refusal],
     filters: Filters,
     watch: Watch = UNWATCHED,
@@ -29,7 +31,7 @@ def run_post_filters(
         post_filter = plugin.post_filter
         if state.sampled:
             post_filter = watch.executed(POST_FILTER, plugin.name, post_filter)
-        node, status = post_filter(state, info, refusals, filters)
+        node, status = post_filter(state, info, snapshot, refusals, filters)
         if status.ok or status.code is Code.UNSCHEDULABLE_AND_UNRESOLVABLE:
             return node, status.by(plugin.name)
         if not status.rejected:

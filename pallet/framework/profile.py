@@ -1,7 +1,7 @@
 """A profile at run time: the plugins of one scheduler name by extension point, made once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pallet.config.errors import refuse
@@ -25,7 +25,6 @@ from pallet.framework.interface import (
     VectorScorePlugin,
 )
 from pallet.framework.lift import vector_filter, vector_score
-from pallet.framework.nominator import Nominator
 from pallet.framework.registry import Registry, serves
 
 
@@ -49,8 +48,24 @@ class Profile:
     pre_bind: tuple[PreBindPlugin, ...] = ()
     bind: tuple[BindPlugin, ...] = ()
     post_bind: tuple[PostBindPlugin, ...] = ()
-    nominator: Nominator = field(default_factory=Nominator)
-    """The pods nominated to nodes, those of all profiles."""
+
+    def for_planning(self) -> "Profile":
+        """The profile as planners ask it: without the plugins that send a pod where its plan says."""
+        following = {
+            plugin.name for plugin in self.plugins.values() if getattr(plugin, "follows_plan", False)
+        }
+
+        def others(plugins: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(plugin for plugin in plugins if plugin.name not in following)
+
+        return replace(
+            self,
+            pre_filter=others(self.pre_filter),
+            filter=others(self.filter),
+            post_filter=others(self.post_filter),
+            pre_score=others(self.pre_score),
+            score=tuple(pair for pair in self.score if pair[0].name not in following),
+        )
 
 
 def build_profile(
@@ -91,5 +106,4 @@ def build_profile(
         pre_bind=at(ExtensionPoint.PRE_BIND),
         bind=at(ExtensionPoint.BIND),
         post_bind=at(ExtensionPoint.POST_BIND),
-        nominator=handle.nominator,
     )

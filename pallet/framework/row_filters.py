@@ -1,19 +1,18 @@
 """All filters of a profile, asked afresh about single rows, or about many under supposed loads."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from pallet.api.pod import Pod
 from pallet.cache.changes import Rows
 from pallet.cache.columns import Scalar
 from pallet.cache.pod_info import PodInfo
-from pallet.cache.snapshot import Snapshot
+from pallet.cache.snapshot import Fork, Snapshot
 from pallet.framework.diagnosis import Refused
 from pallet.framework.interface import Codes, Reads, VectorFilterPlugin
 from pallet.framework.memory import FilterMemory
-from pallet.framework.nominator import Nominator
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Status
 
@@ -25,9 +24,8 @@ _FEW = 8
 class RowFilters:
     """What post-filter plugins are given as `Filters`."""
 
-    def __init__(self, filters: Sequence[FilterMemory], nominator: Nominator, snapshot: Snapshot) -> None:
+    def __init__(self, filters: Sequence[FilterMemory], snapshot: Snapshot) -> None:
         self._filters = filters
-        self._nominator = nominator
         self._snapshot = snapshot
 
     def asked(self, state: CycleState, info: PodInfo) -> list[VectorFilterPlugin]:
@@ -40,28 +38,56 @@ class RowFilters:
         """What they know a pod by."""
         return tuple(each.signature(state, info, self._snapshot) for each in self._filters)
 
-    def asker(self, state: CycleState, info: PodInfo, *, loads_only: bool = False) -> Callable[[int], Status]:
-        """Give what asks them about single rows: first with the nominated pods there, then without them."""
-        snapshot, nominator = self._snapshot, self._nominator
+    def asker(
+        self, state: CycleState, info: PodInfo, fork: Fork, *, loads_only: bool = False
+    ) -> Callable[[int], Status]:
+        """Give what asks them about single rows of a fork, with the nominated pods there and then without."""
         asked = [each for each in self.asked(state, info) if reads_loads(each) or not loads_only]
 
-        def alone(row: int) -> Status:
-            for plugin in asked:
-                code = code_of(plugin, state, info, snapshot, row)
-                if code:
-                    return explained(plugin, info, code, snapshot, row)
-            return SUCCESS
-
         def ask(row: int) -> Status:
-            ahead = nominator.ahead_of(info.pod, snapshot.table.name(row)) if nominator else ()
-            if ahead:
-                with crowded(snapshot, row, ahead):
-                    status = alone(row)
+            with_nominated = place_nominated(fork, info.pod, row)
+            if with_nominated is not None:
+                status = first_refusal(asked, state, info, fork, row)
+                fork.rollback(with_nominated)
                 if not status.ok:
                     return status
-            return alone(row)
+            return first_refusal(asked, state, info, fork, row)
 
         return ask
+
+    def fits(self, state: CycleState, info: PodInfo, row: int) -> bool:
+        """Whether a pod fits on a row, with the pods that are nominated there and without."""
+        if not self._snapshot.nominator.on(self._snapshot.table.name(row)):
+            return first_refusal(self.asked(state, info), state, info, self._snapshot, row).ok
+        with self._snapshot.fork() as fork:
+            return self.asker(state, info, fork)(row).ok
+
+
+def place_nominated(fork: Fork, pod: Pod, row: int) -> int | None:
+    """Place the pods on a row that are nominated there, and to which a pod has to yield.
+
+    The checkpoint before that, to roll back to; None where there is none of them. They may be there already.
+    """
+    name = fork.table.name(row)
+    ahead = fork.nominator.ahead_of(pod, name)
+    if not ahead:
+        return None
+    checkpoint = fork.checkpoint()
+    for info in ahead:
+        if not fork.is_placed(info.uid, row):
+            fork.place(info, name)
+    return checkpoint
+
+
+def first_refusal(
+    asked: Iterable[VectorFilterPlugin], state: CycleState, info: PodInfo, snapshot: Snapshot, row: int
+) -> Status:
+    """What the first of the filters says that refuses a row; SUCCESS where none does."""
+    for plugin in asked:
+        code = code_of(plugin, state, info, snapshot, row)
+        if code:
+            return explained(plugin, info, code, snapshot, row)
+    return SUCCESS
 
 
 def code_of(
@@ -79,34 +105,6 @@ def explained(plugin: VectorFilterPlugin, info: PodInfo, code: int, snapshot: Sn
     exact = getattr(plugin, "explain_row", None)
     status: Status = plugin.explain(info, code) if exact is None else exact(info, code, snapshot, row)
     return status.by(plugin.name)
-
-
-@contextmanager
-def crowded(snapshot: Snapshot, row: int, pods: Iterable[PodInfo]) -> Iterator[None]:
-    """Have pods placed on a row while the block runs, those that are there already only once."""
-    name = snapshot.table.name(row)
-    added = [info for info in pods if not snapshot.is_placed(info.uid, row)]
-    for info in added:
-        snapshot.place(info, name)
-    try:
-        yield
-    finally:
-        for info in added:
-            snapshot.remove(info, row)
-
-
-@contextmanager
-def relieved(snapshot: Snapshot, row: int, pods: Sequence[PodInfo]) -> Iterator[None]:
-    """Have pods that are placed on a row away while the block runs; it may place some of them again."""
-    name = snapshot.table.name(row)
-    for info in pods:
-        snapshot.remove(info, row)
-    try:
-        yield
-    finally:
-        for info in pods:
-            if not snapshot.is_placed(info.uid, row):
-                snapshot.place(info, name)
 
 
 def reads_loads(plugin: VectorFilterPlugin) -> bool:

@@ -116,6 +116,21 @@ class Remembered:
         """Whether placing a pod can change the answer."""
         return self._question.reads is Reads.LOAD or self._question.reads is Reads.CLUSTER
 
+    def begin_with(self, known: "Remembered", state: CycleState, info: PodInfo, fork: Snapshot) -> None:
+        """Begin with what is known on the snapshot that was forked, and ask again where the pods may differ.
+
+        What has its own way of telling what changed is asked afresh: its stamps are of the other snapshot.
+        """
+        base = fork.base()
+        if base is None or self._question.changes is not None:
+            return
+        snapshot, changed = base
+        known.refresh(state, info, snapshot)
+        self.values = known.values.copy()
+        if self._question.reads is Reads.LOAD:
+            self._update(state, info, fork, sorted(changed))
+        self._stamps.catch_up(fork.table)
+
     def refresh(self, state: CycleState, info: PodInfo, snapshot: Snapshot) -> None:
         """Ask again where something changed."""
         table = snapshot.table

@@ -20,12 +20,11 @@ async def check(
 ) -> Plan:
     """Make a plan of a planner's answer: node by pod name, and the planner's reasons for pods it left out.
 
-    The pods are placed as answered on a copy of the problem's snapshot, in an order in which each step is
+    The pods are placed as answered on a fork of the problem's snapshot, in an order in which each step is
     legal if there is one. What holds is kept; every other pod gets the reason. Pods that are not part of the
     problem are passed over: a planner may well answer for pods that have their place already.
     """
-    trial = replace(problem, snapshot=problem.snapshot.copy())
-    known = trial.snapshot.table
+    known = problem.snapshot.table
     refused: dict[str, str] = {}
     chosen = []
     for info in problem.pods:
@@ -38,7 +37,8 @@ async def check(
             refused[name] = f"planner {planner} chose node {_shown(node)}, which does not exist"
         else:
             chosen.append(info)
-    placed = await place(trial, chosen, budget, assignments)
+    with problem.snapshot.fork() as fork:
+        placed = await place(replace(problem, snapshot=fork), chosen, budget, assignments)
     for name, reason in placed.refused.items():
         refused[name] = f"planner {planner} chose node {assignments[name]}: {reason}"
     return Plan(planner, placed.assignments, refused, placed.score)

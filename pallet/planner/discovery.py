@@ -7,6 +7,7 @@ pods go.
 """
 
 from collections.abc import Iterable, Set
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Protocol
 
@@ -99,10 +100,12 @@ class DiscoveredPlanners:
         planners = self.planners(problem.pod_set)
         plans: list[Plan] = []
         failures: list[PlannerError] = []
-        async with anyio.create_task_group() as tasks:
-            for planner in planners:
-                own = problem if len(planners) == 1 else replace(problem, snapshot=problem.snapshot.copy())
-                tasks.start_soon(self._ask, planner, own, plans, failures)
+        with ExitStack() as forks:
+            async with anyio.create_task_group() as tasks:
+                for planner in planners:
+                    fork = forks.enter_context(problem.snapshot.fork())
+                    own = replace(problem, snapshot=fork)
+                    tasks.start_soon(self._ask, planner, own, plans, failures)
         set_key = f"{problem.namespace}/{problem.pod_set}"
         causes = "; ".join(sorted(map(str, failures)))
         if not plans:

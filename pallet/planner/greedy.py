@@ -17,6 +17,6 @@ class GreedyPlanner:
         self._budget = budget
 
     async def plan(self, problem: Problem) -> Plan:
-        """Place the pods, as many as will fit. Uses up the problem's snapshot; never raises PlannerError."""
+        """Place the pods, as many as will fit. The problem's fork is changed; never raises PlannerError."""
         placed = await place(problem, problem.pods, self._budget)
         return Plan(self.name, placed.assignments, placed.refused, placed.score)

@@ -8,18 +8,15 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pallet.cache.pod_info import PodInfo
-from pallet.cache.snapshot import Snapshot
+from pallet.cache.snapshot import Fork
 from pallet.framework.profile import Profile
-
-HYPOTHESIS = "planner/hypothesis"
-"""A key that planners set in the state of their cycles; a plugin that enforces plans lets these cycles be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """The pods of a set that need a place, and the cluster to place them in.
 
-    `snapshot` is the planner's own copy: everything bound, assumed and reserved is in it, the pods to be
+    `snapshot` is the planner's own fork: everything bound, assumed and reserved is in it, the pods to be
     placed are not. `profiles` are by scheduler name; every pod's scheduler name is among them. `eligible` has
     the only nodes to use for some pods, by pod name; the others may use all. `seed` makes ties repeatable.
     """
@@ -27,7 +24,7 @@ class Problem:
     namespace: str
     pod_set: str
     pods: tuple[PodInfo, ...]
-    snapshot: Snapshot
+    snapshot: Fork
     profiles: Mapping[str, Profile]
     eligible: Mapping[str, frozenset[str]] = field(default_factory=dict)
     seed: int = 0
@@ -52,7 +49,7 @@ class PlannerError(Exception):
 
 
 class Planner(Protocol):
-    """Makes plans. A planner may use up the problem's snapshot."""
+    """Makes plans. A planner may change the problem's fork."""
 
     name: str
 

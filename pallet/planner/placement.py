@@ -17,7 +17,7 @@ from pallet.framework.pod_limits import large_part
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import INFEASIBLE
 from pallet.loop_budget import LoopBudget
-from pallet.planner.interface import HYPOTHESIS, Problem
+from pallet.planner.interface import Problem
 
 _SHARE = 3
 """Slices that others get for each one that a large pod takes."""
@@ -128,7 +128,8 @@ class _Trial:
         self._eligible = problem.eligible
         self._table = problem.snapshot.table
         self._evaluators = {
-            name: Evaluator(profile, problem.snapshot, rng) for name, profile in problem.profiles.items()
+            name: Evaluator(profile.for_planning(), problem.snapshot, rng)
+            for name, profile in problem.profiles.items()
         }
         self._countings = {
             name: Counting(profile, problem.snapshot) for name, profile in problem.profiles.items()
@@ -148,10 +149,10 @@ class _Trial:
         try:
             if planned is not None:
                 only = frozenset((planned,)) if only is None else only & {planned}
-                total = int(evaluator.totals(_state(), info)[self._table.row_of[planned]])
+                total = int(evaluator.totals(CycleState(), info)[self._table.row_of[planned]])
                 if only and total != INFEASIBLE:
                     return planned, total, ""
-            choice = evaluator.choose(_state(), info, only)
+            choice = evaluator.choose(CycleState(), info, only)
         except PluginError as error:
             return None, 0, str(error)
         return choice.node, choice.score, choice.message
@@ -160,7 +161,7 @@ class _Trial:
         """The rows that a pod can go to."""
         evaluator = self._evaluators[info.pod.spec.scheduler_name]
         try:
-            mask: Mask = evaluator.totals(_state(), info) != INFEASIBLE
+            mask: Mask = evaluator.totals(CycleState(), info) != INFEASIBLE
         except PluginError:
             return np.zeros(self._table.capacity, np.bool_)
         only = self._eligible.get(info.pod.metadata.name)
@@ -169,9 +170,3 @@ class _Trial:
             named[[self._table.row_of[name] for name in only if name in self._table.row_of]] = True
             mask = mask & named
         return mask
-
-
-def _state() -> CycleState:
-    state = CycleState()
-    state.write(HYPOTHESIS, value=True)
-    return state

@@ -28,9 +28,9 @@ def pose(
 
     Room that is reserved for them by an earlier plan is free in the problem's snapshot, and so is what is
     reserved for others without counting against the priority of any of them. Left out are members that have
-    finished, are being deleted, or are no business of any profile.
+    finished, are being deleted, or are no business of any profile. The caller closes the problem's snapshot.
     """
-    snapshot = cache.snapshot.copy()
+    snapshot = cache.snapshot.fork()
     pods = [info for info in members if waits(info.pod, cache, profiles)]
     for info in pods:
         held = cache.placement(info.uid)

@@ -189,7 +189,9 @@ class PlannerServer:
             eligible[request.scheduledPod] = frozenset(request.eligibleNodes)
         key = (request.namespace, request.podSet)
         infos = await pod_infos(waiting, self._budget)
-        return await self._planner.plan(pose(self._cache, self._profiles, *key, infos, eligible=eligible))
+        problem = pose(self._cache, self._profiles, *key, infos, eligible=eligible)
+        with problem.snapshot:
+            return await self._planner.plan(problem)
 
     def _node_of(self, pod: Pod) -> str | None:
         """The node that a pod is bound to, or is about to be."""

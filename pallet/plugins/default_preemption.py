@@ -18,6 +18,7 @@ from pallet.api.pod import Pod
 from pallet.bounded_cache import MIB, BoundedCache, footprint
 from pallet.cache.columns import Mask
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.snapshot import Snapshot
 from pallet.framework.advice import Victims
 from pallet.framework.diagnosis import Refused, fit_message
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
@@ -104,13 +105,18 @@ class DefaultPreemption:
         return SUCCESS
 
     def post_filter(
-        self, state: CycleState, info: PodInfo, refusals: Sequence[Refusal], filters: Filters
+        self,
+        state: CycleState,
+        info: PodInfo,
+        snapshot: Snapshot,
+        refusals: Sequence[Refusal],
+        filters: Filters,
     ) -> tuple[str | None, Status]:
         """Find the best node to preempt on, and start to; where extenders have a say, ask them first."""
         decision = self._agreed(info, refusals)
         if decision is None:
             self._handle.metrics.preemption_attempts_total.inc()
-            decision = self.decide(state, info, refusals, filters)
+            decision = self.decide(state, info, snapshot, refusals, filters)
         node, status = decision.node, decision.status
         if node and status.ok:
             self._evictions.start(info.pod, node, decision.victims)
@@ -127,7 +133,12 @@ class DefaultPreemption:
         return [EventInterest(deleted, lambda _pod, _old, _new: Hint.SKIP)]
 
     def decide(
-        self, state: CycleState, info: PodInfo, refusals: Sequence[Refusal], filters: Filters
+        self,
+        state: CycleState,
+        info: PodInfo,
+        snapshot: Snapshot,
+        refusals: Sequence[Refusal],
+        filters: Filters,
     ) -> Decision:
         """Where to preempt and whom; nothing is done about it."""
         hindrance = self._hindrance(info.pod, refusals)
@@ -140,9 +151,9 @@ class DefaultPreemption:
         few = self._args.min_candidate_nodes_absolute
         enough = max(1, few, nodes * self._args.min_candidate_nodes_percentage // 100)
         if isinstance(search, Survey):
-            found = search.find(state, info, self._snapshot, rows)
+            found = search.find(state, info, snapshot, rows)
         else:
-            found = search.find(state, info, self._snapshot, rows, filters, few, enough)
+            found = search.find(state, info, snapshot, rows, filters, few, enough)
         if found.row < 0 and (found.unfinished or np.count_nonzero(rows) < nodes):
             return Decision(None, _UNFINISHED)
         if found.row < 0:
@@ -154,7 +165,7 @@ class DefaultPreemption:
         if isinstance(search, Survey):
             others = search.others(rows, found.row, enough - 1)
         else:
-            others = search.others(state, info, self._snapshot, rows, filters, found.row, enough - 1)
+            others = search.others(state, info, snapshot, rows, filters, found.row, enough - 1)
         candidates = {found.row: Victims(found.victims, found.violations), **others}
         return Decision(None, _UNDECIDED, candidates={name(row): each for row, each in candidates.items()})
 

@@ -40,7 +40,12 @@ class DynamicResources:
         return None, unresolvable(NOT_SERVED) if info.pod.spec.resource_claims else SKIP
 
     def post_filter(
-        self, state: CycleState, info: PodInfo, refusals: Sequence[Refusal], filters: Filters
+        self,
+        state: CycleState,
+        info: PodInfo,
+        snapshot: Snapshot,
+        refusals: Sequence[Refusal],
+        filters: Filters,
     ) -> tuple[str | None, Status]:
         """What kube-scheduler says: there is no claim to give up for the pod.
 

@@ -14,12 +14,12 @@ from pallet.api.node import Node
 from pallet.api.pod import Pod
 from pallet.cache.changes import ChangeLog, Rows
 from pallet.cache.columns import ABSENT, LabelColumn, LabelColumns
-from pallet.cache.holders import HeldSum
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import NO_TERMS, PodInfo, PodTerms, Wish, terms_of
 from pallet.cache.selection import PodSelection, all_of
 from pallet.cache.snapshot import Snapshot
 from pallet.cache.tally import Counts, DomainCounts, Tally
+from pallet.cache.views import TermSum
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
 from pallet.framework.handle import Handle
 from pallet.framework.interface import MAX_SCORE, Codes, Reads, RowChoice, Scores
@@ -87,7 +87,7 @@ class InterPodAffinity:
     def filter_topic(self, info: PodInfo, snapshot: Snapshot) -> "_Required | None":
         """The required terms, the pod's and those of placed pods that are about it."""
         terms = info.terms
-        keepers = snapshot.holders.anti.meet(info.pod, snapshot.counters)
+        keepers = snapshot.holders.anti.meet(info.pod)
         if not (keepers or terms.required or terms.required_anti):
             return None
         first = terms.near is not None and snapshot.counters.weight(terms.near, info.pod) > 0
@@ -161,12 +161,12 @@ class InterPodAffinity:
     def score_topic(self, info: PodInfo, snapshot: Snapshot) -> "_Wishes | None":
         """The preferred terms, the pod's and those of placed pods that are about it, with their weights."""
         own, holders, pod = info.terms.wishes, snapshot.holders, info.pod
-        others: HeldSum | None = None
-        needs: HeldSum | None = None
+        others: TermSum | None = None
+        needs: TermSum | None = None
         if info.terms.preferred or not self._args.ignore_preferred_terms_of_existing_pods:
-            others = holders.preferred.meet(pod, snapshot.counters)
+            others = holders.preferred.meet(pod)
             if self._args.hard_pod_affinity_weight:
-                needs = holders.required.meet(pod, snapshot.counters)
+                needs = holders.required.meet(pod)
         if not (own or others or needs):
             return None
         return _Wishes(own, others, needs, self._args.hard_pod_affinity_weight)
@@ -250,7 +250,7 @@ class _Required(NamedTuple):
     `first` tells whether the pod is one of those that its own affinity is about.
     """
 
-    keepers: HeldSum | None
+    keepers: TermSum | None
     away: tuple[tuple[str, PodSelection], ...]
     near_keys: tuple[str, ...]
     near: PodSelection | None
@@ -312,8 +312,8 @@ class _Wishes(NamedTuple):
     """Preferred terms: the pod's own with their weights, those of others, and what others require."""
 
     own: tuple[Wish, ...]
-    others: HeldSum | None
-    needs: HeldSum | None
+    others: TermSum | None
+    needs: TermSum | None
     needs_weight: int
 
     def domains(self, snapshot: Snapshot) -> list[tuple[str, int, DomainCounts]]:
@@ -335,7 +335,7 @@ def _too_many(terms: PodTerms, labels: LabelColumns) -> bool:
     return sum(key in labels for key in keys) > MOST_KEYS
 
 
-def _tallies(held: HeldSum | None, snapshot: Snapshot) -> list[tuple[str, Tally]]:
+def _tallies(held: TermSum | None, snapshot: Snapshot) -> list[tuple[str, Tally]]:
     """The tallies of held terms by topology key, but for keys that no node has: they concern no node."""
     if held is None:
         return []

@@ -7,7 +7,7 @@ import numpy as np
 
 from pallet.api.node import Node
 from pallet.api.pod import Pod
-from pallet.cache.pod_info import HostPort, PodInfo, host_ports
+from pallet.cache.pod_info import ANY_ADDRESS, HostPort, PodInfo, host_ports
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
 from pallet.framework.handle import Handle
@@ -15,8 +15,6 @@ from pallet.framework.interface import Codes, Reads, RowChoice
 from pallet.framework.state import CycleState
 from pallet.framework.status import Status, unschedulable
 from pallet.plugins import names
-
-ANY_ADDRESS = "0.0.0.0"  # noqa: S104  # a wildcard in the API, nothing is bound to it
 
 
 class NodePorts:
@@ -36,21 +34,12 @@ class NodePorts:
         """Code 1 where a port is taken."""
         codes = np.zeros(snapshot.table.capacity, np.uint32)
         for port in info.ports:
-            for row, addresses in snapshot.table.ports.get((port.protocol, port.port), {}).items():
-                if any(_clash(port.ip, address) for address in addresses):
-                    codes[row] = 1
+            codes[list(snapshot.ports.rows(port))] = 1
         return codes[rows]
 
     def filter_row(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:
         """The code of one row."""
-        held = snapshot.table.ports
-        return int(
-            any(
-                _clash(port.ip, address)
-                for port in info.ports
-                for address in held.get((port.protocol, port.port), {}).get(row, ())
-            )
-        )
+        return int(any(snapshot.ports.is_taken(port, row) for port in info.ports))
 
     def filter_beside(self, info: PodInfo, others: Iterable[PodInfo]) -> int:
         """Code 1 where another pod has a port that the pod needs."""

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from pallet.api.pod import Pod
-from pallet.cache.changes import Rows
+from pallet.cache.changes import ChangeLog, Rows
 from pallet.cache.columns import ABSENT, LabelColumns
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
@@ -30,7 +30,7 @@ from pallet.plugins.spread_constraints import (
     Spread,
     SpreadReader,
 )
-from pallet.plugins.spread_domains import DomainMemory, ground_of
+from pallet.plugins.spread_domains import DomainMemory, Layouts, ground_of
 from pallet.plugins.spread_events import SpreadHints
 from pallet.plugins.spread_scores import SpreadScorer
 
@@ -52,6 +52,7 @@ class PodTopologySpread:
         """Take the defaults, and what tells which pods they are for."""
         self._reader = SpreadReader(args, handle.informers)
         self._hints = SpreadHints(self._reader)
+        self._layouts: WeakKeyDictionary[ChangeLog, Layouts] = WeakKeyDictionary()
         self._memories: WeakKeyDictionary[NodeTable, _Memory] = WeakKeyDictionary()
         self._last: tuple[Pod | None, int, Spread] = (None, 0, NOT_SPREAD)
 
@@ -144,7 +145,10 @@ class PodTopologySpread:
     def _memory(self, table: NodeTable) -> "_Memory":
         memory = self._memories.get(table)
         if memory is None:
-            memory = self._memories[table] = _Memory()
+            layouts = self._layouts.get(table.node_changes)
+            if layouts is None:
+                layouts = self._layouts[table.node_changes] = Layouts()
+            memory = self._memories[table] = _Memory(layouts)
         return memory
 
 
@@ -172,6 +176,6 @@ def _too_many(spread: Spread, labels: LabelColumns) -> bool:
 class _Memory:
     """What is remembered of one node table: the live one, or that of a hypothesis."""
 
-    def __init__(self) -> None:
-        self.domains = DomainMemory()
+    def __init__(self, layouts: Layouts) -> None:
+        self.domains = DomainMemory(layouts)
         self.scorer = SpreadScorer(self.domains)

@@ -1,5 +1,7 @@
 """Counting pods by topology domain, over the nodes that a constraint counts on."""
 
+from typing import NamedTuple
+
 import msgspec
 import numpy as np
 
@@ -17,6 +19,8 @@ from pallet.plugins.spread_constraints import Constraint
 from pallet.plugins.tolerations import NO_EXECUTE, NO_SCHEDULE, Tolerance
 
 _DOMAINS_BYTES = 32 * MIB
+
+_LAYOUTS_BYTES = 16 * MIB
 
 
 class Ground(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
@@ -79,11 +83,11 @@ class Domains:
         self._node_stamp = self._count_stamp = -1
         self._lowest: int | None = None
 
-    def refresh(self, snapshot: Snapshot, grounds: "Grounds") -> None:
+    def refresh(self, snapshot: Snapshot, layouts: "Layouts") -> None:
         """Catch up with the snapshot: of the pods only where their number changed."""
         table, changes = snapshot.table, snapshot.counters.tally(self._constraint.pods).changes
         if self._node_stamp != table.node_changes.stamp or len(self._codes) != table.capacity:
-            self._lay_out(table, grounds.mask(self._ground, table))
+            self._codes, self._present = layouts.layout(self._constraint.topology_key, self._ground, table)
             self._recount(snapshot)
         elif self._count_stamp != changes.stamp:
             rows = changes.rows_since(self._count_stamp)
@@ -95,8 +99,8 @@ class Domains:
 
     @property
     def bytes(self) -> int:
-        """What the arrays take."""
-        return self.sums.nbytes + self._codes.nbytes + self._present.nbytes + self._seen.nbytes
+        """What its own arrays take."""
+        return self.sums.nbytes + self._seen.nbytes
 
     @property
     def lowest(self) -> int:
@@ -105,17 +109,6 @@ class Domains:
             few = self._present.size < max(self._constraint.min_domains, 1)
             self._lowest = 0 if few else int(self.sums[self._present].min())
         return self._lowest
-
-    def _lay_out(self, table: NodeTable, mask: Mask) -> None:
-        """Find out which domain each row counts for, given the rows that count."""
-        column = table.labels[self._constraint.topology_key]
-        codes = np.where(mask, column.codes, ABSENT)
-        unnamed = column.code_of.get("", ABSENT)
-        if unnamed != ABSENT:  # a node without the label is in one domain with those that leave it empty
-            codes[mask & (column.codes == ABSENT)] = unnamed
-        found = np.bincount(codes, minlength=len(column.values))
-        found[ABSENT] = 0
-        self._codes, self._present = codes, found.nonzero()[0]
 
     def _follow(self, rows: list[int], counts: Counts) -> None:
         for row in rows:
@@ -132,26 +125,60 @@ class Domains:
         self._lowest = None
 
 
-class Grounds:
-    """The rows of the ground that was asked for last, which a pod's constraints mostly share."""
+class Layouts:
+    """Which domain each row counts for: remembered for all tables with the same nodes.
+
+    A layout has the codes of the topology key's label column, ABSENT where a row does not count, and the
+    distinct codes.
+    """
 
     def __init__(self) -> None:
-        self._last: tuple[Ground, int, Mask] | None = None
+        self._ground: tuple[Ground, int, Mask] | None = None
+        self._layouts: BoundedCache[tuple[str, Ground], _Layout] = BoundedCache(
+            "spread_layouts",
+            _LAYOUTS_BYTES,
+            lambda key, layout: footprint(key, _LAYOUTS_BYTES) + layout.codes.nbytes + layout.present.nbytes,
+        )
 
-    def mask(self, ground: Ground, table: NodeTable) -> Mask:
-        """The rows of a ground; not to be changed by the caller."""
-        last = self._last
+    def layout(self, topology_key: str, ground: Ground, table: NodeTable) -> tuple[Codes, Codes]:
+        """The codes by row and the distinct ones, not to be changed by the caller."""
+        found = self._layouts.get((topology_key, ground))
+        if found is None or found.stamp != table.node_changes.stamp or found.codes.size != table.capacity:
+            found = _lay_out(topology_key, self._mask(ground, table), table)
+            self._layouts[topology_key, ground] = found
+        return found.codes, found.present
+
+    def _mask(self, ground: Ground, table: NodeTable) -> Mask:
+        """The rows of a ground, which a pod's constraints mostly share."""
+        last = self._ground
         stamp = table.node_changes.stamp
         if last is None or last[0] != ground or last[1] != stamp or last[2].size != table.capacity:
-            last = self._last = ground, stamp, ground.mask(table)
+            last = self._ground = ground, stamp, ground.mask(table)
         return last[2]
+
+
+class _Layout(NamedTuple):
+    codes: Codes
+    present: Codes
+    stamp: int
+
+
+def _lay_out(topology_key: str, mask: Mask, table: NodeTable) -> _Layout:
+    column = table.labels[topology_key]
+    codes = np.where(mask, column.codes, ABSENT)
+    unnamed = column.code_of.get("", ABSENT)
+    if unnamed != ABSENT:  # a node without the label is in one domain with those that leave it empty
+        codes[mask & (column.codes == ABSENT)] = unnamed
+    found = np.bincount(codes, minlength=len(column.values))
+    found[ABSENT] = 0
+    return _Layout(codes, found.nonzero()[0], table.node_changes.stamp)
 
 
 class DomainMemory:
     """The domains that were counted on one table."""
 
-    def __init__(self) -> None:
-        self._grounds = Grounds()
+    def __init__(self, layouts: Layouts) -> None:
+        self._layouts = layouts
         self._domains: BoundedCache[tuple[Constraint, Ground], Domains] = BoundedCache(
             "spread_domains",
             _DOMAINS_BYTES,
@@ -163,8 +190,8 @@ class DomainMemory:
         found = self._domains.get((constraint, ground))
         if found is None:
             found = Domains(constraint, ground)
-            found.refresh(snapshot, self._grounds)
+            found.refresh(snapshot, self._layouts)
             self._domains[constraint, ground] = found
         else:
-            found.refresh(snapshot, self._grounds)
+            found.refresh(snapshot, self._layouts)
         return found

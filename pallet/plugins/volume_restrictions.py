@@ -61,9 +61,9 @@ class VolumeRestrictions:
         written, read = snapshot.volumes.written, snapshot.volumes.read
         mounted: set[int] = set()
         for disk in info.volumes.disks:
-            mounted.update(written.get(disk.identity, ()))
+            mounted.update(written.get(disk.identity))
             if not disk.read_only:
-                mounted.update(read.get(disk.identity, ()))
+                mounted.update(read.get(disk.identity))
         codes[list(mounted)] = _DISK_TAKEN
         return codes[rows]
 

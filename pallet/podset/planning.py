@@ -79,7 +79,9 @@ class Planning:
         if replan:
             self._begin_replanning(pod_set, uids)
         try:
-            plan = await planner.plan(await self._problem(pod_set, uids))
+            problem = await self._problem(pod_set, uids)
+            with problem.snapshot:
+                plan = await planner.plan(problem)
             if self._budget.exhausted:
                 await self._budget.pause()
         except PlannerError as error:

@@ -23,7 +23,6 @@ from pallet.framework.interface import Filters, Refusal
 from pallet.framework.registry import PluginFactory
 from pallet.framework.state import CycleState
 from pallet.framework.status import SKIP, SUCCESS, Status, unresolvable, unschedulable
-from pallet.planner.interface import HYPOTHESIS
 from pallet.podset.model import Gate
 
 NAME = "PodSetPlanner"
@@ -114,10 +113,10 @@ class PodSetPlanner:
 
     name = NAME
     args_type = PodSetPlannerArgs
+    follows_plan = True
 
     def __init__(self, args: PodSetPlannerArgs, handle: Handle, gatekeeper: Gatekeeper) -> None:
         self.args = args
-        self._snapshot = handle.cache.snapshot
         self._gatekeeper = gatekeeper
 
     @classmethod
@@ -134,8 +133,6 @@ class PodSetPlanner:
         self, state: CycleState, info: PodInfo, snapshot: Snapshot
     ) -> tuple[frozenset[str] | None, Status]:
         """Look at the gate once more, it may have closed since; then leave only the planned node."""
-        if state.read(HYPOTHESIS):
-            return None, SUCCESS
         gate = self._gatekeeper.verdict(info.pod)
         if not gate.open:
             return None, unresolvable(gate.message)
@@ -145,13 +142,18 @@ class PodSetPlanner:
         return frozenset((gate.node,)), SUCCESS
 
     def post_filter(
-        self, state: CycleState, info: PodInfo, refusals: Sequence[Refusal], filters: Filters
+        self,
+        state: CycleState,
+        info: PodInfo,
+        snapshot: Snapshot,
+        refusals: Sequence[Refusal],
+        filters: Filters,
     ) -> tuple[str | None, Status]:
         """When the planned node was refused, have the set re-planned, or wait if that will help."""
         node = state.read(_NODE)
         if node is None:
             return None, unschedulable()
-        row = self._snapshot.table.row_of.get(node, -1)
+        row = snapshot.table.row_of.get(node, -1)
         reasons = [refusal.status for refusal in refusals if row in refusal.rows]
         return None, unschedulable(self._gatekeeper.blocked(info, node, reasons))
 

@@ -17,6 +17,7 @@ from pallet.framework.counting import Counting
 from pallet.framework.evaluator import Evaluator
 from pallet.framework.lift import PluginError
 from pallet.framework.profile import Profile
+from pallet.framework.state import CycleState
 from pallet.framework.status import Status
 from pallet.loop_budget import LoopBudget
 from pallet.podset.metrics import PodSetMetrics
@@ -134,12 +135,13 @@ class Reservations:
         yielding = [each for each in self._cache.yielding(info.pod.spec.priority) if each.node == node]
         if not yielding:
             return False
-        self._cache.lift(yielding)
-        helps = False
-        try:
-            helps = fits(evaluator, info, node)
-        finally:
-            self._cache.put_back(yielding, node if helps else "")
+        snapshot = self._cache.snapshot
+        with snapshot.fork() as fork:
+            for each in yielding:
+                fork.remove(each.info, snapshot.table.row_of[node])
+            helps = evaluator.fits(CycleState(), info, node, fork)
+        if helps:
+            self._cache.outrank(yielding)
         return helps
 
     def _outranked(self, pod: Pod) -> None:
@@ -154,7 +156,9 @@ class Reservations:
         found = self._evaluators.get(scheduler_name)
         if found is None:
             profile, rng = self._profiles[scheduler_name], Random(0)  # noqa: S311 - one node: nothing is drawn
-            found = self._evaluators[scheduler_name] = Evaluator(profile, self._cache.snapshot, rng)
+            found = self._evaluators[scheduler_name] = Evaluator(
+                profile.for_planning(), self._cache.snapshot, rng
+            )
         return found
 
 

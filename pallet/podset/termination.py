@@ -9,10 +9,8 @@ from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.evaluator import Evaluator
 from pallet.framework.lift import PluginError
-from pallet.framework.row_filters import relieved
 from pallet.framework.state import CycleState
 from pallet.framework.status import Status
-from pallet.planner.interface import HYPOTHESIS
 from pallet.podset.model import Invalidation
 
 OVERDUE: Final = timedelta(seconds=30)
@@ -26,12 +24,12 @@ NODE_GONE: Final = "NodeGone"
 
 def fits(evaluator: Evaluator, info: PodInfo, node: str) -> bool:
     """Whether a pod passes every filter on a node. Raises PluginError."""
-    return evaluator.fits(_state(), info, node)
+    return evaluator.fits(CycleState(), info, node)
 
 
 def refusals_of(evaluator: Evaluator, info: PodInfo, node: str) -> list[Status]:
     """Why a pod does not pass every filter on a node. Empty if it does, or if there is no such node."""
-    return [refused.status for refused in evaluator.choose(_state(), info, frozenset((node,))).refusals]
+    return [refused.status for refused in evaluator.choose(CycleState(), info, frozenset((node,))).refusals]
 
 
 def fits_after_termination(
@@ -50,9 +48,11 @@ def fits_after_termination(
     if not leaving:
         return None
     away = [other for other in snapshot.pods(row) if other.uid in leaving or other.uid == info.uid]
-    with relieved(snapshot, row, away):
+    with snapshot.fork() as fork:
+        for other in away:
+            fork.remove(other, row)
         try:
-            helps = fits(evaluator, info, node)
+            helps = evaluator.fits(CycleState(), info, node, fork)
         except PluginError:
             helps = False
     return min(leaving.values()) if helps else None
@@ -65,12 +65,6 @@ def invalidation(pod: Pod, node: str, refusals: Sequence[Status]) -> Invalidatio
         return Invalidation(NODE_GONE, f"{place} is gone")
     words = "; ".join(refusal.message for refusal in refusals)
     return Invalidation(refusals[0].plugin, f"{place} is refused: {words}")
-
-
-def _state() -> CycleState:
-    state = CycleState()
-    state.write(HYPOTHESIS, value=True)
-    return state
 
 
 def _gone(pod: Pod, now: datetime) -> datetime | None:

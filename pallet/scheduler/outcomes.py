@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 
 from pallet.api.pod import Pod
 from pallet.api.podset import POD_SET_LABEL
+from pallet.cache.nominator import Nominator
 from pallet.framework.handle import Recorder
 from pallet.framework.metrics import Metrics
-from pallet.framework.nominator import Nominator
 from pallet.framework.status import Code, Status
 from pallet.logs import get_logger
 from pallet.scheduler.conditions import ConditionWriter

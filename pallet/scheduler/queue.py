@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
 from pallet.api.pod import Pod
+from pallet.cache.nominator import Nominator
 from pallet.framework.events import (
     BACKOFF_COMPLETE,
     FORCE_ACTIVATE,
@@ -58,6 +59,7 @@ class SchedulingQueue:
     def __init__(
         self,
         profiles: Mapping[str, Profile],
+        nominator: Nominator,
         metrics: Metrics,
         clock: Callable[[], float],
         *,
@@ -78,7 +80,7 @@ class SchedulingQueue:
         self._in_flight = InFlight(metrics.inflight_events)
         self._hints = Hints(profiles, metrics, clock)
         self._waiting = WaitingTimes(profiles, clock)
-        self._nominator = next(iter(profiles.values())).nominator  # there is one for all profiles
+        self._nominator = nominator
         self._swept_at = clock()
         self.wake: Callable[[], None] = _nothing
         """Called when there is a pod to pop; set by whoever pops."""

@@ -5,7 +5,8 @@ Binding cycles run beside the loop, at most MAX_BINDINGS of them; pods that wait
 count.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from random import Random
 
 import anyio
@@ -15,6 +16,7 @@ import numpy as np
 from pallet.api.pod import Pod
 from pallet.cache.cache import Cache, Hold
 from pallet.cache.reservation import Reservation
+from pallet.cache.snapshot import Fork
 from pallet.client.errors import ApiError, Unreachable
 from pallet.extenders.extender import ExtenderError
 from pallet.extenders.extenders import Extenders
@@ -176,17 +178,16 @@ class Scheduler:
     def _feasible(self, queued: QueuedPod) -> list[str]:
         """The nodes that can take a pod now; none where that cannot be told, as its cycle will say."""
         own = self._cache.unreserve(queued.uid)
-        lifted: Sequence[Reservation] = ()
         evaluator = self._evaluators[queued.pod.spec.scheduler_name]
         try:
             nodes = evaluator.feasible(CycleState(), queued.info)
-            if not nodes and (lifted := self._lift(queued.pod)):
-                nodes = evaluator.feasible(CycleState(), queued.info)
+            if not nodes and (yielding := self._yielding(queued.pod)):
+                with self._without(yielding) as fork:
+                    nodes = evaluator.on(fork).feasible(CycleState(), queued.info)
         except Exception as failure:  # noqa: BLE001 - plugins may raise anything
             log.v(4, "Cannot tell which nodes are feasible", **named(queued.pod), error=failure)
             return []
         finally:
-            self._cache.put_back(lifted)
             if own is not None:
                 self._cache.reserve(queued.info, own.node, own.owner)
         return nodes
@@ -231,41 +232,51 @@ class Scheduler:
         """Choose a node and assume the pod there.
 
         The room that is reserved for the pod itself is free to it, and stays reserved if it fails. Where no
-        node is left, reservations that do not count against its priority are lifted, for preemption as well.
+        node is left, it is decided again, and preempted, without reservations that do not count against its
+        priority.
         """
         evaluator = self._evaluators[queued.pod.spec.scheduler_name]
         own = self._cache.unreserve(queued.uid)
-        lifted: Sequence[Reservation] = ()
+        yielding: Sequence[Reservation] = ()
         node = None
         try:
-            state, choice = self._choose(evaluator, queued, advice)
-            if choice.node is None and (lifted := self._lift(queued.pod)):
+            with ExitStack() as forks:
                 state, choice = self._choose(evaluator, queued, advice)
-            node = choice.node
-            log_scores(evaluator, queued.info, choice)
-            if node is None:
-                nominated, remedy = self._seek_remedy(evaluator, state, queued, choice)
+                if choice.node is None and (yielding := self._yielding(queued.pod)):
+                    evaluator = evaluator.on(forks.enter_context(self._without(yielding)))
+                    state, choice = self._choose(evaluator, queued, advice)
+                node = choice.node
+                log_scores(evaluator, queued.info, choice)
+                if node is None:
+                    nominated, remedy = self._seek_remedy(evaluator, state, queued, choice)
         finally:
-            self._cache.put_back(lifted, taken=node or "")
             if node is None and own is not None:
                 self._cache.reserve(queued.info, own.node, own.owner)
+        self._cache.outrank([each for each in yielding if each.node == node])
         if node is None:
             message = " ".join(filter(None, (choice.message, remedy)))
             self._report(queued, "unschedulable", UNSCHEDULABLE, message, nominated)
-            if len(lifted) < len(self._cache.yielding(queued.pod.spec.priority)):
+            if len(yielding) < len(self._cache.yielding(queued.pod.spec.priority)):
                 self._queue.retry(queued)  # others are lifted then
             else:
                 self._queue.refuse(queued, *refusing(refused.status for refused in choice.refusals))
             return None
         self._cache.assume(queued.info, node)
-        evaluator.profile.nominator.drop(queued.uid)
+        self._cache.snapshot.nominator.drop(queued.uid)
         return Assumed(evaluator.profile, state, queued, queued.pod, node, own)
 
-    def _lift(self, pod: Pod) -> Sequence[Reservation]:
-        """Lift reservations that do not count against a pod's priority, as many as there is the time for."""
-        lifted = some_of(self._cache.yielding(pod.spec.priority), self._rng)
-        self._cache.lift(lifted)
-        return lifted
+    def _yielding(self, pod: Pod) -> Sequence[Reservation]:
+        """Reservations that do not count against a pod's priority, as many as there is the time for."""
+        return some_of(self._cache.yielding(pod.spec.priority), self._rng)
+
+    def _without(self, reservations: Iterable[Reservation]) -> Fork:
+        """The cluster as it is without some reservations."""
+        fork = self._cache.snapshot.fork()
+        for reservation in reservations:
+            row = fork.table.row_of.get(reservation.node)
+            if row is not None:
+                fork.remove(reservation.info, row)
+        return fork
 
     def _choose(
         self, evaluator: Evaluator, queued: QueuedPod, advice: Advice | None
@@ -328,6 +339,7 @@ class Scheduler:
             profile,
             state,
             queued.info,
+            evaluator.snapshot,
             choice.refusals,
             evaluator.row_filters,
             self._watches[profile.scheduler_name],
@@ -369,5 +381,5 @@ class Scheduler:
         self._outcomes.count(queued, result)
         log.v(2, "Unable to schedule pod", **named(queued.pod), reason=message)
         if self._queue.is_in_flight(queued.uid):
-            nominator = self._evaluators[queued.pod.spec.scheduler_name].profile.nominator
+            nominator = self._cache.snapshot.nominator
             self._outcomes.unscheduled(queued, reason, message, nominator, nominated)

@@ -133,7 +133,7 @@ class Asked:
             signature = memory.signature(state, info, self.cache.snapshot)
             if signature is not None:
                 if signature not in followers:
-                    followers[signature] = memory.follower(signature)
+                    followers[signature] = memory.follower(signature, state, info, self.cache.snapshot)
                 followers[signature].catch_up(state, info, self.cache.snapshot)
 
         key = point, memory.signature(CycleState(), info, self.cache.snapshot)

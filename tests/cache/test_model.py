@@ -1,58 +1,32 @@
 """The cache against a plain list of nodes and pods that is walked for every answer."""
 
-from collections import Counter
-from collections.abc import Callable
-
-import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec.structs import replace
 
-from pallet.api.labels import NO_LABELS, Labels
+from pallet.api.labels import Labels
 from pallet.api.node import Node, Taint
 from pallet.api.pod import ContainerPort, Pod
-from pallet.api.requests import CPU, MEMORY, PODS, amount
-from pallet.api.selectors import LabelSelector
 from pallet.cache.cache import Cache, Hold
-from pallet.cache.counters import COSTLY
-from pallet.cache.holders import HeldTerms
-from pallet.cache.pod_info import AffinityTerm, PodInfo
+from pallet.cache.live_snapshot import LiveSnapshot
+from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner
-from pallet.cache.resource_columns import NATIVE, OVERFULL
-from pallet.cache.selection import PodSelection, PodSelector, all_of, weighted
-from pallet.cache.snapshot import Snapshot
-from pallet.cache.tally import Counts, Tally
-from tests.builders import HOSTNAME, ZONE, make_node, make_pod, pod_affinity, pod_term
+from pallet.cache.snapshot import Fork
+from tests.builders import ZONE, make_node, make_pod, pod_affinity, pod_term
+from tests.cache.walked import ASKED, PORTS, TEAM, Walked
+
+MOST_FORKS = 3
 
 NODES = ("a", "b", "c")
 GPU = "example.com/gpu"
 ONE, TWO = Taint("one", "NoSchedule"), Taint("two", "NoExecute")
-TEAM = LabelSelector(Labels({"team": "x"}))
-EVERYWHERE = LabelSelector()
-
 AFFINITIES = (
     None,
     pod_affinity(near=[pod_term("web", ZONE)], rather_away={pod_term("db"): 7}),
     pod_affinity(away=[pod_term("web"), pod_term("db", ZONE, namespace_selector=TEAM)]),
     pod_affinity(rather_near={pod_term("web", ZONE): 5}, rather_away={pod_term("web", ZONE): 5}),
 )
-SELECTORS = tuple(
-    PodSelector(labels, frozenset(namespaces), of)
-    for labels in (LabelSelector(Labels({"app": "web"})), EVERYWHERE, None)
-    for namespaces, of in (({"default"}, None), (set[str](), TEAM), ({"other"}, EVERYWHERE))
-)
-OTHERS = [
-    PodSelector(LabelSelector(Labels({"app": f"other-{n}"})), frozenset({"default"})) for n in range(COSTLY)
-]
-ASKED = (
-    *map(all_of, SELECTORS),
-    all_of(SELECTORS[0], SELECTORS[4]),
-    weighted((((SELECTORS[0],), 5), ((SELECTORS[0], SELECTORS[4]), -2), ((SELECTORS[1],), 1))),
-    weighted((((SELECTORS[0],), 3), ((SELECTORS[2],), -1), *(((other,), 1) for other in OTHERS))),
-)
-"""Of these the last is a costly one."""
-
 nodes = st.builds(
     make_node,
     st.sampled_from(NODES),
@@ -96,9 +70,12 @@ class CacheModel(RuleBasedStateMachine):
         self.nodes: dict[str, Node] = {}
         self.held: dict[str, tuple[Pod, str, Hold]] = {}
         self.namespaces: dict[str, Labels] = {}
+        self.forks: list[tuple[Fork, Walked]] = []
+        self.asked: set[Fork] = set()
+        """The forks that are looked at after each step; others keep nothing of what they were asked yet."""
 
     @property
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> LiveSnapshot:
         return self.cache.snapshot
 
     @rule(node=nodes)
@@ -166,14 +143,59 @@ class CacheModel(RuleBasedStateMachine):
         for name in names:
             self.cache.drop_node(name)
 
+    @precondition(lambda self: len(self.forks) < MOST_FORKS)
+    @rule(number=st.integers(0, MOST_FORKS))
+    def fork(self, number: int) -> None:
+        """Take a fork of the live snapshot, or of a fork."""
+        parents = [(self.snapshot, self.walked()), *self.forks]
+        snapshot, walked = parents[number % len(parents)]
+        self.forks.append((snapshot.fork(), walked.copy()))
+
+    @precondition(lambda self: self.forks)
+    @rule(number=st.integers(0, MOST_FORKS), pods=st.lists(st.tuples(pods, on_nodes), max_size=3))
+    def suppose(self, number: int, pods: list[tuple[Pod, str]]) -> None:
+        """Move pods on a fork, or remove those that are there already."""
+        fork, walked = self.forks[number % len(self.forks)]
+        for pod, node in pods:
+            move(fork, walked, pod, node)
+
+    @precondition(lambda self: self.forks)
+    @rule(number=st.integers(0, MOST_FORKS), pods=st.lists(st.tuples(pods, on_nodes), max_size=3))
+    def suppose_and_take_back(self, number: int, pods: list[tuple[Pod, str]]) -> None:
+        """After a rollback all is as it was, to the order of the pods of a node."""
+        fork, walked = self.forks[number % len(self.forks)]
+        before, supposed = copied(fork), walked.copy()
+        checkpoint = fork.checkpoint()
+        for pod, node in pods:
+            move(fork, supposed, pod, node)
+        supposed.check(fork)
+        fork.rollback(checkpoint)
+        assert copied(fork) == before
+
+    @precondition(lambda self: self.forks)
+    @rule(number=st.integers(0, MOST_FORKS))
+    def ask_from_now_on(self, number: int) -> None:
+        self.asked.add(self.forks[number % len(self.forks)][0])
+
+    @precondition(lambda self: self.forks)
     @rule()
-    def go_on_with_a_copy(self) -> None:
-        """A copy must be as good as what it was made of, and so must what it was made of."""
-        self.check(self.snapshot.copy())
+    def close(self) -> None:
+        """Close the fork that was taken last, so that none is closed before its own forks."""
+        fork, walked = self.forks.pop()
+        walked.check(fork)
+        fork.close()
+
+    @invariant()
+    def forks_are_as_walked(self) -> None:
+        """Whatever happened to what they were taken of."""
+        for fork, walked in self.forks:
+            if fork in self.asked:
+                walked.check(fork)
 
     @invariant()
     def all_is_as_walked(self) -> None:
-        self.check(self.snapshot)
+        assert self.snapshot.table.capacity == 64 or self.snapshot.table.capacity <= 4 * len(self.nodes)
+        self.walked().check(self.snapshot)
         for uid, (pod, node, hold) in self.held.items():
             placement = self.cache.placement(uid)
             assert placement is not None
@@ -186,139 +208,39 @@ class CacheModel(RuleBasedStateMachine):
         held = self.held.get(pod.metadata.uid)
         return held and held[2]
 
-    def on(self, name: str) -> list[Pod]:
-        return [pod for pod, node, _ in self.held.values() if node == name]
-
-    def check(self, snapshot: Snapshot) -> None:
-        table = snapshot.table
-        assert table.row_of.keys() == self.nodes.keys()
-        assert sorted(table.row_of.values()) == list(snapshot.rows()) == list(range(len(self.nodes)))
-        assert {table.name(row) for row in snapshot.rows()} == self.nodes.keys()
-        assert table.capacity == 64 or table.capacity <= 4 * len(self.nodes)
-        offered = {name for node in self.nodes.values() for name in offers(node)}
-        assert table.resources.keys() == table.resources.offered == {*NATIVE, *offered}
-        labels = Counter(key for node in self.nodes.values() for key in node.metadata.labels)
-        assert table.labels._nodes == labels
-        assert table.labels._columns.keys() <= labels.keys()
-        assert table.taints.present.keys() == {
-            each for node in self.nodes.values() for each in node.spec.taints
-        }
-        for name, row in table.row_of.items():
-            self.check_row(snapshot, name, row)
-        used = len(self.nodes)
-        for column in table.resources.values():
-            for amounts in (column.allocatable, column.requested, column.scored):
-                assert amounts.shape == (table.capacity,)
-                assert not amounts[used:].any()
-        for present in table.taints.present.values():
-            assert not present[used:].any()
-        self.check_counters(snapshot)
-
-    def check_row(self, snapshot: Snapshot, name: str, row: int) -> None:
-        table, node, placed = snapshot.table, self.nodes[name], self.on(name)
-        assert table.nodes[row] == node
-        by_uid = {pod.metadata.uid: pod for pod in placed}
-        assert {info.uid: info.pod for info in snapshot.pods(row)} == by_uid
-        seen = snapshot.node(row)
-        assert (seen.row, seen.node) == (row, node)
-        assert {pod.metadata.uid: pod for pod in seen.pods} == by_uid
-        offered = offers(node)
-        shown = {*NATIVE, *offered}
-        assert seen.allocatable == {name: table.resources[name].allocatable[row] for name in shown}
-        assert seen.requested == {name: table.resources[name].requested[row] for name in shown}
-        requests = [PodInfo(pod).requests for pod in placed]
-        asked = {key: sum(each.of(key) for each in requests) for key in {*NATIVE, *offered}}
-        asked[PODS] = len(placed)
-        scored = asked | {
-            CPU: sum(each.scored_cpu for each in requests),
-            MEMORY: sum(each.scored_memory for each in requests),
-        }
-        for resource, column in table.resources.items():
-            assert column.allocatable[row] == offered.get(resource, 0)
-            assert column.requested[row] == min(asked.get(resource, 0), OVERFULL)
-            assert column.scored[row] == min(scored.get(resource, 0), OVERFULL)
-            assert column.is_overfull(row) == (asked.get(resource, 0) > OVERFULL)
-        for key in (HOSTNAME, ZONE, "disk"):
-            labels, label = table.labels[key], node.metadata.labels.get(key)
-            assert labels.nodes == np.bincount(labels.codes, minlength=len(labels.values)).tolist()
-            assert labels.members(row) == (labels.codes == labels.codes[row]).nonzero()[0].tolist()
-            assert labels.codes[row] == (0 if label is None else labels.code_of[label])
-        present = {taint for taint, rows in table.taints.present.items() if rows[row]}
-        assert present == set(node.spec.taints)
-        assert table.unschedulable[row] == node.spec.unschedulable
-        images = {image: rows[row] for image, rows in table.images.items() if row in rows}
-        assert images == {each.names[0]: each.size_bytes for each in node.status.images}
-        ports = sorted((*key, ip) for key, rows in table.ports.items() for ip in rows.get(row, ()))
-        assert ports == sorted(
-            (port.protocol, port.port, port.ip) for pod in placed for port in PodInfo(pod).ports
-        )
-
-    def check_counters(self, snapshot: Snapshot) -> None:
-        for selection in ASKED:
-            expected = np.zeros(snapshot.table.capacity, np.int64)
-            for pod, node, _ in self.held.values():
-                if node in self.nodes:
-                    expected[snapshot.table.row_of[node]] += self.weight(selection, pod)
-            assert snapshot.counters.count(selection).tolist() == expected.tolist()
-            for key in (HOSTNAME, ZONE):
-                self.check_domains(snapshot, key, snapshot.counters.tally(selection), expected)
-        newcomer = make_pod("newcomer", pod_set="", labels={"app": "web"})
-        held = snapshot.holders
-        self.check_held(
-            snapshot, newcomer, held.anti, lambda info: [(t, 1) for t in info.terms.required_anti]
-        )
-        self.check_held(snapshot, newcomer, held.required, lambda info: [(t, 1) for t in info.terms.required])
-        self.check_held(snapshot, newcomer, held.preferred, lambda info: list(info.terms.preferred))
-
-    def check_domains(self, snapshot: Snapshot, key: str, tally: Tally, expected: Counts) -> None:
-        """The sums by domain, against those by the labels of the nodes that there are."""
-        sums: dict[str, int] = {}
-        for name, node in self.nodes.items():
-            value = node.metadata.labels.get(key)
-            if value is not None:
-                sums[value] = sums.get(value, 0) + int(expected[snapshot.table.row_of[name]])
-        column, domains = snapshot.table.labels[key], tally.by_domain(snapshot.table.labels, key)
-        assert {value: domains.sums[code] for value, code in column.code_of.items() if value in sums} == sums
-        assert domains.sums.sum() == sum(sums.values())
-        assert domains.occupied == sum(total > 0 for total in sums.values())
-
-    def check_held(
-        self,
-        snapshot: Snapshot,
-        newcomer: Pod,
-        held: HeldTerms,
-        terms_of: Callable[[PodInfo], list[tuple[AffinityTerm, int]]],
-    ) -> None:
-        """The weights on each node of the held terms that select a newcomer, by topology key."""
-        met = held.meet(newcomer, snapshot.counters)
-        tallies = [(key, met.tally(key).by_row) for key in met.keys] if met else []
-        found = {
-            (key, snapshot.table.name(row)): int(counts[row])
-            for key, counts in tallies
-            for row in counts.nonzero()[0].tolist()
-        }
-        expected: dict[tuple[str, str], int] = {}
-        for pod, node, _ in self.held.values():
-            for term, weight in terms_of(PodInfo(pod)):
-                if node in self.nodes and self.weight(all_of(term.pods), newcomer):
-                    key = term.topology_key, node
-                    expected[key] = expected.get(key, 0) + weight
-        assert found == {key: weight for key, weight in expected.items() if weight}
-
-    def weight(self, selection: PodSelection, pod: Pod) -> int:
-        namespace = pod.metadata.namespace
-        labels = self.namespaces.get(namespace, NO_LABELS)
-        return sum(
-            weight
-            for selectors, weight in selection.parts
-            if all(each.matches(namespace, labels, pod.metadata.labels) for each in selectors)
-        )
+    def walked(self) -> Walked:
+        pods = {uid: (pod, node) for uid, (pod, node, _) in self.held.items()}
+        return Walked(dict(self.nodes), pods, dict(self.namespaces))
 
 
-def offers(node: Node) -> dict[str, int]:
-    """What a node offers of each resource of which it has any."""
-    found = {key: amount(key, each) for key, each in node.status.allocatable.items()}
-    return {key: each for key, each in found.items() if each}
+def move(fork: Fork, walked: Walked, pod: Pod, node: str) -> None:
+    """Place a pod on a node of a fork, or, if it is on the fork already, remove it."""
+    known = walked.pods.get(pod.metadata.uid)
+    if known is None:
+        if node in walked.nodes:
+            fork.place(PodInfo(pod), node)
+            walked.pods[pod.metadata.uid] = pod, node
+    elif known[1] in walked.nodes:
+        row = fork.table.row_of[known[1]]
+        fork.remove(PodInfo(known[0]), row)
+        del walked.pods[pod.metadata.uid]
+
+
+def copied(fork: Fork) -> list[object]:
+    """All that a fork has to say, in values."""
+    columns = fork.table.resources.values()
+    newcomer = make_pod("newcomer", pod_set="", labels={"app": "web"})
+    met = [held.meet(newcomer) for held in fork.holders.sorts()]
+    return [
+        [list(fork.pods(row)) for row in fork.rows()],
+        [(column.requested.tolist(), column.scored.tolist()) for column in columns],
+        [fork.counters.count(selection).tolist() for selection in ASKED],
+        [
+            {key: rows for key in each.keys if any(rows := each.tally(key).by_row.tolist())} if each else {}
+            for each in met
+        ],
+        [sorted(fork.ports.rows(port)) for port in PORTS],
+    ]
 
 
 def make_pod_on(pod: Pod, node: str, phase: str) -> Pod:

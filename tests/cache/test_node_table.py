@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from pallet.api.node import Node, Taint
 from pallet.api.requests import LARGEST_AMOUNT, Requests
 from pallet.cache.node_table import NodeTable
-from pallet.cache.pod_info import HostPort
 from pallet.cache.resource_columns import OVERFULL, Sums
 from tests.builders import ZONE, make_node
 
@@ -83,7 +82,7 @@ def test_a_dropped_node_leaves_nothing_behind() -> None:
 def test_every_column_grows_and_shrinks_with_the_table() -> None:
     first = make_node("first", cpu="7", labels={ZONE: "z"}, cordoned=True, taints=[Taint("t", "NoSchedule")])
     table = table_of(first)
-    table.place(table.row_of["first"], Requests((("cpu", 5),), 6, 7), [])
+    table.place(table.row_of["first"], Requests((("cpu", 5),), 6, 7))
     small = table.capacity
     for number in range(10 * small):
         table.put(make_node(f"n{number}"))
@@ -123,10 +122,10 @@ def test_names_that_only_pods_have_get_no_column() -> None:
     table = table_of(make_node("a"))
     before = {name: id(column.requested) for name, column in table.resources.items()}
     made_up = Requests(tuple((f"made-up/{number:04}", 1) for number in range(6000)))
-    table.place(0, made_up, [])
+    table.place(0, made_up)
     assert {name: id(column.requested) for name, column in table.resources.items()} == before
     assert table.resources.offered == {"cpu", "memory", "ephemeral-storage", "pods"}
-    table.displace(0, made_up, [])
+    table.displace(0, made_up)
     assert not any(column.requested.any() for column in table.resources.values())
 
 
@@ -146,11 +145,11 @@ def test_a_resource_has_a_column_while_a_node_offers_it() -> None:
 def test_pods_that_were_there_before_a_resource_was_offered_count() -> None:
     table = table_of(make_node("a"), make_node("b"))
     for row in (0, 0, 1):
-        table.place(row, GPU, [])
+        table.place(row, GPU)
     table.put(make_node("a", offers={"example.com/gpu": "4"}), [GPU, GPU])
     assert requested(table, "example.com/gpu", "a") == 2
     assert requested(table, "example.com/gpu", "b") == 0
-    table.displace(0, GPU, [])
+    table.displace(0, GPU)
     assert requested(table, "example.com/gpu", "a") == 1
     table.put(make_node("a", offers={"example.com/gpu": "0"}), [GPU])
     table.put(make_node("a", offers={"example.com/gpu": "1"}), [GPU])
@@ -161,7 +160,7 @@ def test_no_sum_wraps_and_none_is_lost() -> None:
     table = table_of(make_node("a"), make_node("b"))
     large = Requests((("cpu", LARGEST_AMOUNT), ("memory", LARGEST_AMOUNT)), LARGEST_AMOUNT, LARGEST_AMOUNT)
     for _ in range(3000):
-        table.place(0, large, [])
+        table.place(0, large)
     cpu, memory = table.resources["cpu"], table.resources["memory"]
     for column in (cpu, memory):
         assert column.requested[0] == column.scored[0] == OVERFULL
@@ -169,7 +168,7 @@ def test_no_sum_wraps_and_none_is_lost() -> None:
     assert table.resources.is_overfull(0)
     assert not table.resources.is_overfull(1)
     for _ in range(2999):
-        table.displace(0, large, [])
+        table.displace(0, large)
     for column in (cpu, memory):
         assert column.requested[0] == column.scored[0] == LARGEST_AMOUNT
         assert not column.is_overfull(0)
@@ -192,18 +191,6 @@ def test_a_node_offers_no_more_than_is_counted() -> None:
     table = table_of(make_node("a", cpu="8E", offers={"example.com/gpu": "9223372036854775807"}))
     for resource in ("cpu", "example.com/gpu"):
         assert table.resources[resource].allocatable[0] == LARGEST_AMOUNT
-
-
-def test_ports_are_held_once_for_each_pod() -> None:
-    table = table_of(make_node("a"))
-    row, any_, one = table.row_of["a"], HostPort("TCP", 80, "0.0.0.0"), HostPort("TCP", 80, "10.0.0.1")  # noqa: S104
-    table.place(row, GPU, [any_, one])
-    table.place(row, GPU, [one])
-    assert table.ports == {("TCP", 80): {row: ("0.0.0.0", "10.0.0.1", "10.0.0.1")}}  # noqa: S104
-    table.displace(row, GPU, [any_, one])
-    assert table.ports == {("TCP", 80): {row: ("10.0.0.1",)}}
-    table.displace(row, GPU, [one])
-    assert table.ports == {}
 
 
 def test_a_heartbeat_changes_no_row() -> None:
@@ -231,26 +218,26 @@ def test_every_change_that_matters_is_logged() -> None:
         assert rows is not None
         assert rows.tolist() == [row]
     before = table.load_changes.stamp
-    table.place(row, GPU, [])
-    table.displace(row, GPU, [])
+    table.place(row, GPU)
+    table.displace(row, GPU)
     assert table.load_changes.stamp == before + 2
 
 
-def test_a_copy_stands_alone() -> None:
+def test_a_detached_fork_stands_alone() -> None:
     table = table_of(make_node("a", labels={ZONE: "z"}, images={"image:1": 5}))
-    row, port = table.row_of["a"], HostPort("TCP", 80, "10.0.0.1")
-    table.place(row, CPU, [port])
-    twin = table.copy()
-    twin.displace(row, CPU, [port])
-    twin.put(make_node("a", cpu="9", cordoned=True, offers={"example.com/nic": "1"}))
-    twin.put(make_node("b"))
-    assert (table.node_count, twin.node_count) == (1, 2)
-    assert table.nodes[row] == make_node("a", labels={ZONE: "z"}, images={"image:1": 5})
-    assert table.resources["cpu"].allocatable[row] == 4000
-    assert requested(table, "cpu", "a") == 1
-    assert table.labels[ZONE].values == ["", "z"]
-    assert table.labels[ZONE].codes[row] == 1
-    assert table.images == {"image:1": {row: 5}}
-    assert table.ports == {("TCP", 80): {row: ("10.0.0.1",)}}
-    assert "example.com/nic" not in table.resources
-    assert not table.unschedulable[row]
+    row = table.row_of["a"]
+    table.place(row, CPU)
+    fork = table.fork()
+    fork.displace(row, CPU)
+    fork.detach()
+    table.put(make_node("a", cpu="9", cordoned=True, offers={"example.com/nic": "1"}))
+    table.put(make_node("b"))
+    assert (fork.node_count, table.node_count) == (1, 2)
+    assert fork.nodes[row] == make_node("a", labels={ZONE: "z"}, images={"image:1": 5})
+    assert fork.resources["cpu"].allocatable[row] == 4000
+    assert (requested(fork, "cpu", "a"), requested(table, "cpu", "a")) == (0, 1)
+    assert fork.labels[ZONE].values == ["", "z"]
+    assert fork.labels[ZONE].codes[row] == 1
+    assert fork.images == {"image:1": {row: 5}}
+    assert "example.com/nic" not in fork.resources
+    assert not fork.unschedulable[row]

@@ -41,7 +41,7 @@ def test_pods_on_made_up_nodes_take_no_rows_and_nothing_of_them_stays() -> None:
     assert cache.snapshot.table.capacity == capacity
     assert cache.snapshot.table.row_of == {"a": 0, "b": 1, "c": 2}
     assert not cache.snapshot.counters.count(WEB).any()
-    assert cache.snapshot.holders.anti.meet(pods[0], cache.snapshot.counters) is None
+    assert cache.snapshot.holders.anti.meet(pods[0]) is None
     assert cache.count(Hold.BOUND) == COUNT
     for pod in pods:
         cache.drop_pod(pod)

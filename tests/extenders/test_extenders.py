@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from pallet.api.pod import Pod
-from pallet.cache.snapshot import Snapshot
+from pallet.cache.live_snapshot import LiveSnapshot
 from pallet.config.errors import ConfigError, FieldPath
 from pallet.config.schema import Extender as Configuration
 from pallet.config.schema import ExtenderTLS, ManagedResource
@@ -31,7 +31,7 @@ def _node(name: str) -> bytes:
 
 async def _advice(*configurations: Configuration, pod: Pod = POD, names: str = "a b c") -> Advice:
     async with extenders_of(configurations) as extenders:
-        asking = Extenders(extenders, cast("Client", Api()), _node, Snapshot())
+        asking = Extenders(extenders, cast("Client", Api()), _node, LiveSnapshot())
         return await asking.advice(pod, names.split())
 
 
@@ -150,7 +150,7 @@ async def test_one_that_manages_resources_is_asked_about_pods_that_want_them(
     async with serving({"filter": {"nodenames": ["a"]}, "bind": {}}) as service:
         configuration = service.configured(managed_resources=(ManagedResource("example.com/gpu"),))
         async with extenders_of([configuration]) as extenders:
-            asking = Extenders(extenders, cast("Client", Api()), _node, Snapshot())
+            asking = Extenders(extenders, cast("Client", Api()), _node, LiveSnapshot())
             assert asking.are_asked_about(pod) is concerned
             assert (asking.binder(pod) is not None) is concerned
 

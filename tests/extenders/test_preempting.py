@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from pallet.api.pod import Pod
+from pallet.cache.live_snapshot import LiveSnapshot
 from pallet.cache.pod_info import PodInfo
-from pallet.cache.snapshot import Snapshot
 from pallet.config.schema import Extender as Configuration
 from pallet.config.schema import ManagedResource
 from pallet.extenders.extender import extenders_of
@@ -42,7 +42,7 @@ def _agreed(violations: int = 0, **named: str) -> dict[str, Any]:
 
 
 async def _left(*configurations: Configuration) -> Mapping[str, Victims] | Status:
-    snapshot = Snapshot()
+    snapshot = LiveSnapshot()
     for node in "Ab":
         snapshot.put_node(make_node(node))
     for name, info in PODS.items():
@@ -141,7 +141,7 @@ async def test_victims_that_are_gone_meanwhile_are_still_known() -> None:
         serving({"preempt": _agreed(A="A1")}) as service,
         extenders_of([service.configured()]) as extenders,
     ):
-        asking = Extenders(extenders, cast("Client", Api()), lambda _: None, Snapshot())
+        asking = Extenders(extenders, cast("Client", Api()), lambda _: None, LiveSnapshot())
         assert _named(await asking.preempt(PREEMPTOR, CANDIDATES)) == {"A": "A1"}
 
 
@@ -158,5 +158,5 @@ async def test_who_is_asked(pod: Pod, verb: str, *, asked: bool) -> None:
     async with serving({verb: {}}) as service:
         configuration = service.configured(managed_resources=(ManagedResource("example.com/gpu"),))
         async with extenders_of([configuration]) as extenders:
-            asking = Extenders(extenders, cast("Client", Api()), lambda _: None, Snapshot())
+            asking = Extenders(extenders, cast("Client", Api()), lambda _: None, LiveSnapshot())
             assert asking.are_asked_to_preempt(pod) is asked

@@ -10,8 +10,9 @@ from pallet.api.pod import Affinity, NodeAffinity, Pod
 from pallet.api.selectors import NodeSelector, NodeSelectorRequirement, NodeSelectorTerm
 from pallet.cache.cache import Cache
 from pallet.cache.changes import Rows
+from pallet.cache.live_snapshot import LiveSnapshot
 from pallet.cache.pod_info import PodInfo
-from pallet.cache.snapshot import NodeInfo, Snapshot
+from pallet.cache.snapshot import NodeInfo
 from pallet.framework.evaluator import Choice, Evaluator
 from pallet.framework.interface import Codes, Reads, RowChoice, Scores
 from pallet.framework.lift import PluginError
@@ -24,7 +25,7 @@ from tests.profiles import default_profile, profile_of
 POD = make_pod("p")
 
 
-def snapshot_of(nodes: Iterable[Node]) -> Snapshot:
+def snapshot_of(nodes: Iterable[Node]) -> LiveSnapshot:
     cache = Cache()
     for node in nodes:
         cache.put_node(node)
@@ -80,7 +81,7 @@ class VectorRefuse(Refuse):
     def filter_signature(self, info: PodInfo) -> str:
         return self.name
 
-    def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
+    def filter_rows(self, state: CycleState, info: PodInfo, snapshot: LiveSnapshot, rows: RowChoice) -> Codes:
         indexes = np.arange(snapshot.table.capacity)[rows]
         return np.array([snapshot.table.name(row) in self._nodes for row in indexes.tolist()], np.uint32)
 
@@ -115,7 +116,7 @@ class VectorRank(ScaledRank):
     def score_signature(self, info: PodInfo) -> str:
         return self.name
 
-    def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
+    def score_rows(self, state: CycleState, info: PodInfo, snapshot: LiveSnapshot, rows: RowChoice) -> Scores:
         indexes = np.arange(snapshot.table.capacity)[rows]
         return np.array([self._scores.get(snapshot.table.name(row), 0) for row in indexes.tolist()], np.int64)
 
@@ -128,7 +129,7 @@ class Before(Rank):
         self.status = status
         self.shown: list[str] = []
 
-    def pre_score(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> Status:
+    def pre_score(self, state: CycleState, info: PodInfo, snapshot: LiveSnapshot, rows: Rows) -> Status:
         self.shown = [snapshot.table.name(row) for row in rows.tolist()]
         return self.status
 

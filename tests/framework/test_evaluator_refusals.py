@@ -66,7 +66,9 @@ def test_alike_pods_get_the_same_refusals_while_nothing_they_are_refused_for_cha
             id="a load changes what a node is refused for",
         ),
         pytest.param(
-            lambda scene: scene.profile.nominator.nominate(PodInfo(make_pod("nominated", cpu="2")), "a"),
+            lambda scene: scene.cache.snapshot.nominator.nominate(
+                PodInfo(make_pod("nominated", cpu="2")), "a"
+            ),
             "0/2 nodes are available: 2 Insufficient cpu.",
             id="a pod is nominated",
         ),

@@ -92,7 +92,7 @@ def test_an_evaluator_goes_with_what_it_remembers(cache: Cache) -> None:
     """Planners make one for each plan. What refers to itself might be kept for good (see app.garbage)."""
     gc.disable()
     try:
-        evaluator = Evaluator(default_profile(cache), cache.snapshot.copy(), Random(0))  # noqa: S311 - ties
+        evaluator = Evaluator(default_profile(cache), cache.snapshot.fork(), Random(0))  # noqa: S311 - ties
         decide(evaluator, 1)
         before = cache_sizes()["pod_kinds"][0]
         gone = ref(evaluator)

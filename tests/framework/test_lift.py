@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from pallet.api.pod import Pod
+from pallet.cache.live_snapshot import LiveSnapshot
 from pallet.cache.pod_info import PodInfo
-from pallet.cache.snapshot import NodeInfo, Snapshot
+from pallet.cache.snapshot import NodeInfo
 from pallet.framework import lift as module
 from pallet.framework.interface import ALL_ROWS, Scores
 from pallet.framework.lift import LiftedFilter, LiftedScore
@@ -14,8 +15,8 @@ from tests.builders import make_node, make_pod
 POD = PodInfo(make_pod("p"))
 
 
-def snapshot_of(count: int) -> Snapshot:
-    snapshot = Snapshot()
+def snapshot_of(count: int) -> LiveSnapshot:
+    snapshot = LiveSnapshot()
     for number in range(count):
         snapshot.put_node(make_node(f"n{number}", cpu=str(number + 1)))
     return snapshot

@@ -31,7 +31,7 @@ class Scene:
         for name in ("a", "b"):
             self.cache.put_node(make_node(name))
         self.profile: Profile = default_profile(self.cache)
-        self.nominator = self.profile.nominator
+        self.nominator = self.cache.snapshot.nominator
         for node, pods in nominated.items():
             for pod in pods:
                 self.nominator.nominate(PodInfo(pod), node)
@@ -148,7 +148,7 @@ def crowded(scene: Scene, wanted: Pod) -> set[str]:
     for name in ("a", "b"):
         there = []
         for supposed in (True, False):
-            trial = scene.cache.snapshot.copy()
+            trial = scene.cache.snapshot.fork()
             for each in scene.nominator.ahead_of(wanted, name) if supposed else ():
                 if not trial.is_placed(each.uid, trial.table.row_of[name]):
                     trial.place(each, name)
@@ -158,6 +158,7 @@ def crowded(scene: Scene, wanted: Pod) -> set[str]:
                 if not status.ok:
                     state.skipped_filters.add(plugin.name)
             row = trial.table.row_of[name]
+            trial.close()
             there.append(
                 all(
                     not plugin.filter_rows(state, info, trial, slice(row, row + 1)).any()

@@ -9,8 +9,8 @@ import pytest
 from pallet.api.codec import decoder
 from pallet.api.pod import Pod, Toleration
 from pallet.cache.counters import PodCounters
+from pallet.cache.live_snapshot import LiveSnapshot
 from pallet.cache.pod_info import PodInfo
-from pallet.cache.snapshot import Snapshot
 from pallet.framework import pod_limits
 from pallet.framework.evaluator import Evaluator
 from pallet.framework.pod_limits import Limit, check_limits, large_part
@@ -120,7 +120,7 @@ def test_a_pod_beyond_the_limits_is_refused_before_anything_is_counted(
 ) -> None:
     counted: list[object] = []
     monkeypatch.setattr(PodCounters, "tally", lambda _, selectors: counted.append(selectors))
-    snapshot = Snapshot()
+    snapshot = LiveSnapshot()
     snapshot.put_node(make_node("n1"))
     evaluator = Evaluator(default_profile(), snapshot, Random(0))  # noqa: S311 - breaks ties
     choice = evaluator.choose(CycleState(), info_of("claims", 600))

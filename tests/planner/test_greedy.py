@@ -14,11 +14,11 @@ from pallet.framework import counting
 from pallet.framework.counting import FEW
 from pallet.framework.pod_limits import TERMS
 from pallet.framework.state import CycleState
-from pallet.framework.status import SUCCESS, Status, error
+from pallet.framework.status import Status, error
 from pallet.loop_budget import SLICE_SECONDS, LoopBudget
 from pallet.planner import placement
 from pallet.planner.greedy import GreedyPlanner
-from pallet.planner.interface import HYPOTHESIS, Plan, Problem
+from pallet.planner.interface import Plan, Problem
 from pallet.planner.problem import pod_infos
 from tests.budgets import UsedUpBudget
 from tests.builders import SCHEDULER
@@ -216,21 +216,23 @@ async def test_others_get_three_slices_for_each_that_a_large_pod_takes(
 
 
 class Strict:
-    """A plugin that refuses pods outside of a hypothesis, and fails on one pod."""
+    """A plugin that sends pods where a plan says, and finds none."""
 
     name = "Strict"
+    follows_plan = True
 
     def pre_filter(
         self, state: CycleState, info: PodInfo, snapshot: Snapshot
     ) -> tuple[frozenset[str] | None, Status]:
-        return None, SUCCESS if state.read(HYPOTHESIS) else error("not a hypothesis")
+        return None, error("there is no plan")
 
 
-async def test_plugins_can_tell_that_nothing_is_decided_yet() -> None:
-    profile = PROFILES[SCHEDULER]
-    strict = {SCHEDULER: replace(profile, pre_filter=(*profile.pre_filter, Strict()))}
-    plan = await GreedyPlanner(LoopBudget()).plan(replace(problem(TWO, [pod("a")]), profiles=strict))
-    assert set(plan.assignments) == {"a"}
+async def test_plugins_that_follow_a_plan_are_not_asked_for_one() -> None:
+    profile, plugin = PROFILES[SCHEDULER], Strict()
+    plugins = {**profile.plugins, plugin.name: plugin}
+    strict = replace(profile, pre_filter=(*profile.pre_filter, plugin), plugins=plugins)
+    posed = replace(problem(TWO, [pod("a")]), profiles={SCHEDULER: strict})
+    assert set((await GreedyPlanner(LoopBudget()).plan(posed)).assignments) == {"a"}
 
 
 @pytest.mark.parametrize(

@@ -115,12 +115,12 @@ async def test_the_live_model_is_left_as_it_is() -> None:
 async def test_a_set_without_a_pod_to_place_is_answered_without_work(
     monkeypatch: pytest.MonkeyPatch, pods: list[Pod], pod_set: str, answer: dict[str, str]
 ) -> None:
-    """Neither the planner nor a copy of the snapshot is needed, nor a turn behind plans that are made."""
+    """Neither the planner nor a fork of the snapshot is needed, nor a turn behind plans that are made."""
     planner, cache = (
         FixedPlanner("p", Plan("p")),
         cache_of(NODES, [each for each in pods if each.spec.node_name]),
     )
-    monkeypatch.setattr(type(cache.snapshot), "copy", None)
+    monkeypatch.setattr(type(cache.snapshot), "fork", None)
     async with served(cache, pods, planner) as address:
         assert await ask(address, pod_set=pod_set) == SchedulePlanResponse(assignments=answer)
     assert planner.asked == []

@@ -106,12 +106,14 @@ def test_what_is_counted_follows_the_cluster(kept: int, steps: list[Any]) -> Non
             assert shown(cluster.attached.ledger(snapshot)) == shown(anew)
 
 
-def test_a_copy_of_the_snapshot_is_counted_apart() -> None:
+def test_a_fork_of_the_snapshot_is_counted_apart() -> None:
     cluster = Cluster()
     cluster.toggle("p", "a", ["x"])
     snapshot = cluster.cache.snapshot
     before = shown(cluster.attached.ledger(snapshot))
-    twin, row = snapshot.copy(), snapshot.table.row_of["a"]
-    twin.remove(next(iter(snapshot.pods(row))), row)
-    assert shown(cluster.attached.ledger(twin))[0] == {}
-    assert shown(cluster.attached.ledger(snapshot)) == before
+    row = snapshot.table.row_of["a"]
+    with snapshot.fork() as fork:
+        assert shown(cluster.attached.ledger(fork)) == before
+        fork.remove(next(iter(snapshot.pods(row))), row)
+        assert shown(cluster.attached.ledger(fork))[0] == {}
+        assert shown(cluster.attached.ledger(snapshot)) == before

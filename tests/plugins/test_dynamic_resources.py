@@ -6,8 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from pallet.api.pod import Pod, PodResourceClaim
+from pallet.cache.cache import Cache
+from pallet.cache.live_snapshot import LiveSnapshot
 from pallet.cache.pod_info import PodInfo
-from pallet.cache.snapshot import Snapshot
 from pallet.framework.evaluator import Evaluator
 from pallet.framework.events import NODE_ADD, Hint
 from pallet.framework.state import CycleState
@@ -34,7 +35,7 @@ class Refuser:
 
 
 def said_afterwards(plugin: Any, state: CycleState, pod: Pod) -> Status:
-    node, status = plugin.post_filter(state, PodInfo(pod), (), None)
+    node, status = plugin.post_filter(state, PodInfo(pod), Cache().snapshot, (), None)
     assert node is None
     assert isinstance(status, Status)
     return status
@@ -43,7 +44,7 @@ def said_afterwards(plugin: Any, state: CycleState, pod: Pod) -> Status:
 @pytest.mark.parametrize(("pod", "status"), [(PLAIN, SKIP), (CLAIMING, unresolvable(NOT_SERVED))])
 def test_only_a_pod_with_claims_is_refused(pod: Pod, status: Status) -> None:
     plugin = Asked(DynamicResources).plugin
-    assert plugin.pre_filter(CycleState(), PodInfo(pod), Snapshot()) == (None, status)
+    assert plugin.pre_filter(CycleState(), PodInfo(pod), LiveSnapshot()) == (None, status)
 
 
 NO_CLAIMS = ("no new claims to deallocate",)

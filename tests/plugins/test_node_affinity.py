@@ -6,8 +6,8 @@ import pytest
 from pallet.api.node import Node
 from pallet.api.pod import Affinity, NodeAffinity, Pod, PreferredSchedulingTerm
 from pallet.api.selectors import NodeSelector, NodeSelectorRequirement, NodeSelectorTerm
+from pallet.cache.live_snapshot import LiveSnapshot
 from pallet.cache.pod_info import PodInfo
-from pallet.cache.snapshot import Snapshot
 from pallet.framework.events import NODE_ADD, Hint, node_update
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, unresolvable
@@ -133,7 +133,7 @@ def test_a_label_that_has_a_value_on_another_node_only() -> None:
 def test_a_pod_that_names_its_nodes_narrows_the_search(
     pod: Pod, names: set[str] | None, status: object
 ) -> None:
-    answer = Asked(Plugin).plugin.pre_filter(CycleState(), PodInfo(pod), Snapshot())
+    answer = Asked(Plugin).plugin.pre_filter(CycleState(), PodInfo(pod), LiveSnapshot())
     assert answer == (names, status)
 
 

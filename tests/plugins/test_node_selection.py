@@ -10,8 +10,8 @@ from pallet.api.node import Node
 from pallet.api.pod import PreferredSchedulingTerm
 from pallet.api.selectors import LabelSelector, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm
 from pallet.cache.columns import Mask
+from pallet.cache.live_snapshot import LiveSnapshot
 from pallet.cache.node_table import NodeTable
-from pallet.cache.snapshot import Snapshot
 from pallet.framework.interface import ALL_ROWS, RowChoice
 from pallet.plugins import node_selection
 from pallet.plugins.node_selection import add_weights, match_any, match_label, match_required
@@ -23,7 +23,7 @@ OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt", "Near")
 
 
 def table_of(nodes: list[Node]) -> NodeTable:
-    snapshot = Snapshot()
+    snapshot = LiveSnapshot()
     for node in nodes:
         snapshot.put_node(node)
     return snapshot.table

@@ -345,14 +345,16 @@ def test_nodes_that_come_and_change_are_seen() -> None:
     assert scene.messages(a_pod("c"))["a"] == ""
 
 
-def test_a_copy_of_the_snapshot_sees_the_same() -> None:
+def test_a_fork_keeps_to_the_nodes_that_it_was_taken_of() -> None:
     scene = Scene(late("c", storage_class="local"), local("v", "a"))
     assert scene.messages(a_pod("c")) == {"a": "", "b": NO_MATCH}
-    snapshot, state, info = scene.cache.snapshot.copy(), CycleState(), PodInfo(a_pod("c"))
-    snapshot.put_node(make_node("b", labels={HOSTNAME: "a"}))
-    assert scene.plugin.pre_filter(state, info, snapshot) == (None, SUCCESS)
-    assert not scene.plugin.filter_rows(state, info, snapshot, snapshot.table.live.nonzero()[0]).any()
-    assert scene.messages(a_pod("c")) == {"a": "", "b": NO_MATCH}
+    state, info = CycleState(), PodInfo(a_pod("c"))
+    with scene.cache.snapshot.fork() as fork:
+        scene.cache.put_node(make_node("b", labels={HOSTNAME: "a"}))
+        assert scene.plugin.pre_filter(state, info, fork) == (None, SUCCESS)
+        codes = scene.plugin.filter_rows(state, info, fork, fork.table.live.nonzero()[0])
+        assert [bool(code) for code in codes] == [False, True]
+    assert scene.messages(a_pod("c")) == {"a": "", "b": ""}
 
 
 def test_classes_and_nodes_are_not_scored() -> None:

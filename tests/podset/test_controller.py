@@ -90,8 +90,7 @@ async def test_a_pod_that_joins_is_planned_at_once_with_the_others_where_they_ar
         await settle(0.001)
         assert world.plan() == {"web-0": "n1", "web-1": "n2"}
         assert world.planner.asked == [["web-0"], ["web-1"]]
-        placed = world.planner.problems[1].snapshot
-        assert {info.uid for row in placed.rows() for info in placed.pods(row)} == {"uid-web-0"}
+        assert world.planner.placed[1] == {"uid-web-0"}
 
 
 async def test_a_deleted_pod_leaves_the_plan_and_the_last_one_takes_it_along(world: World) -> None:

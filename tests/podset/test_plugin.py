@@ -18,7 +18,6 @@ from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, Status
 from pallet.framework.waiting import WaitingPods
-from pallet.planner.interface import HYPOTHESIS
 from pallet.plugins.node_resources_fit import NodeResourcesFit, NodeResourcesFitArgs
 from pallet.plugins.node_unschedulable import NodeUnschedulable
 from pallet.podset.model import OPEN, Gate, Why
@@ -81,7 +80,7 @@ class Scene:
         self.plugin = PodSetPlanner(PodSetPlannerArgs(), handle, self.keeper)
         self.profile = Profile(
             SCHEDULER,
-            {},
+            {self.plugin.name: self.plugin},
             cast("QueueSortPlugin", None),
             pre_filter=(self.plugin,),
             filter=(NodeUnschedulable(None, handle), NodeResourcesFit(NodeResourcesFitArgs(), handle)),
@@ -94,7 +93,7 @@ class Scene:
 
     def post_filter(self, pod: Pod, state: CycleState, choice: Choice) -> tuple[str | None, Status]:
         filters = self.evaluator.row_filters
-        return self.plugin.post_filter(state, PodInfo(pod), choice.refusals, filters)
+        return self.plugin.post_filter(state, PodInfo(pod), self.cache.snapshot, choice.refusals, filters)
 
 
 @pytest.mark.parametrize(("gate", "code"), [(OPEN, Code.SUCCESS), (CLOSED, REFUSED)])
@@ -123,9 +122,9 @@ def test_a_pod_without_a_plan_may_go_anywhere() -> None:
 
 
 def test_planners_are_not_bound_by_the_plan_that_they_are_to_replace() -> None:
-    state = CycleState()
-    state.write(HYPOTHESIS, value=True)
-    assert Scene(CLOSED, make_node("n1")).choose(make_pod("web-0"), state).node == "n1"
+    scene = Scene(CLOSED, make_node("n1"))
+    evaluator = Evaluator(scene.profile.for_planning(), scene.cache.snapshot, Random(0))  # noqa: S311 - ties
+    assert evaluator.choose(CycleState(), PodInfo(make_pod("web-0"))).node == "n1"
 
 
 def test_fault_14_a_refused_planned_node_is_reported_with_the_reason_of_that_node_alone() -> None:

@@ -218,9 +218,7 @@ async def test_after_a_restart_they_are_firm_where_a_pod_is_bound(world: World) 
 
 def take_room(world: World, node: str) -> None:
     """Take what is reserved on a node for a pod of priority 1."""
-    yielding = world.cache.yielding(1)
-    world.cache.lift(yielding)
-    world.cache.put_back(yielding, taken=node)
+    world.cache.outrank([each for each in world.cache.yielding(1) if each.node == node])
 
 
 async def test_a_set_whose_room_is_taken_by_a_higher_priority_is_re_planned(world: World) -> None:

@@ -49,6 +49,8 @@ class ScriptedPlanner:
     refusing: dict[str, str] = field(default_factory=dict)
     failures: list[Exception] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    placed: list[set[str]] = field(default_factory=list)
+    """By problem, the pods that have a node in its snapshot."""
     order: list[str] = field(default_factory=list)
     """Pods that come first, in this order."""
     meanwhile: Callable[[], object] = lambda: None
@@ -56,6 +58,8 @@ class ScriptedPlanner:
 
     async def plan(self, problem: Problem) -> Plan:
         self.problems.append(problem)
+        fork = problem.snapshot
+        self.placed.append({info.uid for row in fork.rows() for info in fork.pods(row)})
         await anyio.lowlevel.checkpoint()
         self.meanwhile()
         if self.failures:

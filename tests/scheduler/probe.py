@@ -63,7 +63,12 @@ class Probe:
         return self._answer("filter", pod)
 
     def post_filter(
-        self, state: CycleState, info: PodInfo, refusals: Sequence[Refusal], filters: Filters
+        self,
+        state: CycleState,
+        info: PodInfo,
+        snapshot: Snapshot,
+        refusals: Sequence[Refusal],
+        filters: Filters,
     ) -> tuple[str | None, Status]:
         status = self._answer("post_filter", info.pod)
         return self.nominates, unschedulable() if status is SUCCESS and not self.nominates else status

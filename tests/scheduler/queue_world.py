@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from pallet.api.pod import Pod
+from pallet.cache.nominator import Nominator
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
@@ -25,7 +26,9 @@ class QueueWorld:
         self.probe = Probe()
         self.probe.interests = [NODES_HELP]
         self.metrics = Metrics(Instruments())
-        self.queue = SchedulingQueue({SCHEDULER: a_profile(self.probe)}, self.metrics, lambda: self.now)
+        self.queue = SchedulingQueue(
+            {SCHEDULER: a_profile(self.probe)}, Nominator(), self.metrics, lambda: self.now
+        )
         self.wakes = 0
         self.queue.wake = self._woken
 

@@ -11,9 +11,9 @@ import pytest
 
 from pallet.api.core import ObjectReference
 from pallet.api.pod import Pod
+from pallet.cache.live_snapshot import LiveSnapshot
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.selection import PodSelection, PodSelector
-from pallet.cache.snapshot import Snapshot
 from pallet.framework import counting
 from pallet.framework.counting import FEW
 from pallet.loop_budget import SLICE_SECONDS, LoopBudget
@@ -43,7 +43,7 @@ class Scene:
             self.compared += 1
             return matches(selector, *args)
 
-        self.snapshot = Snapshot()
+        self.snapshot = LiveSnapshot()
         self.snapshot.put_node(make_node("n1"))
         for number in range(PLACED):
             self.place(make_pod(f"p{number}", labels={"app": "web", "pod": str(number)}))

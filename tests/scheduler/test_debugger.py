@@ -71,7 +71,7 @@ def miss_a_change_of_a_node(world: World) -> None:
 
 
 def miscount_a_node(world: World) -> None:
-    world.cache.snapshot.table.place(0, PodInfo(BOUND).requests, ())
+    world.cache.snapshot.table.place(0, PodInfo(BOUND).requests)
 
 
 def forget_a_bound_pod(world: World) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from pallet.api.core import ObjectReference
 from pallet.api.pod import Pod, Toleration
+from pallet.cache.nominator import Nominator
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
 from pallet.framework.pod_limits import CLAIMS, TERMS, TOLERATIONS
@@ -36,7 +37,9 @@ class Scene:
         self.leads = True
         self.gate = LargePods(self, self.activate, self.is_gated, self.is_active, lambda: self.leads)
         profile = replace(a_profile(Probe()), pre_enqueue=(self.gate,))
-        self.queue = SchedulingQueue({SCHEDULER: profile}, Metrics(Instruments()), anyio.current_time)
+        self.queue = SchedulingQueue(
+            {SCHEDULER: profile}, Nominator(), Metrics(Instruments()), anyio.current_time
+        )
 
     def activate(self, uids: Iterable[str]) -> None:
         self.queue.activate(uids)

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from pallet.api.pod import Toleration
+from pallet.cache.nominator import Nominator
 from pallet.framework.events import (
     ASSIGNED_POD_ADD,
     ASSIGNED_POD_DELETE,
@@ -273,6 +274,7 @@ class TestBackoff:
     def test_configured_seconds_hold(self, world: QueueWorld) -> None:
         world.queue = SchedulingQueue(
             {SCHEDULER: a_profile(world.probe)},
+            Nominator(),
             world.metrics,
             lambda: world.now,
             initial_backoff=3,

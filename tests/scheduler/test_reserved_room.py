@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pallet.api.pod import Pod
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner, Reservation
+from pallet.cache.snapshot import Fork
 from pallet.scheduler.lifting import MOST_LIFTED, some_of
 from tests.builders import make_pod
 from tests.faults.virtual_time import VIRTUAL_TIME
@@ -128,18 +129,18 @@ async def test_of_very_many_reservations_some_are_lifted_in_each_attempt(world: 
         world.add_node(f"small-{number}", cpu="1")
         reserve(world, f"small-{number}", node=f"small-{number}", cpu="1")
     outranked = reserve(world, "planned")
-    lifted: list[int] = []
-    lift = world.cache.lift
+    removed: list[int] = []
+    without = world.scheduler._without
 
-    def count(reservations: Sequence[Reservation]) -> None:
-        lifted.append(len(reservations))
-        lift(reservations)
+    def count(reservations: Sequence[Reservation]) -> Fork:
+        removed.append(len(reservations))
+        return without(reservations)
 
-    with patch.object(world.cache, "lift", count):
+    with patch.object(world.scheduler, "_without", count):
         world.add_pod("high", priority=2, cpu="4")
         await world.until(lambda: world.api.bound == ["high n1"])
     assert outranked == ["planned"]
-    assert max(lifted) == MOST_LIFTED
+    assert max(removed) == MOST_LIFTED
 
 
 @given(st.lists(st.integers(0, 400), max_size=20), st.randoms())

@@ -158,7 +158,7 @@ class World:
         rng = Random(0)  # noqa: S311  # breaks ties
         self.recorder = EventRecorder(client, "host", rng)
         profile = a_profile(*probes, client=client, bind=bind)
-        self.nominator = profile.nominator
+        self.nominator = self.cache.snapshot.nominator
         if preempts:
             preemption = DefaultPreemption(DefaultPreemptionArgs(), self._handle(client))
             profile = replace(
@@ -168,7 +168,7 @@ class World:
                 plugins={**profile.plugins, preemption.name: preemption},
             )
         profiles = {SCHEDULER: profile}
-        self.queue = SchedulingQueue(profiles, self.metrics, anyio.current_time)
+        self.queue = SchedulingQueue(profiles, self.nominator, self.metrics, anyio.current_time)
         self.conditions = ConditionWriter(client)
         self.budget = LoopBudget(anyio.current_time)
         self.informers = InformerFactory(client, self.budget)
@@ -198,7 +198,6 @@ class World:
             client=client,
             recorder=self.recorder,
             waiting=self.waiting,
-            nominator=self.nominator,
             tasks=self.tasks,
             extenders=self.extenders,
             activate=lambda uids: self.queue.activate(uids),  # noqa: PLW0108  # the queue comes later

@@ -93,7 +93,7 @@ class Decider:
         if choice.node is None:
             for post_filter in self.profile.post_filter:
                 nominated, status = post_filter.post_filter(
-                    state, info, choice.refusals, evaluator.row_filters
+                    state, info, evaluator.snapshot, choice.refusals, evaluator.row_filters
                 )
                 if status.ok:
                     return False, nominated

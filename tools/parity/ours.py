@@ -139,7 +139,9 @@ class Pallet:
         if not choice.refusals or not profile.post_filter:
             return Decision(message=choice.message)
         self._victims = frozenset()
-        ask = partial(run_post_filters, profile, state, info, choice.refusals, evaluator.row_filters)
+        ask = partial(
+            run_post_filters, profile, state, info, evaluator.snapshot, choice.refusals, evaluator.row_filters
+        )
         nominated, status = ask()
         while self._beside:  # extenders are to be asked about victims, and are then heard in the next cycle
             work, args = self._beside.pop()
@@ -172,7 +174,7 @@ def _is_decided(pod: Pod) -> bool:
 
 def _totals(evaluator: Evaluator, info: PodInfo, advice: Advice | None) -> dict[str, int]:
     """The totals of all nodes that are feasible, and that extenders leave, without what extenders add."""
-    table = evaluator._snapshot.table
+    table = evaluator.snapshot.table
     if advice is not None:
         state = CycleState()
         evaluator._pre_filter(state, info)  # or else its filters would not know the pod

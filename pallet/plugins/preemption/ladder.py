@@ -14,9 +14,9 @@ from pallet.api.requests import PODS
 from pallet.cache.cache import Cache, Hold
 from pallet.cache.changes import ChangeLog, Rows
 from pallet.cache.columns import Mask
+from pallet.cache.nominator import Nominator
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.resource_columns import Amounts
-from pallet.framework.nominator import Nominator
 from pallet.framework.verdicts import FEW_ROWS, Stamps
 from pallet.plugins.preemption.budgets import Budgets
 from pallet.plugins.preemption.importance import by_importance, started
@@ -112,10 +112,6 @@ class Ladder:
         self._stamps.catch_up(table)
         self._sort_some((wanted & self._unsorted).nonzero()[0])
         return wanted & ~self._unsorted
-
-    def settle(self) -> None:
-        """What was placed and taken back meanwhile was only supposed, and changed nothing."""
-        self._stamps.catch_up(self._snapshot.table)
 
     def _clear(self) -> None:
         table = self._snapshot.table

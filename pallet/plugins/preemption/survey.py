@@ -5,7 +5,7 @@ So all nodes are tried at once: step by step the next most important pod of ever
 where the preemptor still fits. What was found for a row stands until the ladder notes a change there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from random import Random
 
 import numpy as np
@@ -13,13 +13,13 @@ import numpy as np
 from pallet.api.requests import PODS
 from pallet.cache.changes import Rows
 from pallet.cache.columns import Mask
+from pallet.cache.nominator import Nominator
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.resource_columns import OVERFULL, Amounts, added
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.advice import Victims
 from pallet.framework.diagnosis import Refused
 from pallet.framework.interface import VectorFilterPlugin
-from pallet.framework.nominator import Nominator
 from pallet.framework.row_filters import distinct, explained, first_codes, reads_sums
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Status
@@ -77,17 +77,18 @@ class Survey:
     def refresh(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Mask) -> None:
         """Try again those of the rows about which something changed, all at once."""
         self._learn()
+        fleeting = list(changed_rows(snapshot))
         own = snapshot.table.row_of.get(self._ladder.nominated_node(info), -1)
         if own >= 0:  # there it does not yield to itself, so that what is known of the row is not for it
-            self._stale[own] = True
+            fleeting.append(own)
+        self._stale[fleeting] = True
         stale = (self._stale & rows).nonzero()[0]
         if stale.size:
             hopeful = self._with_victims(stale)
             if hopeful.size:
                 self._try_at_once(state, info, snapshot, hopeful)
             self._stale[stale] = False
-        if own >= 0:
-            self._stale[own] = True
+        self._stale[fleeting] = True
 
     def sorted(self, rows: Mask) -> tuple[list[int], Rows]:
         """The rows where preempting helps or nobody has to go, the best first, and the hopeless ones."""
@@ -124,7 +125,7 @@ class Survey:
         names = [PODS, *(name for name, _ in info.requests.amounts if name in columns)]
         weights = ladder.weights(names)[np.where(may_go, ladder.kind[:steps, rows], 0)]
         requested = self._supposed(snapshot, rows, names, weights.sum(axis=0).T, info)
-        supposed = snapshot.supposing(dict(zip(names, requested, strict=True)))
+        supposed = snapshot.with_requested(dict(zip(names, requested, strict=True)))
         position, code = first_codes(self._plugins, state, info, supposed, rows)
         refused = position != 0
         failure = np.zeros(rows.size, np.intp)
@@ -225,3 +226,9 @@ class Survey:
         self._stale: Mask = np.ones(capacity, np.bool_)
         self._statuses: list[Status] = [SUCCESS]
         self._number_of: dict[Status, int] = {SUCCESS: 0}
+
+
+def changed_rows(snapshot: Snapshot) -> Collection[int]:
+    """The rows on which a snapshot may have other pods than the live one: what is found there is not kept."""
+    base = snapshot.base()
+    return base[1] if base is not None else ()

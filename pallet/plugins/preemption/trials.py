@@ -7,7 +7,7 @@ A trial takes time, so that a cycle makes only some: the best of them is taken, 
 next cycle goes on where this one ended.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from random import Random
 from typing import NamedTuple, cast
@@ -17,12 +17,12 @@ import numpy as np
 from pallet.cache.changes import Rows
 from pallet.cache.columns import Mask
 from pallet.cache.pod_info import PodInfo
-from pallet.cache.snapshot import Snapshot
+from pallet.cache.snapshot import Fork, Snapshot
 from pallet.framework.advice import Victims
 from pallet.framework.diagnosis import Refused
 from pallet.framework.hooks import NeighbourFilterPlugin
 from pallet.framework.interface import Filters, Reads, VectorFilterPlugin
-from pallet.framework.row_filters import reads_loads, refused_by, relieved
+from pallet.framework.row_filters import reads_loads, refused_by
 from pallet.framework.state import CycleState
 from pallet.framework.status import Status
 from pallet.plugins.preemption.budgets import Budgets
@@ -30,7 +30,7 @@ from pallet.plugins.preemption.elsewhere import lasting_codes
 from pallet.plugins.preemption.finding import NO_VICTIMS, Finding, Rank, rank_of
 from pallet.plugins.preemption.importance import started
 from pallet.plugins.preemption.ladder import Ladder
-from pallet.plugins.preemption.survey import Survey
+from pallet.plugins.preemption.survey import Survey, changed_rows
 
 MOST_MOVES = 4096
 """How much is tried within one cycle: so many pods taken away, or put back, at some 7 us."""
@@ -101,32 +101,34 @@ class Trials:
         found stands for the next one, however fleeting it may be.
         """
         own = self._learn(info)
+        self._forget(changed_rows(snapshot))
         bounds = self._bounds
         bounds.refresh(state, info, snapshot, rows)
         hopeful, hopeless = bounds.sorted(rows)
         self._hopeful, refused = self._refused_regardless(state, info, snapshot, np.array(hopeful, np.intp))
-        ask = _ask(state, info, filters)
         tried: dict[int, Trial] = {}
         best: tuple[Rank, float, int] | None = None
         candidates = self._moves = 0
         self._asking = _ASKING + int(_ASKING_FOR_KEY * (len(info.terms.near_keys) + len(info.terms.away)))
         self._unfinished = False
-        for row in self._hopeful:
-            if best is not None and not best[0][0]:
-                highest = best[0][1]
-                if highest < bounds.contest.highest[row] or candidates >= enough:
+        with snapshot.fork() as fork:
+            ask = _ask(state, info, fork, filters)
+            for row in self._hopeful:
+                if best is not None and not best[0][0]:
+                    highest = best[0][1]
+                    if highest < bounds.contest.highest[row] or candidates >= enough:
+                        break
+                    if candidates >= few and best[0] <= bounds.contest.rank(row):
+                        break
+                if self._moves >= MOST_MOVES and row not in self._kept:
+                    self._unfinished = best is None
                     break
-                if candidates >= few and best[0] <= bounds.contest.rank(row):
-                    break
-            if self._moves >= MOST_MOVES and row not in self._kept:
-                self._unfinished = best is None
-                break
-            trial = tried[row] = self._trial(info, snapshot, row, ask, own)
-            if trial.rank is not None:
-                candidates += 1
-                entry = (trial.rank, self._rng.random(), row)
-                best = entry if best is None else min(best, entry)
-        self._ladder.settle()
+                trial = tried[row] = self._trial(info, fork, row, ask, own)
+                if trial.rank is not None:
+                    candidates += 1
+                    entry = (trial.rank, self._rng.random(), row)
+                    best = entry if best is None else min(best, entry)
+        self._forget(changed_rows(snapshot))
         if best is not None:
             return Finding(best[2], tried[best[2]].victims, best[0][0])
         if self._unfinished:
@@ -149,33 +151,33 @@ class Trials:
         Chance decides which rows are tried.
         """
         own = self._ladder.nominated_node(info)
-        ask = _ask(state, info, filters)
         rest = [row for row in self._hopeful if row != best]
         found: dict[int, Victims] = {}
-        for row in self._rng.sample(rest, len(rest)):
-            if len(found) >= enough:
-                break
-            if self._moves < MOST_MOVES or row in self._kept:
-                trial = self._trial(info, snapshot, row, ask, own)
-                if trial.rank is not None:
-                    found[row] = Victims(trial.victims, trial.rank[0])
-        self._ladder.settle()
+        with snapshot.fork() as fork:
+            ask = _ask(state, info, fork, filters)
+            for row in self._rng.sample(rest, len(rest)):
+                if len(found) >= enough:
+                    break
+                if self._moves < MOST_MOVES or row in self._kept:
+                    trial = self._trial(info, fork, row, ask, own)
+                    if trial.rank is not None:
+                        found[row] = Victims(trial.victims, trial.rank[0])
+        self._forget(changed_rows(snapshot))
         return found
 
-    def _trial(self, info: PodInfo, snapshot: Snapshot, row: int, ask: _Ask, own: str) -> Trial:
+    def _trial(self, info: PodInfo, fork: Fork, row: int, ask: _Ask, own: str) -> Trial:
         trial = self._kept.get(row)
-        is_own = bool(own) and snapshot.table.name(row) == own  # where it does not yield to itself
+        is_own = bool(own) and fork.table.name(row) == own  # where it does not yield to itself
         if trial is None or is_own:
-            trial = self._try(info, snapshot, row, ask)
+            trial = self._try(info, fork, row, ask)
             if not is_own:
                 self._kept[row] = trial
         return trial
 
-    def _try(self, info: PodInfo, snapshot: Snapshot, row: int, ask: _Ask) -> Trial:
+    def _try(self, info: PodInfo, fork: Fork, row: int, ask: _Ask) -> Trial:
         """Take all away that may go, and let them come back one by one while the pod still fits.
 
-        Those come first whose going breaks a budget, then the most important. The snapshot is as before in
-        the end.
+        Those come first whose going breaks a budget, then the most important. The fork is rolled back.
         """
         pods = [each for each in self._ladder.pods(row) if each.pod.spec.priority < self._priority]
         if not pods:
@@ -185,18 +187,20 @@ class Trials:
             return Trial(refusal)
         self._moves += 2 * len(pods) + self._asking
         violated = self._budgets.violated_by(each.pod for each in pods)
-        name = snapshot.table.name(row)
+        name = fork.table.name(row)
         going: list[int] = []
-        with relieved(snapshot, row, pods):
-            status = ask.all(row)
-            if not status.ok:
-                return Trial(status)
-            for index in sorted(range(len(pods)), key=lambda index: not violated[index]):
-                snapshot.place(pods[index], name)
-                self._moves += self._asking
-                if not ask.again(row).ok:
-                    snapshot.remove(pods[index], row)
-                    going.append(index)
+        before = fork.checkpoint()
+        for pod in pods:
+            fork.remove(pod, row)
+        status = ask.all(row)
+        for index in sorted(range(len(pods)), key=lambda index: not violated[index]) if status.ok else ():
+            without = fork.checkpoint()
+            fork.place(pods[index], name)
+            self._moves += self._asking
+            if not ask.again(row).ok:
+                fork.rollback(without)
+                going.append(index)
+        fork.rollback(before)
         going.sort()
         if not going:
             return Trial(status)
@@ -244,15 +248,18 @@ class Trials:
         if changed is None or not (self._lasting or self._unfinished):
             self._kept.clear()
         else:
-            for row in changed:
-                self._kept.pop(row, None)
+            self._forget(changed)
         self._stamp = changes.stamp
         return self._ladder.nominated_node(info)
 
+    def _forget(self, rows: Iterable[int]) -> None:
+        for row in rows:
+            self._kept.pop(row, None)
 
-def _ask(state: CycleState, info: PodInfo, filters: Filters) -> _Ask:
+
+def _ask(state: CycleState, info: PodInfo, fork: Fork, filters: Filters) -> _Ask:
     """Settle who is asked, before the pods that a filter is about are taken away."""
-    return _Ask(filters.asker(state, info), filters.asker(state, info, loads_only=True))
+    return _Ask(filters.asker(state, info, fork), filters.asker(state, info, fork, loads_only=True))
 
 
 def _foremost(plugins: Sequence[VectorFilterPlugin]) -> list[NeighbourFilterPlugin]:

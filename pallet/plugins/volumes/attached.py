@@ -63,9 +63,17 @@ class AttachedVolumes:
         """The counts of a snapshot, brought up to date."""
         ledger = self._ledgers.get(snapshot.volumes)
         if ledger is None:
-            ledger = self._ledgers[snapshot.volumes] = Ledger(self)
+            ledger = self._ledgers[snapshot.volumes] = self._ledger_of(snapshot)
         ledger.refresh(snapshot)
         return ledger
+
+    def _ledger_of(self, snapshot: Snapshot) -> "Ledger":
+        """A new ledger, which begins with what is known of the snapshot that this one was forked from."""
+        base = snapshot.base()
+        if base is None:
+            return Ledger(self)
+        parent, changed = base
+        return self.ledger(parent).fork(snapshot, changed)
 
     def volume_of(self, claim_key: str) -> CSIVolume | None:
         """The volume that a claim stands for, or will; None where it does not count."""
@@ -186,16 +194,27 @@ class Ledger:
         self._stamps.catch_up(snapshot.table)
         self._stamp = self._known.stamp
 
+    def fork(self, snapshot: Snapshot, changed: Iterable[int]) -> "Ledger":
+        """The counts of a fork, in which the pods of some rows may be others."""
+        twin = Ledger(self._known)
+        twin.on_row, twin._counted, twin.limits = dict(self.on_row), dict(self._counted), dict(self.limits)
+        twin.attached = {driver: counts.copy() for driver, counts in self.attached.items()}
+        for row in changed:
+            twin._count(row, snapshot)
+        twin._stamps.catch_up(snapshot.table)
+        twin._stamp = self._stamp
+        return twin
+
     def _count_everything(self, snapshot: Snapshot) -> None:
         self.on_row, self.attached, self._counted = {}, {}, {}
-        in_use = (*snapshot.volumes.claims.values(), *snapshot.volumes.mounted.values())
-        for row in {*(row for rows in in_use for row in rows), *self._rows(self._known.nodes(), snapshot)}:
+        in_use = snapshot.volumes.claims.rows() | snapshot.volumes.mounted.rows()
+        for row in {*in_use, *self._rows(self._known.nodes(), snapshot)}:
             self._count(row, snapshot)
 
     def _rows(self, touched: Iterable[str], snapshot: Snapshot) -> Iterable[int]:
         """The rows of some nodes, and those where some claims are used."""
         for name in touched:
-            yield from snapshot.volumes.claims.get(name, ())
+            yield from snapshot.volumes.claims.get(name)
             if name in snapshot.table.row_of:
                 yield snapshot.table.row_of[name]
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pallet.bounded_cache import MIB, BoundedCache, footprint
-from pallet.cache.changes import Rows
+from pallet.cache.changes import ChangeLog, Rows
 from pallet.cache.node_table import NodeTable
 from pallet.framework.interface import ALL_ROWS
 from pallet.plugins.volumes.free import Demand, FreeVolumes, Pool
@@ -19,17 +19,17 @@ _COLUMNS_BYTES = 8 * MIB
 
 
 class FreeCounts:
-    """The columns of the demands that were asked about lately, for the live table and for copies of it."""
+    """The columns of the demands that were asked about lately, for each table with other nodes."""
 
     def __init__(self, free: FreeVolumes) -> None:
         self._free = free
-        self._columns: WeakKeyDictionary[NodeTable, BoundedCache[Demand, _Column]] = WeakKeyDictionary()
+        self._columns: WeakKeyDictionary[ChangeLog, BoundedCache[Demand, _Column]] = WeakKeyDictionary()
 
     def of(self, demand: Demand, table: NodeTable) -> Counts:
         """The volumes that meet a demand, by row: int64, (capacity,)."""
-        columns = self._columns.get(table)
+        columns = self._columns.get(table.node_changes)
         if columns is None:
-            columns = self._columns[table] = BoundedCache("volume_counts", _COLUMNS_BYTES, _size)
+            columns = self._columns[table.node_changes] = BoundedCache("volume_counts", _COLUMNS_BYTES, _size)
         column = columns.get(demand)
         if column is not None:
             return column.fresh(table)

@@ -5,6 +5,7 @@ for a claim; nor does it translate the topologies that a class allows.
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -19,6 +20,9 @@ from pallet.informers.factory import InformerFactory
 from pallet.informers.informer import Handler
 from pallet.plugins.volumes.reach import Reach, reach_of, reaches, reaching
 from pallet.plugins.volumes.topology import csi_reach, mistake_of
+
+if TYPE_CHECKING:
+    from pallet.cache.changes import ChangeLog
 
 MIGRATED_PLUGINS = "storage.alpha.kubernetes.io/migrated-plugins"
 """On a CSINode: names of in-tree plugins, with commas between."""
@@ -56,7 +60,7 @@ class Migration:
         self.stamp = 0
         """Grows whenever it changes."""
         self._plugins: dict[str, frozenset[str]] = {}
-        self._masks: WeakKeyDictionary[NodeTable, dict[str, tuple[tuple[int, ...], Mask]]]
+        self._masks: WeakKeyDictionary[ChangeLog, dict[str, tuple[tuple[int, ...], Mask]]]
         self._masks = WeakKeyDictionary()
         nodes = informers.informer(CSI_NODES)
         nodes.add_handler(Handler(self._put, lambda _, new: self._put(new), self._drop))
@@ -82,7 +86,7 @@ class Migration:
 
     def _migrated(self, plugin: str, table: NodeTable) -> Mask:
         """The rows where a plugin is migrated; remembered until CSINodes or nodes change."""
-        masks = self._masks.setdefault(table, {})
+        masks = self._masks.setdefault(table.node_changes, {})
         now = self.stamp, table.capacity, table.node_changes.stamp
         made_at, mask = masks.get(plugin, ((), table.live))
         if made_at != now:

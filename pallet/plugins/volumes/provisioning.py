@@ -1,7 +1,7 @@
 """Whether a volume can be made for a claim: by its class, on which nodes, and where there is room for it."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -24,6 +24,9 @@ from pallet.informers.factory import InformerFactory
 from pallet.informers.informer import Handler, SharedInformer
 from pallet.plugins.node_selection import match_any, match_label
 from pallet.plugins.volumes.claims import STORAGE, class_of
+
+if TYPE_CHECKING:
+    from pallet.cache.changes import ChangeLog
 
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
 
@@ -95,15 +98,15 @@ class _Capacities:
     def __init__(self, informers: InformerFactory) -> None:
         informer = informers.informer(CSI_STORAGE_CAPACITIES)
         self._by_class: dict[str, dict[str, CSIStorageCapacity]] = {}
-        self._masks: WeakKeyDictionary[NodeTable, BoundedCache[tuple[str, int], tuple[_Moment, Mask]]]
+        self._masks: WeakKeyDictionary[ChangeLog, BoundedCache[tuple[str, int], tuple[_Moment, Mask]]]
         self._masks = WeakKeyDictionary()
         informer.add_handler(Handler(self._put, lambda _, new: self._put(new), self._drop))
 
     def enough(self, storage_class: str, size: int, table: NodeTable) -> Mask:
         """The rows where a volume of a class and size can be made: bool, (capacity,)."""
-        masks = self._masks.get(table)
+        masks = self._masks.get(table.node_changes)
         if masks is None:
-            masks = self._masks[table] = BoundedCache("volume_capacities", _MASKS_BYTES)
+            masks = self._masks[table.node_changes] = BoundedCache("volume_capacities", _MASKS_BYTES)
         now = table.capacity, table.node_changes.stamp
         made_at, mask = masks.get((storage_class, size)) or _NEVER
         if made_at != now:

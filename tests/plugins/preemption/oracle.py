@@ -8,6 +8,7 @@ from pallet.api.pod import Pod
 from pallet.api.workloads import PodDisruptionBudget
 from pallet.cache.cache import Hold
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.snapshot import Fork, Snapshot
 from pallet.framework.evaluator import Choice
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code
@@ -15,31 +16,34 @@ from tests.plugins.preemption.scene import Scene
 
 if TYPE_CHECKING:
     from pallet.cache.changes import Rows
-    from pallet.cache.snapshot import Snapshot
 
 Rank = tuple[float, ...]
 Candidates = dict[str, tuple[Rank, set[str]]]
 
 
 def candidates(
-    scene: Scene, state: CycleState, pod: Pod, choice: Choice, budgets: list[PodDisruptionBudget]
+    scene: Scene,
+    snapshot: Snapshot,
+    state: CycleState,
+    pod: Pod,
+    choice: Choice,
+    budgets: list[PodDisruptionBudget],
 ) -> Candidates:
     """The nodes where preemption helps: how good each is, the least being the best, and its victims."""
     found: Candidates = {}
     for refused in choice.refusals:
         if refused.status.code is Code.UNSCHEDULABLE:
             for row in refused.rows.tolist():
-                trial = _Trial(scene, state, PodInfo(pod), row)
-                outcome = trial.outcome(budgets)
+                with snapshot.fork() as fork:
+                    outcome = _Trial(scene, fork, state, PodInfo(pod), row).outcome(budgets)
                 if outcome is not None:
-                    found[scene.cache.snapshot.table.name(row)] = outcome
+                    found[snapshot.table.name(row)] = outcome
     return found
 
 
 class _Trial:
-    def __init__(self, scene: Scene, state: CycleState, info: PodInfo, row: int) -> None:
-        self.scene, self.state, self.info, self.row = scene, state, info, row
-        self.snapshot: Snapshot = scene.cache.snapshot.copy()
+    def __init__(self, scene: Scene, fork: Fork, state: CycleState, info: PodInfo, row: int) -> None:
+        self.scene, self.snapshot, self.state, self.info, self.row = scene, fork, state, info, row
         self.name = self.snapshot.table.name(row)
 
     def outcome(self, budgets: list[PodDisruptionBudget]) -> tuple[Rank, set[str]] | None:

@@ -98,7 +98,9 @@ class Scene:
         """What preemption would do for a pod that fits nowhere."""
         state, choice = self.choose(pod)
         assert choice.node is None
-        return self.plugin.decide(state, PodInfo(pod), choice.refusals, self.evaluator.row_filters)
+        return self.plugin.decide(
+            state, PodInfo(pod), self.cache.snapshot, choice.refusals, self.evaluator.row_filters
+        )
 
     def decision(self, pod: Pod) -> str:
         """The same in words: the node and the victims, or what is said."""
@@ -112,6 +114,11 @@ class Scene:
         state, choice = self.choose(pod)
         assert choice.node is None
         node, status = run_post_filters(
-            self.profile, state, PodInfo(pod), choice.refusals, self.evaluator.row_filters
+            self.profile,
+            state,
+            PodInfo(pod),
+            self.cache.snapshot,
+            choice.refusals,
+            self.evaluator.row_filters,
         )
         return node, " ".join(filter(None, (choice.message, status.message)))

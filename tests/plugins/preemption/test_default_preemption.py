@@ -346,7 +346,11 @@ def test_a_node_where_the_pod_fits_after_all_is_an_error() -> None:
     row = scene.cache.snapshot.table.row_of["a"]
     refusals = [Refused(unschedulable("not now").by("Else"), np.array([row]))]
     decision = scene.plugin.decide(
-        CycleState(), PodInfo(pod("p", priority=5)), refusals, scene.evaluator.row_filters
+        CycleState(),
+        PodInfo(pod("p", priority=5)),
+        scene.cache.snapshot,
+        refusals,
+        scene.evaluator.row_filters,
     )
     assert (decision.node, decision.status.code) == (None, Code.ERROR)
     assert decision.status.message == 'expected at least one victim pod on node "a"'

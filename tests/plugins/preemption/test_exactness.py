@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pallet.api.pod import ContainerPort, Pod
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner
+from pallet.framework.state import CycleState
 from pallet.plugins.default_preemption import DefaultPreemptionArgs
 from pallet.plugins.preemption import contest, ladder, survey
 from tests.builders import make_node, make_pod, pod_affinity, pod_term
@@ -87,13 +88,24 @@ def check(data: st.DataObject) -> None:
             affinity=pod.spec.affinity,
             ports=pod.spec.containers[0].ports,
         )
+        info = PodInfo(preemptor)
         state, choice = scene.choose(preemptor)
         if choice.node is not None:
-            scene.cache.assume(PodInfo(preemptor), choice.node)
+            scene.cache.assume(info, choice.node)
             continue
-        expected = candidates(scene, state, preemptor, choice, scene.budgets)
-        info = PodInfo(preemptor)
-        decision = scene.plugin.decide(state, info, choice.refusals, scene.evaluator.row_filters)
+        with scene.cache.snapshot.fork() as fork:
+            evaluator = scene.evaluator
+            if data.draw(st.booleans(), label="without reservations"):
+                for reservation in scene.cache.yielding(10):
+                    fork.remove(reservation.info, fork.table.row_of[reservation.node])
+                evaluator = evaluator.on(fork)
+                state = CycleState()
+                choice = evaluator.choose(state, info)
+            if choice.node is not None:
+                continue
+            snapshot = evaluator.snapshot
+            expected = candidates(scene, snapshot, state, preemptor, choice, scene.budgets)
+            decision = scene.plugin.decide(state, info, snapshot, choice.refusals, evaluator.row_filters)
         if not expected:
             assert not decision.status.ok
             continue

@@ -2,8 +2,8 @@
 
 import pytest
 
+from pallet.cache.nominator import Nominator
 from pallet.cache.pod_info import PodInfo
-from pallet.framework.nominator import Nominator
 from tests.builders import make_pod
 
 

@@ -25,6 +25,13 @@ class Nominator:
         self._log: list[str] = []
         self._limit = limit
 
+    def fork(self) -> "Nominator":
+        """Nominations that can be changed without changing these."""
+        twin = Nominator(self._limit)
+        twin._node_of = dict(self._node_of)
+        twin._by_node = {name: dict(nominated) for name, nominated in self._by_node.items()}
+        return twin
+
     def __len__(self) -> int:
         return len(self._node_of)
 

@@ -1,0 +1,172 @@
+"""The counters of a fork: what its parent counts, and the difference.
+
+The difference is kept by group of pods. It holds what was placed and removed on the fork, and the opposite of
+what was placed and removed on the parent since. So a tally that is asked for is the parent's one with the
+difference added; from then on it follows the changes of the fork alone.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+import numpy as np
+
+from pallet.api.labels import NO_LABELS, Labels
+from pallet.api.pod import Pod
+from pallet.cache.columns import resized
+from pallet.cache.row_counts import ByRow, RowCounts, merged
+from pallet.cache.selection import PodSelection, PodSelector
+from pallet.cache.tally import Counts, Tally
+from pallet.cache.views import Counters, GroupKey, group_key
+
+K = TypeVar("K")
+
+
+class ForkedCounters:
+    """Counts over the pods of a fork, asked as `PodCounters` are."""
+
+    def __init__(self, parent: Counters, capacity: int) -> None:
+        self._parent = parent
+        self._capacity = capacity
+        self._difference: RowCounts[GroupKey] = RowCounts()
+        self._changes: list[tuple[GroupKey, int, int]] = []
+        """Those of the fork, in their order: group, row, and how many pods more."""
+        self._tallies: dict[PodSelection, _Forked] = {}
+        self._weights: dict[tuple[PodSelection, GroupKey], int] = {}
+        self._namespaces: dict[str, Labels] | None = None
+        """The labels of namespaces as they were before the parent's changed."""
+
+    def change(self, pod: Pod, row: int, by: int) -> None:
+        """Count a pod that is placed on the fork, or with -1 one that is removed there."""
+        key = group_key(pod)
+        self._difference.bump(key, row, by)
+        self._changes.append((key, row, by))
+
+    def withstand(self, pod: Pod, row: int, by: int) -> None:
+        """Leave the fork as it is while its parent counts a pod, or with -1 takes one back."""
+        self._difference.bump(group_key(pod), row, -by)
+
+    def withstand_namespaces(self) -> None:
+        """Keep the labels of namespaces, before the parent's change."""
+        if self._namespaces is None:
+            self._namespaces = self._parent.namespace_labels()
+
+    @property
+    def has_other_namespaces(self) -> bool:
+        """Whether the labels of namespaces are not those of the parent."""
+        return self._namespaces is not None
+
+    def count(self, selection: PodSelection) -> Counts:
+        """What the pods on each row count: int64, (capacity,), not to be changed by the caller."""
+        return self.tally(selection).by_row
+
+    def tally(self, selection: PodSelection) -> Tally:
+        """The counter of selected pods, up to date until something changes."""
+        forked = self._tallies.get(selection) or self._begin(selection)
+        self._follow(selection, forked, len(self._changes))
+        return forked.tally
+
+    def uncounted(self, selection: PodSelection) -> int:
+        """How many groups have to be looked at before the selection is counted."""
+        forked = self._tallies.get(selection)
+        if forked is not None:
+            return len(self._changes) - forked.followed
+        return self._parent.uncounted(selection)
+
+    def count_some(self, selection: PodSelection, most: int) -> bool:
+        """Compare the selection with some groups more. True when it is counted."""
+        forked = self._tallies.get(selection)
+        if forked is None:
+            if not self._counts_alone(selection) and not self._parent.count_some(selection, most):
+                return False
+            forked = self._begin(selection)
+        self._follow(selection, forked, forked.followed + most)
+        return forked.followed == len(self._changes)
+
+    def weight(self, selection: PodSelection, pod: Pod) -> int:
+        """How much a pod counts, placed or not."""
+        return self._weight(selection, group_key(pod))
+
+    def weight_of(self, selection: PodSelection, key: GroupKey) -> int:
+        """How much each pod of a group counts, which may have no placed pods."""
+        return self._weight(selection, key)
+
+    def selects(self, selector: PodSelector, pod: Pod) -> bool:
+        """Whether a selector selects a pod, placed or not."""
+        if self._namespaces is None:
+            return self._parent.selects(selector, pod)
+        meta = pod.metadata
+        labels = self._namespaces.get(meta.namespace, NO_LABELS)
+        return selector.matches(meta.namespace, labels, meta.labels) and (
+            selector.terminating or not pod.terminating
+        )
+
+    def namespace_labels(self) -> dict[str, Labels]:
+        """The labels of the namespaces that have any; a copy."""
+        return self._parent.namespace_labels() if self._namespaces is None else dict(self._namespaces)
+
+    def groups(self) -> Iterator[tuple[GroupKey, ByRow]]:
+        """The groups of placed pods, each with the number of its pods by row."""
+        return added(self._parent.groups(), self._difference)
+
+    def _begin(self, selection: PodSelection) -> "_Forked":
+        """A tally of the pods that are on the fork now."""
+        by_row: Counts
+        if self._counts_alone(selection):
+            by_row, groups = np.zeros(self._capacity, np.int64), self.groups()
+        else:
+            by_row = resized(self._parent.count(selection), self._capacity)
+            groups = ((key, self._difference.get(key)) for key in self._difference)
+        for key, rows in groups:
+            weight = self._weight(selection, key)
+            for row, count in rows.items() if weight else ():
+                if row < self._capacity:
+                    by_row[row] += count * weight
+        forked = self._tallies[selection] = _Forked(Tally(by_row), len(self._changes))
+        return forked
+
+    def _follow(self, selection: PodSelection, forked: "_Forked", end: int) -> None:
+        """Add what was changed up to a point."""
+        for key, row, by in self._changes[forked.followed : end]:
+            weight = self._weight(selection, key)
+            if weight:
+                forked.tally.bump(row, by * weight)
+        forked.followed = min(end, len(self._changes))
+
+    def _counts_alone(self, selection: PodSelection) -> bool:
+        """Whether the parent counts by other labels of namespaces."""
+        return self._namespaces is not None and selection.asks_for_namespaces
+
+    def _weight(self, selection: PodSelection, key: GroupKey) -> int:
+        weight = self._weights.get((selection, key))
+        if weight is None:
+            if self._counts_alone(selection) and self._namespaces is not None:
+                namespace, labels, terminating = key
+                of_namespace = self._namespaces.get(namespace, NO_LABELS)
+                weight = selection.weight(namespace, of_namespace, labels, terminating)
+            else:
+                weight = self._parent.weight_of(selection, key)
+            self._weights[selection, key] = weight
+        return weight
+
+
+class _Forked:
+    """A tally, and how many of the fork's changes it has followed."""
+
+    __slots__ = ("followed", "tally")
+
+    def __init__(self, tally: Tally, followed: int) -> None:
+        self.tally = tally
+        self.followed = followed
+
+
+def added(counts: Iterable[tuple[K, ByRow]], difference: RowCounts[K]) -> Iterator[tuple[K, ByRow]]:
+    """Counts with a difference, by key and row; nothing of keys that are found nowhere then."""
+    seen = set()
+    for key, rows in counts:
+        seen.add(key)
+        found = merged(rows, difference.get(key))
+        if found:
+            yield key, found
+    for key in difference:
+        if key not in seen:
+            yield key, difference.get(key)
