@@ -31,6 +31,7 @@ PROTOCOLS: Final[Sequence[type[Any]]] = (
     interface.PostBindPlugin,
     hooks.PluginWithArgs,
     hooks.PodMetadataReader,
+    hooks.PlanFollowerPlugin,
     hooks.EnqueueExtensions,
     hooks.CountingPlugin,
     hooks.RowFilterPlugin,

@@ -40,6 +40,12 @@ class PodMetadataReader(Plugin, Protocol):
     """Of `POD_METADATA`, what it reads."""
 
 
+class PlanFollowerPlugin(Plugin, Protocol):
+    """A plugin that sends a pod where its plan says. Who makes a plan decides without it."""
+
+    follows_plan: bool
+
+
 class EnqueueExtensions(Plugin, Protocol):
     """Says which events can help the pods that this plugin refused; without it, every event can."""
 

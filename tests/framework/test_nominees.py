@@ -158,7 +158,6 @@ def crowded(scene: Scene, wanted: Pod) -> set[str]:
                 if not status.ok:
                     state.skipped_filters.add(plugin.name)
             row = trial.table.row_of[name]
-            trial.close()
             there.append(
                 all(
                     not plugin.filter_rows(state, info, trial, slice(row, row + 1)).any()
@@ -166,6 +165,7 @@ def crowded(scene: Scene, wanted: Pod) -> set[str]:
                     if plugin.name not in state.skipped_filters and plugin.filter_signature(info) is not None
                 )
             )
+            trial.close()
         if all(there):
             found.add(name)
     return found
