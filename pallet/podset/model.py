@@ -13,7 +13,7 @@ from pallet.api.pod import Pod
 from pallet.api.podset import SchedulePlan, ScheduleTrigger, ScheduleTriggerStatus
 from pallet.cache.reservation import Owner
 from pallet.podset.source import Release, SetKey
-from pallet.podset.triggers import NEVER, Triggers
+from pallet.podset.triggers import NEVER, SinceSwitch, Triggers
 
 _RANK = attrgetter("rank")
 
@@ -196,6 +196,17 @@ class Member(msgspec.Struct, frozen=True, gc=False):
         return placed.node if placed else ""
 
     @property
+    def lacks_place(self) -> bool:
+        """Whether it waits, needs a valid place in the stored plan, and has none."""
+        match self.state:
+            case Planned(stored=stored):
+                return not stored
+            case Binding() | Bound() | Unmanaged():
+                return False
+            case _:
+                return True
+
+    @property
     def admitted(self) -> bool:
         """Whether it has a place in the stored plan, or needs none."""
         placed = self.placed
@@ -239,8 +250,7 @@ class Written:
     mistake: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, gc=False):
     """The last call of the planner that left pods without a place.
 
     `error` is set when there was no answer at all; then it is tried again at `retry_at`. Pods that were
@@ -276,9 +286,7 @@ class PodSet:
     newest: the highest rank for which room was reserved
     advanced: when room was last reserved for a newly planned member, or a member was last seen with a node
     written: what this process wrote and told last; who writes keeps it
-    switched: when the set was seen to be let go, as long as it is of interest to metrics
-    timed: whether the time from then to the plan has been taken
-    last_bound: when a member was last seen with a node
+    since_switch: what metrics want to know of the time since the set was let go
     """
 
     key: SetKey
@@ -303,9 +311,16 @@ class PodSet:
     newest: int = 0
     advanced: datetime = NEVER
     written: Written = field(default_factory=Written)
-    switched: datetime | None = None
-    timed: bool = False
-    last_bound: datetime | None = None
+    since_switch: SinceSwitch = field(default_factory=SinceSwitch)
+
+    @classmethod
+    def of(cls, key: SetKey) -> "PodSet":
+        """A set of which nothing is known yet."""
+        planned = Gate(why=Why.BEING_PLANNED, message=f'pod set "{key.name}" is being planned')
+        replanned = Gate(why=Why.BEING_PLANNED, message=f'pod set "{key.name}" is being re-planned')
+        triggers = Triggers(key)
+        held = Gate(why=Why.HELD, message=triggers.waits_for)
+        return cls(key, triggers, held, planned, replanned, unplanned=planned)
 
     @property
     def release(self) -> Release:

@@ -31,7 +31,7 @@ from pallet.podset.decisions import (
 )
 from pallet.podset.events import Explainer, tell, tell_unused
 from pallet.podset.metrics import PodSetMetrics, state_of
-from pallet.podset.model import Member, Phase, PodSet
+from pallet.podset.model import UNMANAGED, Member, Phase, PodSet
 from pallet.podset.plan import is_behind
 from pallet.podset.planning import Planning
 from pallet.podset.reservations import Reservations
@@ -39,13 +39,11 @@ from pallet.podset.sets import PodSets, Touched
 from pallet.podset.source import SetKey
 from pallet.podset.states import (
     keep_out,
-    leave_unmanaged,
     let_in,
     note_planner,
     phase_of,
     start,
     take_back,
-    time_to_last_bind,
     unused_told,
 )
 from pallet.podset.workqueue import Workqueue
@@ -223,7 +221,7 @@ class Reconciler:
         self._metrics.plan_behind.keep(pod_set.key, late=is_behind(pod_set))
         self._metrics.set_state(pod_set.key, state_of(pod_set))
         if phase_of(pod_set) is Phase.BOUND:
-            took = time_to_last_bind(pod_set)
+            took = pod_set.since_switch.to_last_bind()
             if took is not None:
                 self._metrics.trigger_to_last_bind_seconds.observe(took.total_seconds())
 
@@ -244,7 +242,7 @@ class Reconciler:
             case TakeBack(uids):
                 take_back(pod_set, uids)
             case LeaveUnmanaged(uids):
-                leave_unmanaged(pod_set, uids)
+                take_back(pod_set, uids, UNMANAGED)
             case Expire():
                 replan_at = self._planning.next_replan(pod_set.key)
                 words = self._reservations.expire(pod_set, self._reservation_timeout, replan_at)

@@ -49,7 +49,7 @@ class PodSets:
         key = self.key_of(pod)
         if key is None:
             return OPEN
-        return (self._sets.get(key) or states.new_set(key)).gate_of(pod.metadata.uid)
+        return (self._sets.get(key) or PodSet.of(key)).gate_of(pod.metadata.uid)
 
     def put_pod(self, pod: Pod, now: datetime, before: Pod | None = None) -> Touched:
         """Take a pod that was added, or changed from what it was `before`."""
@@ -171,7 +171,7 @@ class PodSets:
     def _at(self, key: SetKey) -> PodSet:
         pod_set = self._sets.get(key)
         if pod_set is None:
-            pod_set = self._sets[key] = states.new_set(key)
+            pod_set = self._sets[key] = PodSet.of(key)
         return pod_set
 
 

@@ -41,8 +41,7 @@ The phase of a set is what its members together have come to. The first that hol
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -50,7 +49,6 @@ from pallet.api.pod import Pod
 from pallet.api.podset import SCHEDULE, SchedulePlan, ScheduleTrigger
 from pallet.podset.model import (
     OPEN,
-    UNMANAGED,
     UNPLANNED,
     Attempt,
     Binding,
@@ -72,35 +70,23 @@ from pallet.podset.model import (
     Why,
     place_of,
 )
-from pallet.podset.source import SetKey
-from pallet.podset.triggers import Triggers
-
-
-def new_set(key: SetKey) -> PodSet:
-    """A set of which nothing is known yet."""
-    being_planned = Gate(why=Why.BEING_PLANNED, message=f'pod set "{key.name}" is being planned')
-    being_replanned = Gate(why=Why.BEING_PLANNED, message=f'pod set "{key.name}" is being re-planned')
-    triggers = Triggers(key)
-    held = Gate(why=Why.HELD, message=triggers.waits_for)
-    return PodSet(key, triggers, held, being_planned, being_replanned, unplanned=being_planned)
 
 
 def phase_of(pod_set: PodSet) -> Phase:
     """How far a set has come."""
     if pod_set.held is not None:
         return Phase.HELD
-    states = [member.state for member in pod_set.members.values()]
-    if not states:
+    members = pod_set.members.values()
+    if not members:
         return Phase.MEMBERS_MISSING
-    if all(isinstance(state, Bound) for state in states):
+    if all(isinstance(member.state, Bound) for member in members):
         return Phase.BOUND
-    started = any(isinstance(state, Binding | Bound) for state in states)
-    if any(isinstance(state, Refused) for state in states):
-        return Phase.DEGRADED if started else Phase.REFUSED
-    if any(_lacks_place(state) for state in states):
+    if any(isinstance(member.state, Refused) for member in members):
+        return Phase.DEGRADED if pod_set.started() else Phase.REFUSED
+    if any(member.lacks_place for member in members):
         return Phase.PLANNING
-    unmanaged = any(isinstance(state, Unmanaged) for state in states)
-    return Phase.BINDING if started or unmanaged else Phase.RESERVED
+    unmanaged = any(isinstance(member.state, Unmanaged) for member in members)
+    return Phase.BINDING if unmanaged or pod_set.started() else Phase.RESERVED
 
 
 def join(pod_set: PodSet, pod: Pod, joined: datetime) -> None:
@@ -122,7 +108,7 @@ def renew(pod_set: PodSet, pod: Pod, now: datetime) -> bool:
     member = pod_set.members[before.uid] = msgspec.structs.replace(before, pod=pod)
     retry = isinstance(place_of(before.state), Refused) and before.pod.spec != pod.spec
     if pod.spec.node_name and not before.pod.spec.node_name:
-        pod_set.last_bound = pod_set.advanced = now
+        pod_set.advanced = pod_set.since_switch.last_bound = now
         pod_set.let_in.discard(member.uid)
         _put(pod_set, member, Bound(member.rank))
     elif retry:
@@ -145,7 +131,7 @@ def put_trigger(pod_set: PodSet, trigger: ScheduleTrigger, now: datetime) -> Non
     pod_set.triggers.put(trigger, now)
     _release_changed(pod_set, before=let_go)
     if known is not None and known.spec.state != trigger.spec.state:
-        pod_set.switched, pod_set.timed = (now if trigger.spec.state == SCHEDULE else None), False
+        pod_set.since_switch.begin(now if trigger.spec.state == SCHEDULE else None)
         note_attempt(pod_set, None)
 
 
@@ -213,14 +199,11 @@ def take_plan(
     note_attempt(pod_set, attempt)
 
 
-def take_back(pod_set: PodSet, uids: Iterable[str]) -> None:
-    """Take the places of members that wait: the set is held."""
-    _reset(pod_set, uids, UNPLANNED)
-
-
-def leave_unmanaged(pod_set: PodSet, uids: Iterable[str]) -> None:
-    """Have members that wait scheduled without a plan: no planner looks after the set."""
-    _reset(pod_set, uids, UNMANAGED)
+def take_back(pod_set: PodSet, uids: Iterable[str], place: Unplanned | Unmanaged = UNPLANNED) -> None:
+    """Take the places of members that wait: the set is held, or (Unmanaged) no planner looks after it."""
+    for uid in uids:
+        _put(pod_set, pod_set.members[uid], place)
+    pod_set.room.firm = pod_set.started()
 
 
 def invalidate(pod_set: PodSet, uid: str, why: Invalidation) -> None:
@@ -261,19 +244,16 @@ def end_replanning(pod_set: PodSet) -> None:
 
 def note_attempt(pod_set: PodSet, attempt: Attempt | None) -> None:
     """Take note of the last call of the planner, or that it is of no interest any more."""
+    error = attempt.error if attempt is not None else ""
     pod_set.attempt = attempt
-    pod_set.unplanned = (
-        Gate(why=Why.PLANNER_FAILED, message=attempt.error)
-        if attempt and attempt.error
-        else pod_set.being_planned
-    )
+    pod_set.unplanned = Gate(why=Why.PLANNER_FAILED, message=error) if error else pod_set.being_planned
 
 
 def note_change(pod_set: PodSet) -> bool:
     """Take note of a change that may help refused members, and tell whether it is the first one."""
     if pod_set.attempt is None or pod_set.attempt.changed:
         return False
-    pod_set.attempt = replace(pod_set.attempt, changed=True)
+    pod_set.attempt = msgspec.structs.replace(pod_set.attempt, changed=True)
     return True
 
 
@@ -326,24 +306,6 @@ def note_planner(pod_set: PodSet, *, exists: bool) -> None:
     pod_set.ordinary = not exists
 
 
-def time_to_plan(pod_set: PodSet, now: datetime) -> timedelta | None:
-    """How long it took from the switch until the plan was stored; once for each switch."""
-    if pod_set.switched is None or pod_set.timed:
-        return None
-    pod_set.timed = True
-    return now - pod_set.switched
-
-
-def time_to_last_bind(pod_set: PodSet) -> timedelta | None:
-    """How long it took from the switch until the last member was bound; once for each switch.
-
-    To be asked when all are bound. None where none was bound since.
-    """
-    switched, bound = pod_set.switched, pod_set.last_bound
-    pod_set.switched = None
-    return bound - switched if switched is not None and bound is not None and bound >= switched else None
-
-
 def _put(pod_set: PodSet, member: Member, state: State) -> None:
     uid = member.uid
     pod_set.members[uid] = Member(member.pod, member.joined, state, _gate(pod_set, state))
@@ -375,16 +337,6 @@ def _held(pod_set: PodSet) -> Gate | None:
     return None if release.let_go else Gate(why=Why.HELD, message=release.waits_for)
 
 
-def _lacks_place(state: State) -> bool:
-    match state:
-        case Planned():
-            return not state.stored
-        case Binding() | Bound() | Unmanaged():
-            return False
-        case _:
-            return True
-
-
 def _put_place(pod_set: PodSet, member: Member, place: Place) -> None:
     """Change the place of a member, whatever else happens to it; one that is Bound stays as it is."""
     match member.state:
@@ -400,12 +352,6 @@ def _put_place(pod_set: PodSet, member: Member, place: Place) -> None:
 
 def _invalidated(placed: Planned | Invalidated, why: Invalidation) -> Invalidated:
     return Invalidated(placed.node, placed.rank, placed.stored, why)
-
-
-def _reset(pod_set: PodSet, uids: Iterable[str], place: Place) -> None:
-    for uid in uids:
-        _put(pod_set, pod_set.members[uid], place)
-    pod_set.room.firm = pod_set.started()
 
 
 def _planned(pod_set: PodSet, member: Member, node: str) -> Planned:

@@ -149,6 +149,36 @@ class Triggers:
         self.first = self._triggers[min(self._triggers)] if self._triggers else None
 
 
+class SinceSwitch:
+    """How long a set took, once it was seen to be let go: each time is given once for each switch.
+
+    last_bound: when a member was last seen with a node
+    """
+
+    def __init__(self) -> None:
+        self._switched: datetime | None = None
+        self._planned = False
+        self.last_bound: datetime | None = None
+
+    def begin(self, switched: datetime | None) -> None:
+        """The set was seen to be let go; None where it was seen to be held again."""
+        self._switched, self._planned = switched, False
+
+    def to_plan(self, now: datetime) -> timedelta | None:
+        """The time until the plan is stored."""
+        if self._switched is None or self._planned:
+            return None
+        self._planned = True
+        return now - self._switched
+
+    def to_last_bind(self) -> timedelta | None:
+        """The time until the last member was bound, now that all are; None where none was bound since."""
+        since, self._switched = self._switched, None
+        if since is None or self.last_bound is None or self.last_bound < since:
+            return None
+        return self.last_bound - since
+
+
 def quiet_of(
     trigger: ScheduleTrigger, seen: datetime, last_joined: datetime | None, *, read: datetime
 ) -> Quiet:

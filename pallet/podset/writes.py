@@ -33,7 +33,6 @@ from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.model import PodSet
 from pallet.podset.sets import PodSets
 from pallet.podset.source import SetKey
-from pallet.podset.states import time_to_plan
 from pallet.podset.triggers import Quiet, rfc3339, times
 
 log = get_logger(__name__)
@@ -120,7 +119,7 @@ class Writer:
         if grows:
             note = f"SchedulePlan {pod_set.key.plan_name} gives {len(nodes)} pods their nodes"
             tell(self._recorder, pod_set, "Planned", note)
-            took = time_to_plan(pod_set, self._now())
+            took = pod_set.since_switch.to_plan(self._now())
             if took is not None:
                 self._metrics.trigger_to_plan_seconds.observe(took.total_seconds())
 

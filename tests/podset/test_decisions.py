@@ -1,6 +1,5 @@
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from pallet.api.podset import Assignment
 from pallet.podset.decisions import (

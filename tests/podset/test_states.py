@@ -46,7 +46,7 @@ Change = Callable[[PodSet], object]
 CHANGES: dict[str, Change] = {
     "placed": lambda pod_set: answer(pod_set, {UID: "n1"}, {}),
     "left out": lambda pod_set: answer(pod_set, {}, {UID: "no room"}),
-    "no planner": lambda pod_set: states.leave_unmanaged(pod_set, [UID]),
+    "no planner": lambda pod_set: states.take_back(pod_set, [UID], UNMANAGED),
     "stored": lambda pod_set: store(pod_set, {"web-0": "n1"}),
     "by hand": lambda pod_set: states.put_plan(pod_set, make_plan({"web-0": "n1"}), manual=True),
     "plan gone": states.drop_plan,

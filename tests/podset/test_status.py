@@ -5,8 +5,8 @@ import pytest
 
 from pallet.api.podset import Condition, ScheduleTriggerStatus
 from pallet.podset.metrics import SetState, state_of
-from pallet.podset.model import Attempt, PodSet
-from pallet.podset.states import leave_unmanaged, note_attempt, note_planner, put_plan, put_trigger
+from pallet.podset.model import UNMANAGED, Attempt, PodSet
+from pallet.podset.states import note_attempt, note_planner, put_plan, put_trigger, take_back
 from pallet.podset.status import conflict_status, is_news, status_of
 from pallet.podset.triggers import quiet_of
 from tests.builders import at, make_plan, make_pod, make_trigger
@@ -72,7 +72,7 @@ def failed() -> PodSet:
 def ordinary() -> PodSet:
     pod_set = set_of(make_pod("web-0"), trigger=GO)
     note_planner(pod_set, exists=False)
-    leave_unmanaged(pod_set, ["uid-web-0"])
+    take_back(pod_set, ["uid-web-0"], UNMANAGED)
     return pod_set
 
 
