@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from pallet.api.node import NODES, Node
-from pallet.api.pod import Pod
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import NodeInfo, Snapshot
 from pallet.framework.handle import Handle
@@ -45,17 +44,17 @@ class RandomScheduler:
         """The only reason."""
         return unschedulable("node(s) had bad luck")
 
-    def score(self, state: CycleState, pod: Pod, node: NodeInfo) -> int:
+    def score(self, state: CycleState, info: PodInfo, node: NodeInfo) -> int:
         """Roll a die."""
         return self._rng.randint(MIN_SCORE, MAX_SCORE)
 
-    def scheduled_note(self, pod: Pod, node_name: str) -> str:
+    def scheduled_note(self, state: CycleState, info: PodInfo, node_name: str) -> str:
         """The words of the pod's event Scheduled."""
-        return f"Placed pod [{pod.metadata.namespace}/{pod.metadata.name}] on {node_name}"
+        return f"Placed pod [{info.pod.key}] on {node_name}"
 
-    def post_bind(self, state: CycleState, pod: Pod, node_name: str) -> None:
+    def post_bind(self, state: CycleState, info: PodInfo, node_name: str) -> None:
         """Log the same."""
-        log.info(self.scheduled_note(pod, node_name))
+        log.info(self.scheduled_note(state, info, node_name))
 
 
 def _announce(node: Node) -> None:

@@ -35,15 +35,16 @@ def test_scores_are_random_and_on_the_common_scale() -> None:
     plugin = RandomScheduler(None, make_handle())
     asked = Asked(RandomScheduler, [make_node("n")])
     [row] = asked.cache.snapshot.rows()
-    scores = {plugin.score(CycleState(), POD, asked.cache.snapshot.node(row)) for _ in range(5000)}
+    scores = {plugin.score(CycleState(), PodInfo(POD), asked.cache.snapshot.node(row)) for _ in range(5000)}
     assert scores == set(range(MAX_SCORE + 1))
 
 
 def test_bindings_and_new_nodes_are_told_in_the_words_of_the_lab(caplog: pytest.LogCaptureFixture) -> None:
+    info = PodInfo(POD)
     caplog.set_level("INFO")
     plugin = RandomScheduler(None, make_handle(objects={NODES: [make_node("n1"), make_node("n2")]}))
-    plugin.post_bind(CycleState(), POD, "n2")
-    assert plugin.scheduled_note(POD, "n2") == "Placed pod [lab/sleep] on n2"
+    plugin.post_bind(CycleState(), info, "n2")
+    assert plugin.scheduled_note(CycleState(), info, "n2") == "Placed pod [lab/sleep] on n2"
     assert caplog.messages == [
         "New Node Added to Store: n1",
         "New Node Added to Store: n2",

@@ -20,7 +20,6 @@ from types import TracebackType
 from typing import NamedTuple
 
 from pallet.api.node import Node
-from pallet.api.pod import Pod
 from pallet.cache.changes import Rows
 from pallet.cache.forked_counters import ForkedCounters
 from pallet.cache.forked_holders import ForkedHolders
@@ -45,7 +44,7 @@ class NodeInfo:
 
     row: int
     node: Node
-    pods: tuple[Pod, ...]
+    pods: tuple[PodInfo, ...]
     allocatable: dict[str, int]
     requested: dict[str, int]
 
@@ -144,7 +143,7 @@ class Snapshot(ABC):
                 offered, taken = columns[name].at(row)
                 if offered:
                     allocatable[name], requested[name] = offered, taken
-        pods = tuple([info.pod for info in self.pods(row)])
+        pods = tuple(self.pods(row))
         return NodeInfo(row, node, pods, allocatable, requested)
 
 

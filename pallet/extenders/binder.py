@@ -1,6 +1,6 @@
 """The extender that binds, as a bind plugin that comes before all others."""
 
-from pallet.api.pod import Pod
+from pallet.cache.pod_info import PodInfo
 from pallet.client.client import Client
 from pallet.extenders.extender import ExtenderError
 from pallet.extenders.extenders import EXTENDER, Extenders
@@ -18,8 +18,9 @@ class ExtenderBinder:
         self._extenders = extenders
         self._client = client
 
-    async def bind(self, state: CycleState, pod: Pod, node_name: str) -> Status:
+    async def bind(self, state: CycleState, info: PodInfo, node_name: str) -> Status:
         """Have the extender bind; where it fails or its answer is lost, ask the API what happened."""
+        pod = info.pod
         extender = self._extenders.binder(pod)
         if extender is None:
             return SKIP

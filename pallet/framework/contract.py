@@ -6,6 +6,7 @@ attributes are its own, unless one is so close to the name of a hook that it mus
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from inspect import getattr_static, isfunction, signature
 from typing import Any, Final
 
 from pallet.api.pod_metadata import POD_METADATA
@@ -74,7 +75,7 @@ _PLAIN: Final = {name.replace("_", ""): name for name in sorted(HOOKS - {"name"}
 
 def problems(kind: type[Any]) -> list[str]:
     """What is wrong with a class of plugins, each with the attribute to change."""
-    return [*_misspelt(kind), *_incomplete(kind), *_unknown_metadata(kind)]
+    return [*_misspelt(kind), *_incomplete(kind), *_miscalled(kind), *_unknown_metadata(kind)]
 
 
 def pod_metadata_of(plugin: object) -> frozenset[str]:
@@ -109,6 +110,22 @@ def _incomplete(kind: type[Any]) -> Iterator[str]:
     for both in _TWO_FORMS:
         if all(_has(kind, each) for each in both):
             yield f"{kind.__name__} has both {both[0]} and {both[1]}: one is enough"
+
+
+def _miscalled(kind: type[Any]) -> Iterator[str]:
+    """The methods that cannot be called as they are going to be."""
+    for protocol in PROTOCOLS:
+        for name in sorted(_declared(protocol)):
+            declared, method = vars(protocol).get(name), getattr_static(kind, name, None)
+            if isfunction(declared) and isfunction(method):
+                given, taken = signature(declared).parameters, signature(method).parameters
+                try:
+                    signature(method).bind(*given)
+                except TypeError:
+                    yield (
+                        f"{kind.__name__}.{name} takes ({', '.join(taken)}), and is called with "
+                        f"({', '.join(given)})"
+                    )
 
 
 def _unknown_metadata(kind: type[Any]) -> Iterator[str]:

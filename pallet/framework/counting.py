@@ -8,7 +8,7 @@ placed pods hold: 100 selectors and 30,000 sets of labels are 3 million comparis
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from pallet.api.pod import Pod
+from pallet.cache.pod_info import PodInfo
 from pallet.cache.selection import PodSelection
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.profile import Profile
@@ -28,29 +28,29 @@ class Counting:
         self._snapshot = snapshot
         self._plugins = [plugin.counted for plugin in profile.plugins.values() if hasattr(plugin, "counted")]
 
-    def counted(self, pod: Pod) -> Sequence[PodSelection]:
+    def counted(self, info: PodInfo) -> Sequence[PodSelection]:
         """What a decision on a pod counts by."""
-        return [each for counted in self._plugins for each in counted(pod, self._snapshot)]
+        return [each for counted in self._plugins for each in counted(info, self._snapshot)]
 
-    def work(self, pod: Pod, counted: Iterable[PodSelection]) -> int:
+    def work(self, info: PodInfo, counted: Iterable[PodSelection]) -> int:
         """How many comparisons have to be made before a decision on a pod that counts by these."""
         counters, holders = self._snapshot.counters, self._snapshot.holders
-        work = sum(held.unmatched(pod) for held in holders.sorts())
+        work = sum(held.unmatched(info.pod) for held in holders.sorts())
         return work + sum(counters.uncounted(each) * each.cost for each in counted)
 
-    def step(self, pod: Pod, counted: Iterable[PodSelection]) -> bool:
+    def step(self, info: PodInfo, counted: Iterable[PodSelection]) -> bool:
         """Make some of the comparisons. True when none is left."""
         counters = self._snapshot.counters
         for each in counted:
             if counters.uncounted(each):
                 counters.count_some(each, max(1, _STEP // each.cost))
                 return False
-        return all(held.match(pod, _STEP) for held in self._snapshot.holders.sorts())
+        return all(held.match(info.pod, _STEP) for held in self._snapshot.holders.sorts())
 
-    async def finish(self, pod: Pod, budget: LoopBudget) -> None:
+    async def finish(self, info: PodInfo, budget: LoopBudget) -> None:
         """Make all comparisons in slices, where they are many."""
-        counted = self.counted(pod)
-        if self.work(pod, counted) > FEW:
-            while not self.step(pod, counted):
+        counted = self.counted(info)
+        if self.work(info, counted) > FEW:
+            while not self.step(info, counted):
                 if budget.exhausted:
                     await budget.pause()

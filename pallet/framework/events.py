@@ -8,6 +8,7 @@ from typing import Any
 from pallet.api.node import Node
 from pallet.api.pod import Pod
 from pallet.api.requests import requests_of
+from pallet.cache.pod_info import PodInfo
 
 
 class EventResource(Enum):
@@ -77,7 +78,7 @@ class ClusterEvent:
         return (wild or self.resource is other.resource) and bool(self.action & other.action)
 
 
-HintFunction = Callable[[Pod, Any, Any], Hint]
+HintFunction = Callable[[PodInfo, Any, Any], Hint]
 """Given the refused pod, the object before (None if new) and after (None if deleted)."""
 
 

@@ -7,7 +7,6 @@ protocols in `interface` these are all names that are looked up on a plugin (see
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from pallet.api.pod import Pod
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.selection import PodSelection
@@ -60,7 +59,7 @@ class CountingPlugin(Plugin, Protocol):
     Where that takes long to count for the first time, it is counted before the pod's scheduling cycle.
     """
 
-    def counted(self, pod: Pod, snapshot: Snapshot) -> Iterable[PodSelection]:
+    def counted(self, info: PodInfo, snapshot: Snapshot) -> Iterable[PodSelection]:
         """What answers about this pod count by."""
         ...
 
@@ -174,7 +173,7 @@ class NormalizingPlugin(Plugin, Protocol):
 class PreBindPreFlight(PreBindPlugin, Protocol):
     """A pre-bind plugin that often has nothing to do (kube-scheduler's PreBindPreFlight)."""
 
-    def has_to_prepare(self, state: CycleState, pod: Pod, node_name: str) -> bool:
+    def has_to_prepare(self, state: CycleState, info: PodInfo, node_name: str) -> bool:
         """Whether to call `pre_bind` for the pod."""
         ...
 
@@ -182,6 +181,6 @@ class PreBindPreFlight(PreBindPlugin, Protocol):
 class ScheduledNote(PostBindPlugin, Protocol):
     """A post-bind plugin that has the pod's event `Scheduled` in words of its own."""
 
-    def scheduled_note(self, pod: Pod, node_name: str) -> str:
+    def scheduled_note(self, state: CycleState, info: PodInfo, node_name: str) -> str:
         """The note. There is one such event for a pod; the first plugin words it."""
         ...

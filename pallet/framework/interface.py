@@ -3,6 +3,10 @@
 A plugin is a class with a `name` and the methods of the extension points it serves. It is made once per
 profile, as `Plugin(args, handle)` (see `registry`).
 
+Every method gets the pod that it is about as a `PodInfo`, the pod with what placement derives from it. A node
+that is judged is a `NodeInfo`, or a row of a snapshot; the node that was chosen is given by its name, for it
+may change or go while the pod is being bound.
+
 Filter and score come in two forms. The plain one looks at one node at a time, the vector one at all nodes at
 once, on the columns of the node table. A plugin that says what its answers depend on, as the vector form has
 to, is asked again only for rows that changed. The runtime lifts the plain form to the vector one. What else a
@@ -16,7 +20,6 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pallet.api.pod import Pod
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Fork, NodeInfo, Snapshot
@@ -61,7 +64,7 @@ class PreEnqueuePlugin(Protocol):
 
     name: str
 
-    def pre_enqueue(self, pod: Pod) -> Status:
+    def pre_enqueue(self, info: PodInfo) -> Status:
         """Success, or a refusal: the pod is then gated until something activates it."""
         ...
 
@@ -71,7 +74,7 @@ class QueueSortPlugin(Protocol):
 
     name: str
 
-    def sort_key(self, pod: Pod, queued_at: float) -> tuple[int | float, ...]:
+    def sort_key(self, info: PodInfo, queued_at: float) -> tuple[int | float, ...]:
         """A key; the smallest is scheduled first. `queued_at` is in seconds of the queue's clock."""
         ...
 
@@ -111,7 +114,7 @@ class FilterPlugin(Protocol):
 
     name: str
 
-    def filter(self, state: CycleState, pod: Pod, node: NodeInfo) -> Status:
+    def filter(self, state: CycleState, info: PodInfo, node: NodeInfo) -> Status:
         """Success, or why not."""
         ...
 
@@ -221,7 +224,7 @@ class ScorePlugin(Protocol):
 
     name: str
 
-    def score(self, state: CycleState, pod: Pod, node: NodeInfo) -> int:
+    def score(self, state: CycleState, info: PodInfo, node: NodeInfo) -> int:
         """A score; the higher the better, between MIN_SCORE and MAX_SCORE after normalising."""
         ...
 
@@ -239,11 +242,11 @@ class ReservePlugin(Protocol):
 
     name: str
 
-    def reserve(self, state: CycleState, pod: Pod, node_name: str) -> Status:
+    def reserve(self, state: CycleState, info: PodInfo, node_name: str) -> Status:
         """Success, or a refusal, after which every reserve plugin is asked to unreserve."""
         ...
 
-    def unreserve(self, state: CycleState, pod: Pod, node_name: str) -> None:
+    def unreserve(self, state: CycleState, info: PodInfo, node_name: str) -> None:
         """Undo. Must be safe to call without a reserve before."""
         ...
 
@@ -253,7 +256,7 @@ class PermitPlugin(Protocol):
 
     name: str
 
-    def permit(self, state: CycleState, pod: Pod, node_name: str) -> tuple[Status, float]:
+    def permit(self, state: CycleState, info: PodInfo, node_name: str) -> tuple[Status, float]:
         """Success, a refusal, or WAIT with a time-out in seconds."""
         ...
 
@@ -263,7 +266,7 @@ class PreBindPlugin(Protocol):
 
     name: str
 
-    async def pre_bind(self, state: CycleState, pod: Pod, node_name: str) -> Status:
+    async def pre_bind(self, state: CycleState, info: PodInfo, node_name: str) -> Status:
         """Success, or a refusal: the pod is then tried again."""
         ...
 
@@ -273,7 +276,7 @@ class BindPlugin(Protocol):
 
     name: str
 
-    async def bind(self, state: CycleState, pod: Pod, node_name: str) -> Status:
+    async def bind(self, state: CycleState, info: PodInfo, node_name: str) -> Status:
         """Success, SKIP to leave it to the next one, or an error that certainly left the pod unbound."""
         ...
 
@@ -283,6 +286,6 @@ class PostBindPlugin(Protocol):
 
     name: str
 
-    def post_bind(self, state: CycleState, pod: Pod, node_name: str) -> None:
+    def post_bind(self, state: CycleState, info: PodInfo, node_name: str) -> None:
         """Take note."""
         ...

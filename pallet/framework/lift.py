@@ -62,9 +62,9 @@ class LiftedFilter:
     def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
         """Ask about the rows one by one. Raise PluginError when the plugin answers with an error."""
         self._statuses.most = max(_STATUSES, _STATUSES_A_ROW * snapshot.table.capacity)
-        ask, pod = self.plain.filter, info.pod
+        ask = self.plain.filter
         indexes, live, nodes = _asked(rows, snapshot)
-        statuses = [ask(state, pod, node) for node in nodes]
+        statuses = [ask(state, info, node) for node in nodes]
         codes = np.zeros(indexes.size, np.uint32)
         codes[live] = [0 if status is SUCCESS else self._code(status) for status in statuses]
         return codes
@@ -73,7 +73,7 @@ class LiftedFilter:
         """The same about a single row."""
         if not snapshot.table.live.item(row):
             return 0
-        return self._code(self.plain.filter(state, info.pod, snapshot.node(row)))
+        return self._code(self.plain.filter(state, info, snapshot.node(row)))
 
     def explain(self, info: PodInfo, code: int) -> Status:
         """Give back the status behind a code of this cycle."""
@@ -142,10 +142,10 @@ class LiftedScore:
 
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """Ask about the rows one by one. Raise PluginError for a score that is out of bounds."""
-        ask, pod = self.plain.score, info.pod
+        ask = self.plain.score
         indexes, live, nodes = _asked(rows, snapshot)
         scores = np.zeros(indexes.size, np.int64)
-        scores[live] = [ask(state, pod, node) for node in nodes]
+        scores[live] = [ask(state, info, node) for node in nodes]
         if self.normalize is None:
             check_bounds(self.name, scores)
         return scores

@@ -78,11 +78,11 @@ def check_limits(info: PodInfo) -> Status:
     return SUCCESS
 
 
-def large_part(pod: Pod) -> Part | None:
+def large_part(info: PodInfo) -> Part | None:
     """The part that makes a pod a large one, the longest of several; None for an ordinary pod."""
-    if _is_plain(pod):
+    if _is_plain(info.pod):
         return None
-    long = [Part(*part) for part in _parts(PodInfo(pod)) if part[0] > part[1].ordinary]
+    long = [Part(*part) for part in _parts(info) if part[0] > part[1].ordinary]
     return max(long, key=lambda part: part.times_ordinary, default=None)
 
 

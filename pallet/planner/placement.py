@@ -137,8 +137,8 @@ class _Trial:
 
     async def prepare(self, info: PodInfo, budget: LoopBudget) -> None:
         """Count what the decision on a pod counts by; before a large one's, give others more slices."""
-        await self._countings[info.pod.spec.scheduler_name].finish(info.pod, budget)
-        part = large_part(info.pod)
+        await self._countings[info.pod.spec.scheduler_name].finish(info, budget)
+        part = large_part(info)
         for _ in range(int(_SHARE * part.times_as_costly) if part else 0):
             await budget.pause()
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pallet.api.pod import Pod
+from pallet.cache.pod_info import PodInfo
 from pallet.client.errors import AnswerLost, ApiError, Unreachable
 from pallet.framework.handle import Handle
 from pallet.framework.state import CycleState
@@ -20,9 +20,9 @@ class DefaultBinder:
         """Take the client."""
         self._client = handle.client
 
-    async def bind(self, state: CycleState, pod: Pod, node_name: str) -> Status:
+    async def bind(self, state: CycleState, info: PodInfo, node_name: str) -> Status:
         """Bind, and where the answer is lost ask the API what happened."""
-        meta = pod.metadata
+        pod, meta = info.pod, info.pod.metadata
         try:
             await self._client.create_binding(meta.namespace, meta.name, meta.uid, node_name)
         except ApiError as refused:

@@ -98,9 +98,9 @@ class DefaultPreemption:
         )
         self._last: tuple[Sequence[Refusal], Mask] = (), np.zeros(0, np.bool_)
 
-    def pre_enqueue(self, pod: Pod) -> Status:
+    def pre_enqueue(self, info: PodInfo) -> Status:
         """Keep a pod out of the queue while extenders are asked, or its victims are being told to go."""
-        if self._evictions.under_way(pod) or self._consultations.under_way(pod):
+        if self._evictions.under_way(info.pod) or self._consultations.under_way(info.pod):
             return unresolvable("waiting for the preemption for this pod to be finished")
         return SUCCESS
 

@@ -69,11 +69,11 @@ class InterPodAffinity:
             state.skipped_scores.add(self.name)
         return None, SKIP if self.filter_topic(info, snapshot) is None else SUCCESS
 
-    def counted(self, pod: Pod, snapshot: Snapshot) -> Iterable[PodSelection]:
+    def counted(self, info: PodInfo, snapshot: Snapshot) -> Iterable[PodSelection]:
         """What the pod's own terms are counted by."""
-        if not pod.spec.affinity:
+        if not info.pod.spec.affinity:
             return ()
-        terms, labels = terms_of(pod), snapshot.table.labels
+        terms, labels = info.terms, snapshot.table.labels
         if _too_many(terms, labels):
             return ()
         counted = [pods for key, pods in terms.away if key in labels]
@@ -217,12 +217,12 @@ class InterPodAffinity:
             EventInterest(ClusterEvent(EventResource.NODE, nodes), _changes_a_domain),
         ]
 
-    def _concerns(self, pod: Pod, old: Pod | None, new: Pod | None) -> Hint:
+    def _concerns(self, info: PodInfo, old: Pod | None, new: Pod | None) -> Hint:
         """Whether another pod's coming, going or change of labels can open a node to this pod.
 
         Where that takes long to tell, it may.
         """
-        mine, theirs = terms_of(pod), terms_of(old) if old else NO_TERMS
+        mine, theirs = info.terms, terms_of(old) if old else NO_TERMS
         if len(mine.required) + len(mine.required_anti) + len(theirs.required_anti) > _FEW:
             return Hint.QUEUE
         near = mine.near
@@ -233,7 +233,7 @@ class InterPodAffinity:
         if old is None:
             return Hint.SKIP
         if new is None:
-            apart = [(pods, old) for _, pods in mine.away] + [(pods, pod) for _, pods in theirs.away]
+            apart = [(pods, old) for _, pods in mine.away] + [(pods, info.pod) for _, pods in theirs.away]
             return Hint.QUEUE if any(self._counts(*each) for each in apart) else Hint.SKIP
         terms = (all_of(term.pods) for term in mine.required_anti)
         changed = any(self._counts(term, old) and not self._counts(term, new) for term in terms)
@@ -359,9 +359,9 @@ def _domain_rows(
     return sorted(set(found))
 
 
-def _changes_a_domain(pod: Pod, old: Node | None, new: Node) -> Hint:
+def _changes_a_domain(info: PodInfo, old: Node | None, new: Node) -> Hint:
     """A pod with required affinity needs the domain's label; any other could go to a new node at once."""
-    terms, labels = PodInfo(pod).terms, new.metadata.labels
+    terms, labels = info.terms, new.metadata.labels
     if old is None:
         keys = {term.topology_key for term in terms.required}
         return Hint.QUEUE if keys <= labels.keys() else Hint.SKIP

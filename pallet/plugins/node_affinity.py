@@ -121,9 +121,9 @@ class NodeAffinity:
         event = ClusterEvent(EventResource.NODE, Action.ADD | Action.UPDATE_NODE_LABEL)
         return [EventInterest(event, self._became_wanted)]
 
-    def _became_wanted(self, pod: Pod, old: Node | None, new: Node) -> Hint:
-        was_wanted = old is not None and self._wants(pod, old)
-        return Hint.QUEUE if self._wants(pod, new) and not was_wanted else Hint.SKIP
+    def _became_wanted(self, info: PodInfo, old: Node | None, new: Node) -> Hint:
+        was_wanted = old is not None and self._wants(info.pod, old)
+        return Hint.QUEUE if self._wants(info.pod, new) and not was_wanted else Hint.SKIP
 
     def _wants(self, pod: Pod, node: Node) -> bool:
         name, labels = node.metadata.name, node.metadata.labels

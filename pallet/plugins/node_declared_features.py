@@ -70,11 +70,11 @@ def _needed(spec: PodSpec) -> frozenset[str]:
     return frozenset(needed)
 
 
-def _declares_otherwise(_: Pod, old: Node | None, new: Node) -> Hint:
+def _declares_otherwise(_: PodInfo, old: Node | None, new: Node) -> Hint:
     same = old is not None and old.status.declared_features == new.status.declared_features
     return Hint.SKIP if same else Hint.QUEUE
 
 
-def _needs_otherwise(pod: Pod, old: Pod, new: Pod) -> Hint:
-    changed = new.metadata.uid == pod.metadata.uid and _needed(old.spec) != _needed(new.spec)
+def _needs_otherwise(info: PodInfo, old: Pod, new: Pod) -> Hint:
+    changed = new.metadata.uid == info.uid and _needed(old.spec) != _needed(new.spec)
     return Hint.QUEUE if changed else Hint.SKIP

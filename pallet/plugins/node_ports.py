@@ -67,11 +67,11 @@ def _collide(mine: HostPort, other: HostPort) -> bool:
     return (mine.protocol, mine.port) == (other.protocol, other.port) and _clash(mine.ip, other.ip)
 
 
-def _frees_a_port(pod: Pod, old: Pod, _: Pod | None) -> Hint:
+def _frees_a_port(info: PodInfo, old: Pod, _: Pod | None) -> Hint:
     freed = host_ports(old)
-    frees = any(_collide(wanted, held) for wanted in host_ports(pod) for held in freed)
+    frees = any(_collide(wanted, held) for wanted in info.ports for held in freed)
     return Hint.QUEUE if frees else Hint.SKIP
 
 
-def _new_node(_: Pod, __: Node | None, ___: Node) -> Hint:
+def _new_node(_: PodInfo, __: Node | None, ___: Node) -> Hint:
     return Hint.QUEUE

@@ -211,8 +211,8 @@ class NodeResourcesFit:
         group = resource.partition("/")[0]
         return resource in self._args.ignored_resources or group in self._args.ignored_resource_groups
 
-    def _offers_enough(self, pod: Pod, old: Node | None, new: Node) -> Hint:
-        requests = requests_of(pod)
+    def _offers_enough(self, info: PodInfo, old: Node | None, new: Node) -> Hint:
+        requests = info.requests
         fits = (
             not requests.beyond
             and _offered(new, PODS) > 0
@@ -224,12 +224,12 @@ class NodeResourcesFit:
         )
         return Hint.QUEUE if fits and (old is None or _grew(requests, old, new)) else Hint.SKIP
 
-    def _frees_what_is_needed(self, pod: Pod, old: Pod, new: Pod | None) -> Hint:
+    def _frees_what_is_needed(self, info: PodInfo, old: Pod, new: Pod | None) -> Hint:
         """A deleted pod frees at least its place; one that shrinks must give back what this pod asks for.
 
         Neither helps a pod that asks for more than is counted, or for what no node offers.
         """
-        wanted, offered = requests_of(pod), self._cache.snapshot.table.resources.offered
+        wanted, offered = info.requests, self._cache.snapshot.table.resources.offered
         if wanted.beyond or any(
             resource not in offered and not self._ignores(resource) for resource, _ in wanted.amounts
         ):
@@ -271,5 +271,5 @@ def _beyond_all(requests: Requests) -> Status:
     return unresolvable(f"node(s) cannot be asked for more than {', '.join(limits)}{others}")
 
 
-def _is_itself(pod: Pod, _: Pod, new: Pod) -> Hint:
-    return Hint.QUEUE if new.metadata.uid == pod.metadata.uid else Hint.SKIP
+def _is_itself(info: PodInfo, _: Pod, new: Pod) -> Hint:
+    return Hint.QUEUE if new.metadata.uid == info.uid else Hint.SKIP

@@ -52,11 +52,11 @@ class NodeUnschedulable:
         return [EventInterest(node, _opened), EventInterest(pod, _became_tolerant)]
 
 
-def _opened(_: Pod, old: Node | None, new: Node) -> Hint:
+def _opened(_: PodInfo, old: Node | None, new: Node) -> Hint:
     was_closed = old is None or old.spec.unschedulable
     return Hint.QUEUE if was_closed and not new.spec.unschedulable else Hint.SKIP
 
 
-def _became_tolerant(pod: Pod, _: Pod | None, new: Pod) -> Hint:
-    itself = new.metadata.uid == pod.metadata.uid
+def _became_tolerant(info: PodInfo, _: Pod | None, new: Pod) -> Hint:
+    itself = new.metadata.uid == info.uid
     return Hint.QUEUE if itself and tolerated(new.spec.tolerations, CORDONED) else Hint.SKIP

@@ -154,7 +154,7 @@ def _overfull(driver: str, wanted: set[CSIVolume], limits: Counts, ledger: Ledge
     return [row for row in suspects if new[row] and attached[row] + new[row] > limits[row]]
 
 
-def _limit_grew(_: Pod, old: CSINode, new: CSINode) -> Hint:
+def _limit_grew(_: PodInfo, old: CSINode, new: CSINode) -> Hint:
     before, after = _counts(old), _counts(new)
     return Hint.QUEUE if any(count > before.get(name, 0) for name, count in after.items()) else Hint.SKIP
 
@@ -167,19 +167,19 @@ def _counts(node: CSINode) -> dict[str, int]:
     }
 
 
-def _had_volumes(_: Pod, old: Pod, __: Pod | None) -> Hint:
+def _had_volumes(_: PodInfo, old: Pod, __: Pod | None) -> Hint:
     volumes = volumes_of(old)
     return Hint.QUEUE if volumes.claims or volumes.ephemeral or volumes.mounted else Hint.SKIP
 
 
-def _is_its_claim(pod: Pod, _: PersistentVolumeClaim | None, new: PersistentVolumeClaim) -> Hint:
-    same_namespace = new.metadata.namespace == pod.metadata.namespace
-    return Hint.QUEUE if same_namespace and new.metadata.name in claim_names(pod) else Hint.SKIP
+def _is_its_claim(info: PodInfo, _: PersistentVolumeClaim | None, new: PersistentVolumeClaim) -> Hint:
+    same_namespace = new.metadata.namespace == info.pod.metadata.namespace
+    return Hint.QUEUE if same_namespace and new.metadata.name in claim_names(info.pod) else Hint.SKIP
 
 
-def _may_free_a_place(pod: Pod, old: VolumeAttachment, _: VolumeAttachment | None) -> Hint:
+def _may_free_a_place(info: PodInfo, old: VolumeAttachment, _: VolumeAttachment | None) -> Hint:
     """Any attachment, for a pod with claims: what they stand for is not looked up, as in kube-scheduler."""
-    if volumes_of(pod).claims:
+    if info.volumes.claims:
         return Hint.QUEUE
-    drivers = {driver for driver, _ in volumes_of(pod).mounted}
+    drivers = {driver for driver, _ in info.volumes.mounted}
     return Hint.QUEUE if old.spec.attacher in drivers else Hint.SKIP

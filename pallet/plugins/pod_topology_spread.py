@@ -70,9 +70,9 @@ class PodTopologySpread:
             state.skipped_scores.add(self.name)
         return None, SUCCESS if spread.hard else SKIP
 
-    def counted(self, pod: Pod, snapshot: Snapshot) -> Iterable[PodSelection]:
+    def counted(self, info: PodInfo, snapshot: Snapshot) -> Iterable[PodSelection]:
         """What the constraints are counted by."""
-        spread, labels = self._spread(pod), snapshot.table.labels
+        spread, labels = self._spread(info.pod), snapshot.table.labels
         if _too_many(spread, labels):
             return ()
         return [each.pods for each in (*_deciding(spread, labels), *_ranking(spread, labels))]

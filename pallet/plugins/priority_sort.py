@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pallet.api.pod import Pod
+from pallet.cache.pod_info import PodInfo
 from pallet.framework.handle import Handle
 from pallet.plugins import names
 
@@ -15,6 +15,6 @@ class PrioritySort:
     def __init__(self, args: Any, handle: Handle) -> None:
         """Take nothing."""
 
-    def sort_key(self, pod: Pod, queued_at: float) -> tuple[int | float, ...]:
+    def sort_key(self, info: PodInfo, queued_at: float) -> tuple[int | float, ...]:
         """The smallest key goes first."""
-        return -pod.spec.priority, queued_at
+        return -info.pod.spec.priority, queued_at

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pallet.api.pod import Pod
+from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource
 from pallet.framework.handle import Handle
 from pallet.framework.status import SUCCESS, Status, unresolvable
@@ -17,12 +17,13 @@ class SchedulingGates:
     def __init__(self, args: Any, handle: Handle) -> None:
         """Take nothing."""
 
-    def pre_enqueue(self, pod: Pod) -> Status:
+    def pre_enqueue(self, info: PodInfo) -> Status:
         """Refuse while there is a gate."""
-        if not pod.spec.scheduling_gates:
+        gates = info.pod.spec.scheduling_gates
+        if not gates:
             return SUCCESS
-        gates = " ".join(gate.name for gate in pod.spec.scheduling_gates)
-        return unresolvable(f"waiting for scheduling gates: [{gates}]")
+        listed = " ".join(gate.name for gate in gates)
+        return unresolvable(f"waiting for scheduling gates: [{listed}]")
 
     def events_to_register(self) -> list[EventInterest]:
         """The pod's own gates going away."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from pallet.api.node import Node
 from pallet.api.pod import Pod
+from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
 from pallet.plugins.spread_constraints import Constraint, SpreadReader
 
@@ -26,15 +27,15 @@ class SpreadHints:
             EventInterest(ClusterEvent(EventResource.NODE, nodes), self._after_node),
         ]
 
-    def _after_neighbour(self, pod: Pod, old: Pod | None, new: Pod | None) -> Hint:
+    def _after_neighbour(self, info: PodInfo, old: Pod | None, new: Pod | None) -> Hint:
         """Pods of the same namespace are counted where they were, or were to be."""
-        near = (new or old or pod).metadata.namespace == pod.metadata.namespace
-        return self._after_pod(pod, old, new) if near else Hint.SKIP
+        near = (new or old or info.pod).metadata.namespace == info.pod.metadata.namespace
+        return self._after_pod(info.pod, old, new) if near else Hint.SKIP
 
-    def _after_itself(self, pod: Pod, old: Pod | None, new: Pod | None) -> Hint:
+    def _after_itself(self, info: PodInfo, old: Pod | None, new: Pod | None) -> Hint:
         """Of the pods without a node only the pod itself counts."""
-        itself = (new or old or pod).metadata.uid == pod.metadata.uid
-        return self._after_pod(pod, old, new) if itself else Hint.SKIP
+        itself = (new or old or info.pod).metadata.uid == info.uid
+        return self._after_pod(info.pod, old, new) if itself else Hint.SKIP
 
     def _after_pod(self, pod: Pod, old: Pod | None, new: Pod | None) -> Hint:
         """A pod helps when a constraint counts it before or after, but not alike."""
@@ -46,9 +47,9 @@ class SpreadHints:
             return Hint.QUEUE
         return _HINTS[any(each.selects(old) != each.selects(new) for each in constraints)]
 
-    def _after_node(self, pod: Pod, old: Node | None, new: Node | None) -> Hint:
+    def _after_node(self, info: PodInfo, old: Node | None, new: Node | None) -> Hint:
         """A node helps when it has all the topology labels before or after, and something changed."""
-        keys = {each.topology_key for each in self._reader.read(pod).hard}
+        keys = {each.topology_key for each in self._reader.read(info.pod).hard}
         was, is_now = _labelled(old, keys), _labelled(new, keys)
         if old is None or new is None or was != is_now:
             return _HINTS[was or is_now]

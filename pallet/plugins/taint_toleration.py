@@ -87,10 +87,10 @@ def _is_in_the_way(taint: Taint, tolerations: tuple[Toleration, ...]) -> bool:
     return taint.effect in (NO_SCHEDULE, NO_EXECUTE) and not tolerated(tolerations, taint)
 
 
-def _became_tolerable(pod: Pod, old: Node | None, new: Node) -> Hint:
-    kept_away = old is None or _keeps_away(pod, old.spec.taints)
-    return Hint.QUEUE if kept_away and not _keeps_away(pod, new.spec.taints) else Hint.SKIP
+def _became_tolerable(info: PodInfo, old: Node | None, new: Node) -> Hint:
+    kept_away = old is None or _keeps_away(info.pod, old.spec.taints)
+    return Hint.QUEUE if kept_away and not _keeps_away(info.pod, new.spec.taints) else Hint.SKIP
 
 
-def _is_itself(pod: Pod, _: Pod | None, new: Pod) -> Hint:
-    return Hint.QUEUE if new.metadata.uid == pod.metadata.uid else Hint.SKIP
+def _is_itself(info: PodInfo, _: Pod | None, new: Pod) -> Hint:
+    return Hint.QUEUE if new.metadata.uid == info.uid else Hint.SKIP

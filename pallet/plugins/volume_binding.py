@@ -1,12 +1,11 @@
 """VolumeBinding: sends pods where their volumes can be reached or made, and has late claims bound."""
 
 from collections.abc import Hashable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import numpy as np
 
-from pallet.api.pod import Pod
 from pallet.api.storage import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
@@ -36,6 +35,9 @@ from pallet.plugins.volumes.verdicts import (
     Topic,
     Verdicts,
 )
+
+if TYPE_CHECKING:
+    from pallet.api.pod import Pod
 
 _REASONS = {
     OUT_OF_REACH: "node(s) didn't match PersistentVolume's node affinity",
@@ -149,7 +151,7 @@ class VolumeBinding:
         """Never asked."""
         return np.zeros(snapshot.table.live[rows].shape, np.int64)
 
-    def reserve(self, state: CycleState, pod: Pod, node_name: str) -> Status:
+    def reserve(self, state: CycleState, info: PodInfo, node_name: str) -> Status:
         """Choose volumes for the claims that need them, and assume them kept.
 
         Only now: a planner, which reserves nothing, may send two pods after the same local volume, and the
@@ -180,20 +182,20 @@ class VolumeBinding:
             return error(str(moved_on))
         return SUCCESS
 
-    def unreserve(self, state: CycleState, pod: Pod, node_name: str) -> None:
+    def unreserve(self, state: CycleState, info: PodInfo, node_name: str) -> None:
         """Take back what was assumed and not written."""
         choice: VolumeChoice | None = state.read(_CHOICE)
         if choice is not None:
             self._binder.restore(choice)
 
-    def has_to_prepare(self, state: CycleState, pod: Pod, node_name: str) -> bool:
+    def has_to_prepare(self, state: CycleState, info: PodInfo, node_name: str) -> bool:
         """Whether there is anything to write."""
         return state.read(_CHOICE) is not None
 
-    async def pre_bind(self, state: CycleState, pod: Pod, node_name: str) -> Status:
+    async def pre_bind(self, state: CycleState, info: PodInfo, node_name: str) -> Status:
         """Write the choice, and wait until all claims are bound."""
         choice: VolumeChoice | None = state.read(_CHOICE)
-        return SUCCESS if choice is None else await self._binder.bind(pod, node_name, choice)
+        return SUCCESS if choice is None else await self._binder.bind(info.pod, node_name, choice)
 
     def events_to_register(self) -> list[EventInterest]:
         """Volumes, claims, classes, nodes, drivers and capacities."""

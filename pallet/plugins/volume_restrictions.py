@@ -89,17 +89,17 @@ def _used(claims: "list[str] | tuple[str, ...]", snapshot: Snapshot) -> bool:
     return any(claim in snapshot.volumes.claims for claim in claims)
 
 
-def _shared_a_volume(pod: Pod, old: Pod, _: Pod | None) -> Hint:
+def _shared_a_volume(info: PodInfo, old: Pod, _: Pod | None) -> Hint:
     """Only pods of the same namespace are looked at, as kube-scheduler does even for disks."""
-    if old.metadata.namespace != pod.metadata.namespace:
+    if old.metadata.namespace != info.pod.metadata.namespace:
         return Hint.SKIP
-    wanted, held = volumes_of(pod), volumes_of(old)
+    wanted, held = info.volumes, volumes_of(old)
     written = {disk.identity for disk in held.disks if not disk.read_only}
     mounted = {disk.identity for disk in held.disks}
     shared = any(disk.identity in (written if disk.read_only else mounted) for disk in wanted.disks)
     return Hint.QUEUE if shared or set(wanted.claims) & set(held.claims) else Hint.SKIP
 
 
-def _is_its_claim(pod: Pod, _: PersistentVolumeClaim | None, new: PersistentVolumeClaim) -> Hint:
+def _is_its_claim(info: PodInfo, _: PersistentVolumeClaim | None, new: PersistentVolumeClaim) -> Hint:
     key = f"{new.metadata.namespace}/{new.metadata.name}"
-    return Hint.QUEUE if key in volumes_of(pod).claims else Hint.SKIP
+    return Hint.QUEUE if key in info.volumes.claims else Hint.SKIP

@@ -150,15 +150,15 @@ def _zones(text: str) -> tuple[str, ...]:
     return tuple(sorted({zone.strip() for zone in text.split(_SEPARATOR)}))
 
 
-def _binds_late(_: Pod, __: StorageClass | None, new: StorageClass) -> Hint:
+def _binds_late(_: PodInfo, __: StorageClass | None, new: StorageClass) -> Hint:
     return Hint.QUEUE if new.volume_binding_mode == WAIT_FOR_FIRST_CONSUMER else Hint.SKIP
 
 
-def _is_its_claim(pod: Pod, _: PersistentVolumeClaim | None, new: PersistentVolumeClaim) -> Hint:
-    named = (each.persistent_volume_claim for each in pod.spec.volumes)
+def _is_its_claim(info: PodInfo, _: PersistentVolumeClaim | None, new: PersistentVolumeClaim) -> Hint:
+    named = (each.persistent_volume_claim for each in info.pod.spec.volumes)
     mine = any(claim is not None and claim.claim_name == new.metadata.name for claim in named)
-    return Hint.QUEUE if mine and new.metadata.namespace == pod.metadata.namespace else Hint.SKIP
+    return Hint.QUEUE if mine and new.metadata.namespace == info.pod.metadata.namespace else Hint.SKIP
 
 
-def _has_other_zones(_: Pod, old: PersistentVolume | None, new: PersistentVolume) -> Hint:
+def _has_other_zones(_: PodInfo, old: PersistentVolume | None, new: PersistentVolume) -> Hint:
     return Hint.QUEUE if old is None or topologies(old) != topologies(new) else Hint.SKIP

@@ -124,9 +124,9 @@ class PodSetPlanner:
         """How to make it, for the registry."""
         return PluginFactory(cls, lambda args, handle: cls(args, handle, gatekeeper))
 
-    def pre_enqueue(self, pod: Pod) -> Status:
+    def pre_enqueue(self, info: PodInfo) -> Status:
         """Keep the pod out of the queue while its gate is closed."""
-        gate = self._gatekeeper.verdict(pod)
+        gate = self._gatekeeper.verdict(info.pod)
         return SUCCESS if gate.open else unresolvable(gate.message)
 
     def pre_filter(
@@ -161,19 +161,19 @@ class PodSetPlanner:
         """Leave the score out: where a pod has a plan, one node is left."""
         return SKIP
 
-    def score(self, state: CycleState, pod: Pod, node: NodeInfo) -> int:
+    def score(self, state: CycleState, info: PodInfo, node: NodeInfo) -> int:
         """Say that all nodes are alike."""
         return 0
 
-    def reserve(self, state: CycleState, pod: Pod, node_name: str) -> Status:
+    def reserve(self, state: CycleState, info: PodInfo, node_name: str) -> Status:
         """Agree, and have the rest of the set hold its room against every pod from now on."""
         if state.read(_NODE) is not None:
-            self._gatekeeper.begin(pod)
+            self._gatekeeper.begin(info.pod)
         return SUCCESS
 
-    def unreserve(self, state: CycleState, pod: Pod, node_name: str) -> None:
+    def unreserve(self, state: CycleState, info: PodInfo, node_name: str) -> None:
         """Have the room kept again: the pod is still planned."""
-        self._gatekeeper.look_at(pod)
+        self._gatekeeper.look_at(info.pod)
 
     def events_to_register(self) -> list[EventInterest]:
         """What the sets have to tell; the controller activates the pods that it helps."""

@@ -68,7 +68,7 @@ class Reservations:
         place = _may_hold(pod_set, member)
         if place is not None and not self._is_held(pod_set, member.uid, place):
             profile = self._profiles[member.pod.spec.scheduler_name]
-            await Counting(profile, self._cache.snapshot).finish(member.pod, budget)
+            await Counting(profile, self._cache.snapshot).finish(PodInfo(member.pod), budget)
 
     def keep(self, pod_set: PodSet, member: Member) -> None:
         """Reserve for a waiting member what its plan says, or note that the node refuses it.

@@ -11,6 +11,7 @@ from typing import Final, Protocol, Self
 import msgspec
 
 from pallet.api.pod import Pod
+from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Reservation
 from pallet.framework.instruments import Histogram, Values
 from pallet.framework.interface import PreBindPlugin
@@ -37,9 +38,14 @@ class Assumed(msgspec.Struct, frozen=True):
     profile: Profile
     state: CycleState
     queued: QueuedPod
-    pod: Pod
+    info: PodInfo
     node: str
     reserved: Reservation | None = None
+
+    @property
+    def pod(self) -> Pod:
+        """The pod as it was when its place was assumed."""
+        return self.info.pod
 
 
 class BindingCycle:
@@ -54,11 +60,11 @@ class BindingCycle:
 
     def reserve(self, assumed: Assumed) -> Status:
         """Tell the reserve plugins, in order, until one refuses."""
-        state, pod, node = assumed.state, assumed.pod, assumed.node
+        state, info, node = assumed.state, assumed.info, assumed.node
         started, status = self._clock(), SUCCESS
         for plugin in assumed.profile.reserve:
             with self._asking("Reserve", plugin, assumed) as answer:
-                answer.status = plugin.reserve(state, pod, node)
+                answer.status = plugin.reserve(state, info, node)
             status = answer.status
             if not status.ok:
                 break
@@ -70,7 +76,7 @@ class BindingCycle:
         started = self._clock()
         for plugin in reversed(assumed.profile.reserve):
             with self._asking("Unreserve", plugin, assumed):
-                plugin.unreserve(assumed.state, assumed.pod, assumed.node)
+                plugin.unreserve(assumed.state, assumed.info, assumed.node)
         self._observe("Unreserve", SUCCESS, assumed, started)
 
     def permit(self, assumed: Assumed) -> Status:
@@ -79,7 +85,7 @@ class BindingCycle:
         started, status = self._clock(), SUCCESS
         for plugin in assumed.profile.permit:
             with self._asking("Permit", plugin, assumed) as answer:
-                answer.status, seconds = plugin.permit(assumed.state, assumed.pod, assumed.node)
+                answer.status, seconds = plugin.permit(assumed.state, assumed.info, assumed.node)
             status = answer.status
             if status.code is Code.WAIT:
                 timeouts[plugin.name] = min(seconds, MAX_PERMIT_SECONDS)
@@ -123,7 +129,7 @@ class BindingCycle:
         started, status = self._clock(), SUCCESS
         for plugin in preparers:
             with self._asking("PreBind", plugin, assumed) as answer:
-                answer.status = await plugin.pre_bind(assumed.state, assumed.pod, assumed.node)
+                answer.status = await plugin.pre_bind(assumed.state, assumed.info, assumed.node)
             status = answer.status
             if not status.ok:
                 break
@@ -136,7 +142,7 @@ class BindingCycle:
         status = Status(Code.SKIP)
         for plugin in assumed.profile.bind:
             with self._asking("Bind", plugin, assumed) as answer:
-                answer.status = await plugin.bind(assumed.state, assumed.pod, assumed.node)
+                answer.status = await plugin.bind(assumed.state, assumed.info, assumed.node)
             status = answer.status
             if status.code is not Code.SKIP:
                 break
@@ -148,17 +154,17 @@ class BindingCycle:
         started = self._clock()
         for plugin in assumed.profile.post_bind:
             with self._asking("PostBind", plugin, assumed):
-                plugin.post_bind(assumed.state, assumed.pod, assumed.node)
+                plugin.post_bind(assumed.state, assumed.info, assumed.node)
         self._observe("PostBind", SUCCESS, assumed, started)
 
     def scheduled_note(self, assumed: Assumed) -> str:
         """What the event says of a bound pod: what a post-bind plugin wants, else kube-scheduler's words."""
-        pod, node = assumed.pod, assumed.node
+        info, node = assumed.info, assumed.node
         for plugin in assumed.profile.post_bind:
             if hasattr(plugin, "scheduled_note"):
                 with _Answer("PostBind", plugin, None, self._clock):
-                    return str(plugin.scheduled_note(pod, node))
-        return f"Successfully assigned {pod.key} to {node}"
+                    return str(plugin.scheduled_note(assumed.state, info, node))
+        return f"Successfully assigned {info.pod.key} to {node}"
 
     def _observe(self, point: str, status: Status, assumed: Assumed, started: float) -> None:
         key = point, status.code.label, assumed.profile.scheduler_name
@@ -168,7 +174,7 @@ class BindingCycle:
         if not hasattr(plugin, "has_to_prepare"):
             return True
         with self._asking(PRE_FLIGHT, plugin, assumed) as answer:
-            needed = bool(plugin.has_to_prepare(assumed.state, assumed.pod, assumed.node))
+            needed = bool(plugin.has_to_prepare(assumed.state, assumed.info, assumed.node))
             answer.status = SUCCESS if needed else SKIP
             return needed
         return True

@@ -10,8 +10,8 @@ from typing import Final, NoReturn
 
 import anyio
 
-from pallet.api.pod import Pod
 from pallet.bounded_cache import MIB, BoundedCache
+from pallet.cache.pod_info import PodInfo
 from pallet.cache.selection import PodSelection
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.counting import FEW, Counting
@@ -37,14 +37,14 @@ _SHARE: Final = 3
 class _Kept:
     """A pod that is kept back, and how much is to be done for it."""
 
-    pod: Pod
+    info: PodInfo
     counting: Counting
     counted: Sequence[PodSelection]
     work: int
 
     def step(self) -> bool:
         """Count a little more. True when it is done."""
-        return self.counting.step(self.pod, self.counted)
+        return self.counting.step(self.info, self.counted)
 
 
 class CountingGate:
@@ -80,11 +80,12 @@ class CountingGate:
         """Pods that were counted for lately: since then more may have come, or some of it been forgotten."""
         self._wake = anyio.Event()
 
-    def pre_enqueue(self, pod: Pod) -> Status:
+    def pre_enqueue(self, info: PodInfo) -> Status:
         """Let a pod in whose counting is done, or takes no time."""
+        pod = info.pod
         counting = self._counting(pod.spec.scheduler_name)
-        counted = counting.counted(pod)
-        work = counting.work(pod, counted)
+        counted = counting.counted(info)
+        work = counting.work(info, counted)
         served = self._served.get(pod.metadata.uid)
         if work <= FEW or (served and work <= _MOST_IN_A_CYCLE):
             return SUCCESS
@@ -94,7 +95,7 @@ class CountingGate:
                 f"pods, beside other work: {work:,} comparisons are to be made"
             )
             tell_delayed(self._recorder, pod, note)
-        self._kept[pod.metadata.uid] = _Kept(pod, counting, counted, work)
+        self._kept[pod.metadata.uid] = _Kept(info, counting, counted, work)
         self._wake.set()
         return unschedulable("what the pod's affinity and spreading count by is being counted")
 

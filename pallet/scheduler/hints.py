@@ -62,13 +62,14 @@ class Hints:
         """
         if interest.hint is None or queued.large:
             return True
-        pod = queued.pod
         started = self._clock()
         try:
-            hint = interest.hint(pod, old, new)
+            hint = interest.hint(queued.info, old, new)
             label = "Queue" if hint is Hint.QUEUE else "QueueSkip"
         except Exception:
-            log.exception("A queueing hint failed", plugin=plugin, pod=pod.key, cluster_event=event.label)
+            log.exception(
+                "A queueing hint failed", plugin=plugin, pod=queued.pod.key, cluster_event=event.label
+            )
             hint, label = Hint.QUEUE, "Error"
         self._durations[plugin, event.label, label].observe(self._clock() - started)
         return hint is Hint.QUEUE

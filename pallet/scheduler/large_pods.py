@@ -6,16 +6,19 @@ goes on for many times as long before the next large pod has its turn. Which pod
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import anyio
 
-from pallet.api.pod import Pod
 from pallet.bounded_cache import MIB, BoundedCache
+from pallet.cache.pod_info import PodInfo
 from pallet.framework.handle import Recorder
 from pallet.framework.pod_limits import Part, large_part
 from pallet.framework.status import SUCCESS, Status, unschedulable
 from pallet.scheduler.recorder import tell_delayed
+
+if TYPE_CHECKING:
+    from pallet.api.pod import Pod
 
 NAME: Final = "LargePods"
 
@@ -54,12 +57,12 @@ class LargePods:
         self._told: BoundedCache[str, bool] = BoundedCache("large_pods_told", MIB)
         self._wake = anyio.Event()
 
-    def pre_enqueue(self, pod: Pod) -> Status:
+    def pre_enqueue(self, info: PodInfo) -> Status:
         """Let an ordinary pod in, and the large one whose turn it is."""
-        uid = pod.metadata.uid
+        pod, uid = info.pod, info.uid
         if uid == self._turn:
             return SUCCESS
-        part = large_part(pod)
+        part = large_part(info)
         if part is None or part.length > part.limit.most:
             return SUCCESS  # one that is too large is refused in no time
         if self._leads() and not self._told.get(uid):

@@ -21,6 +21,7 @@ from functools import partial
 
 from pallet.api.pod import Pod
 from pallet.cache.nominator import Nominator
+from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import (
     BACKOFF_COMPLETE,
     FORCE_ACTIVATE,
@@ -332,7 +333,7 @@ class SchedulingQueue:
         """Ask the pre-enqueue plugins. A pod that one refuses is gated, one that fails backs off."""
         was_gated = self._gated.pop(queued.uid, None) is not None
         try:
-            queued.gated_by = self._gatekeeper(queued.pod)
+            queued.gated_by = self._gatekeeper(queued.info)
         except Exception:
             log.exception("A pre-enqueue plugin failed", pod=queued.pod.key)
             self._back_off_from_error(queued)
@@ -346,13 +347,13 @@ class SchedulingQueue:
             self._count("gated", event)
         return False
 
-    def _gatekeeper(self, pod: Pod) -> str:
+    def _gatekeeper(self, info: PodInfo) -> str:
         """The pre-enqueue plugin that refuses a pod; empty for none."""
-        name, clock, sampled = pod.spec.scheduler_name, self._clock, next(self._samples)
+        name, clock, sampled = info.pod.spec.scheduler_name, self._clock, next(self._samples)
         gatekeeper, status, started = "", SUCCESS, clock()
         for plugin in self._profiles[name].pre_enqueue:
             asked = clock() if sampled else started
-            status = plugin.pre_enqueue(pod)
+            status = plugin.pre_enqueue(info)
             if sampled:
                 key = plugin.name, "PreEnqueue", status.code.label
                 self._metrics.plugin_execution_duration_seconds[key].observe(clock() - asked)
@@ -398,7 +399,7 @@ class SchedulingQueue:
 
     def _sort_key(self, queued: QueuedPod) -> tuple[int | float, ...]:
         sort = self._profiles[queued.pod.spec.scheduler_name].queue_sort
-        return sort.sort_key(queued.pod, queued.queued_at)
+        return sort.sort_key(queued.info, queued.queued_at)
 
     def _helps(self, queued: QueuedPod, event: ClusterEvent, old: object, new: object) -> bool:
         """Whether an event may help a pod, in the eyes of any plugin that refused it."""

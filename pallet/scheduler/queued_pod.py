@@ -36,7 +36,7 @@ class QueuedPod:
 
     @property
     def info(self) -> PodInfo:
-        """The pod with what placement derives from it; derived when first asked for: of gated pods never."""
+        """The pod with what placement derives from it; derived when first asked for."""
         if self._info is None:
             self._info = PodInfo(self.pod)
         return self._info
@@ -45,7 +45,7 @@ class QueuedPod:
     def large(self) -> bool:
         """Whether it is one of those that are scheduled one at a time."""
         if self._large is None:
-            self._large = large_part(self.pod) is not None
+            self._large = large_part(self.info) is not None
         return self._large
 
     @property

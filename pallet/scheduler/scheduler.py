@@ -263,7 +263,7 @@ class Scheduler:
             return None
         self._cache.assume(queued.info, node)
         self._cache.snapshot.nominator.drop(queued.uid)
-        return Assumed(evaluator.profile, state, queued, queued.pod, node, own)
+        return Assumed(evaluator.profile, state, queued, queued.info, node, own)
 
     def _yielding(self, pod: Pod) -> Sequence[Reservation]:
         """Reservations that do not count against a pod's priority, as many as there is the time for."""

@@ -114,7 +114,7 @@ class Asked:
     def hint(self, event: ClusterEvent, pod: Pod, old: object, new: object) -> Hint:
         """Whether an event may help a pod that the plugin refused."""
         interests = [each for each in self.plugin.events_to_register() if each.event.matches(event)]
-        waiting = self._seen(pod)
+        waiting = PodInfo(self._seen(pod))
         old, new = (self._seen(each) if isinstance(each, Pod) else each for each in (old, new))
         helpful = any(each.hint is None or each.hint(waiting, old, new) is Hint.QUEUE for each in interests)
         return Hint.QUEUE if helpful else Hint.SKIP

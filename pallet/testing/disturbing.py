@@ -22,7 +22,7 @@ def disturb(cache: Cache, pod: Pod) -> Iterator[None]:
     snapshot = cache.snapshot
     found = [snapshot.node(row) for row in snapshot.rows()][:FEW]
     nodes = [each.node for each in found]
-    guests = [pod, *(each for node in found for each in node.pods)][:FEW]
+    guests = [pod, *(each.pod for node in found for each in node.pods)][:FEW]
     for node in found:
         for changed in _others_like_node(node.node, nodes):
             cache.put_node(changed)
@@ -33,10 +33,10 @@ def disturb(cache: Cache, pod: Pod) -> Iterator[None]:
             cache.put_pod(placed)
             yield
             cache.drop_pod(placed)
-        for placed in node.pods[:FEW]:
-            cache.drop_pod(placed)
+        for each in node.pods[:FEW]:
+            cache.drop_pod(each.pod)
             yield
-            cache.put_pod(placed)
+            cache.put_pod(each.pod)
     for first in nodes[:1]:
         cache.put_node(replace(first, metadata=replace(first.metadata, name=_OTHER, uid=_OTHER)))
         yield

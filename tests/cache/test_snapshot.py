@@ -23,7 +23,7 @@ def test_a_node_as_a_plain_plugin_sees_it() -> None:
     snapshot = snapshot_of("a")
     snapshot.place(LONER, "a")
     info = snapshot.node(snapshot.table.row_of["a"])
-    assert (info.name, info.node, info.pods) == ("a", make_node("a"), (LONER.pod,))
+    assert (info.name, info.node, info.pods) == ("a", make_node("a"), (LONER,))
     assert info.allocatable == {"cpu": 4000, "memory": 16 * 1024**3, "ephemeral-storage": 0, "pods": 110}
     assert info.requested == {"cpu": 1000, "memory": 0, "ephemeral-storage": 0, "pods": 1}
 

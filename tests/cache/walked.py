@@ -87,7 +87,7 @@ class Walked:
         assert {info.uid: info.pod for info in snapshot.pods(row)} == by_uid
         seen = snapshot.node(row)
         assert (seen.row, seen.node) == (row, node)
-        assert {pod.metadata.uid: pod for pod in seen.pods} == by_uid
+        assert {info.uid: info.pod for info in seen.pods} == by_uid
         offered = offers(node)
         shown = {*NATIVE, *offered}
         assert seen.allocatable == {name: table.resources[name].allocatable[row] for name in shown}

@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable
 
-from pallet.api.pod import Pod
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import NodeInfo
 from pallet.framework.handle import Handle
@@ -24,6 +23,6 @@ class Alone:
         """All pods are alike."""
         return self.name
 
-    def filter(self, _: CycleState, __: Pod, node: NodeInfo) -> Status:
+    def filter(self, _: CycleState, __: PodInfo, node: NodeInfo) -> Status:
         """Success, or another pod."""
         return unschedulable("node(s) had a pod already") if node.pods else SUCCESS

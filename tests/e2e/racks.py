@@ -1,6 +1,6 @@
 """A filter on an annotation of pods, which it declares, and the same filter where it does not."""
 
-from pallet.api.pod import Pod
+from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import NodeInfo
 from pallet.framework.handle import Handle
 from pallet.framework.state import CycleState
@@ -15,9 +15,9 @@ class Undeclared:
     def __init__(self, _: object, __: Handle) -> None:
         """Take no arguments."""
 
-    def filter(self, _: CycleState, pod: Pod, node: NodeInfo) -> Status:
+    def filter(self, _: CycleState, info: PodInfo, node: NodeInfo) -> Status:
         """Success, or another rack."""
-        rack = pod.metadata.annotations.get("example.com/rack")
+        rack = info.pod.metadata.annotations.get("example.com/rack")
         if rack in (None, node.node.metadata.labels.get("rack")):
             return SUCCESS
         return unresolvable("node(s) were in another rack")

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from pallet.api.pod import Pod
+from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import NodeInfo
 from pallet.framework.handle import Handle
 from pallet.framework.state import CycleState
@@ -27,7 +27,7 @@ class Limit:
         self.args = args
         self.handle = handle
 
-    def filter(self, state: CycleState, pod: Pod, node: NodeInfo) -> Status:
+    def filter(self, state: CycleState, info: PodInfo, node: NodeInfo) -> Status:
         return SUCCESS
 
 
@@ -39,7 +39,7 @@ class Flat:
     def __init__(self, args: Any, handle: Handle) -> None:
         """Take nothing."""
 
-    def score(self, state: CycleState, pod: Pod, node: NodeInfo) -> int:
+    def score(self, state: CycleState, info: PodInfo, node: NodeInfo) -> int:
         return 50
 
 

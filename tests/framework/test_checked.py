@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pallet.api.pod import Pod
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import NodeInfo, Snapshot
@@ -34,12 +33,12 @@ class Dependence:
 
 
 class Base(Dependence):
-    def filter(self, state: CycleState, pod: Pod, node: NodeInfo) -> Status:
+    def filter(self, state: CycleState, info: PodInfo, node: NodeInfo) -> Status:
         return SUCCESS
 
 
 class ReadsLoads(Base):
-    def filter(self, state: CycleState, pod: Pod, node: NodeInfo) -> Status:
+    def filter(self, state: CycleState, info: PodInfo, node: NodeInfo) -> Status:
         return unschedulable("taken") if node.pods else SUCCESS
 
 
@@ -49,21 +48,21 @@ class ReadsNodes(Base):
     def __init__(self, _: Any, handle: Any) -> None:
         self._table = handle.cache.snapshot.table
 
-    def filter(self, state: CycleState, pod: Pod, node: NodeInfo) -> Status:
+    def filter(self, state: CycleState, info: PodInfo, node: NodeInfo) -> Status:
         return unschedulable("one of many") if self._table.node_count > 2 else SUCCESS
 
 
 class ReadsLoadsOfAll(ReadsNodes):
     filter_reads = Reads.LOAD
 
-    def filter(self, state: CycleState, pod: Pod, node: NodeInfo) -> Status:
+    def filter(self, state: CycleState, info: PodInfo, node: NodeInfo) -> Status:
         placed = self._table.resources["pods"].requested.sum()
         return unschedulable("too many pods") if placed > 1 else SUCCESS
 
 
 class ReadsLabels(Base):
-    def filter(self, state: CycleState, pod: Pod, node: NodeInfo) -> Status:
-        return SUCCESS if pod.metadata.labels.get("app") == "web" else unschedulable("not for the web")
+    def filter(self, state: CycleState, info: PodInfo, node: NodeInfo) -> Status:
+        return SUCCESS if info.pod.metadata.labels.get("app") == "web" else unschedulable("not for the web")
 
 
 class ContradictsItself(Dependence):
@@ -211,6 +210,11 @@ def test_a_plugins_own_tests_find_out_wrong_scores_too() -> None:
 def test_the_cluster_is_as_before_when_a_plugin_was_put_to_the_test() -> None:
     asked = Asked(Base, [make_node("a"), make_node("b", cordoned=True)], [make_pod("p", node="a")])
     snapshot = asked.cache.snapshot
-    before = [snapshot.node(row) for row in snapshot.rows()]
+
+    def cluster() -> list[Any]:
+        found = [snapshot.node(row) for row in snapshot.rows()]
+        return [(each.node, each.requested, [info.pod for info in each.pods]) for each in found]
+
+    before = cluster()
     asked.statuses(make_pod("q", labels={"app": "web"}))
-    assert [snapshot.node(row) for row in snapshot.rows()] == before
+    assert cluster() == before

@@ -71,6 +71,20 @@ def test_a_plugin_has_a_name() -> None:
     assert problems(type("Mine", (), {"filter": None})) == ["Mine has no name"]
 
 
+def test_a_method_takes_what_it_is_called_with() -> None:
+    class Mine:
+        name = "Mine"
+
+        def filter(self, pod: Any, node: Any) -> None: ...
+
+        def post_bind(self, *_: Any) -> None: ...
+
+        def counted(self, info: Any, snapshot: Any, more: int = 0) -> None: ...
+
+    problem = "Mine.filter takes (self, pod, node), and is called with (self, state, info, node)"
+    assert problems(Mine) == [problem]
+
+
 def test_what_objects_are_declared_to_have_counts() -> None:
     kind = type("Mine", (), {"__annotations__": {"name": str, "score_reads": Any}, "score": None})
     assert problems(kind) == ["Mine has score_reads, but no score_signature"]

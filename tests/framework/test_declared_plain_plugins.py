@@ -7,7 +7,6 @@ from random import Random
 import pytest
 from hypothesis import settings
 
-from pallet.api.pod import Pod
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import NodeInfo
@@ -38,9 +37,9 @@ class FewOfATeam:
         team = info.pod.metadata.labels.get(TEAM)
         return None if team == "free" else team or ""
 
-    def filter(self, state: CycleState, pod: Pod, node: NodeInfo) -> Status:
+    def filter(self, state: CycleState, info: PodInfo, node: NodeInfo) -> Status:
         self.asked.append(node.name)
-        if TEAM not in pod.metadata.labels:
+        if TEAM not in info.pod.metadata.labels:
             return unschedulable("pod was of no team")
         return SUCCESS if len(node.pods) < 2 else unschedulable(f"{len(node.pods)} pods were on {node.name}")
 
@@ -57,7 +56,7 @@ class Cores:
     def score_signature(self, info: PodInfo) -> Hashable | None:
         return self.name
 
-    def score(self, state: CycleState, pod: Pod, node: NodeInfo) -> int:
+    def score(self, state: CycleState, info: PodInfo, node: NodeInfo) -> int:
         self.asked.append(node.name)
         return node.allocatable["cpu"] // 1000
 
@@ -154,8 +153,8 @@ class CountingFilter:
     def filter_signature(self, info: PodInfo) -> Hashable | None:
         return info.pod.metadata.labels.get("app")
 
-    def filter(self, state: CycleState, pod: Pod, node: NodeInfo) -> Status:
-        most = len(pod.metadata.labels["app"]) - 2
+    def filter(self, state: CycleState, info: PodInfo, node: NodeInfo) -> Status:
+        most = len(info.pod.metadata.labels["app"]) - 2
         return SUCCESS if len(node.pods) < most else unschedulable(f"{node.name} had {len(node.pods)} pods")
 
 

@@ -68,7 +68,7 @@ class Refuse:
         self._nodes = nodes
         self._status = status or unschedulable(f"refused by {name}")
 
-    def filter(self, state: CycleState, pod: Pod, node: NodeInfo) -> Status:
+    def filter(self, state: CycleState, info: PodInfo, node: NodeInfo) -> Status:
         self.asked.append(node.name)
         return self._status if node.name in self._nodes else SUCCESS
 
@@ -97,7 +97,7 @@ class Rank:
         self.name = name
         self._scores = scores
 
-    def score(self, state: CycleState, pod: Pod, node: NodeInfo) -> int:
+    def score(self, state: CycleState, info: PodInfo, node: NodeInfo) -> int:
         return self._scores.get(node.name, 0)
 
 

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from pallet.api.pod import Pod
 from pallet.cache.live_snapshot import LiveSnapshot
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import NodeInfo
@@ -27,7 +26,7 @@ class Choosy:
 
     name = "Choosy"
 
-    def filter(self, state: CycleState, pod: Pod, node: NodeInfo) -> Status:
+    def filter(self, state: CycleState, info: PodInfo, node: NodeInfo) -> Status:
         if node.name == "n0":
             return SUCCESS
         refuse = unresolvable if node.name == "n1" else unschedulable
@@ -39,7 +38,7 @@ class Cores:
 
     name = "Cores"
 
-    def score(self, state: CycleState, pod: Pod, node: NodeInfo) -> int:
+    def score(self, state: CycleState, info: PodInfo, node: NodeInfo) -> int:
         return node.allocatable["cpu"] // 1000
 
 
@@ -62,7 +61,7 @@ class Chatty:
     def __init__(self) -> None:
         self.asked = 0
 
-    def filter(self, state: CycleState, pod: Pod, node: NodeInfo) -> Status:
+    def filter(self, state: CycleState, info: PodInfo, node: NodeInfo) -> Status:
         self.asked += 1
         return unschedulable(f"{node.name}: {self.asked}")
 

@@ -79,8 +79,8 @@ def test_what_is_longer_than_a_limit_is_refused_with_its_place(field: str) -> No
 @pytest.mark.parametrize(("field", "limit"), LIMITED.items())
 def test_what_is_longer_than_in_ordinary_pods_makes_a_pod_a_large_one(field: str, limit: Limit) -> None:
     most = entries(field, limit.ordinary)
-    assert large_part(info_of(field, most).pod) is None
-    part = large_part(info_of(field, most + 1).pod)
+    assert large_part(info_of(field, most)) is None
+    part = large_part(info_of(field, most + 1))
     assert part is not None
     assert part.limit == limit
     assert part.length > limit.ordinary
@@ -90,7 +90,7 @@ def test_what_is_longer_than_in_ordinary_pods_makes_a_pod_a_large_one(field: str
 def test_what_has_no_limit_is_never_refused_for_its_length(field: str) -> None:
     most = entries_within(field, LARGEST_BYTES)
     assert check_limits(info_of(field, most)) == SUCCESS
-    part = large_part(info_of(field, most).pod)
+    part = large_part(info_of(field, most))
     assert part is not None
     assert part.times_as_costly <= 10
 
@@ -98,7 +98,7 @@ def test_what_has_no_limit_is_never_refused_for_its_length(field: str) -> None:
 def test_the_longest_part_of_several_says_how_large_a_pod_is() -> None:
     terms = [pod_term(f"t{number}") for number in range(2 * pod_limits.TERMS.ordinary)]
     tolerations = [Toleration(key=f"k{number}") for number in range(3 * pod_limits.TOLERATIONS.ordinary)]
-    part = large_part(make_pod("web", affinity=pod_affinity(away=terms), tolerations=tolerations))
+    part = large_part(PodInfo(make_pod("web", affinity=pod_affinity(away=terms), tolerations=tolerations)))
     assert part is not None
     assert part.what == "entries in spec.tolerations"
     assert part.times_ordinary == 3
@@ -107,12 +107,12 @@ def test_the_longest_part_of_several_says_how_large_a_pod_is() -> None:
 @pytest.mark.parametrize("field", sorted(UNLIMITED))
 def test_what_only_adds_up_has_no_limit(field: str) -> None:
     assert check_limits(info_of(field, 2000)) == SUCCESS
-    assert large_part(info_of(field, 2000).pod) is None
+    assert large_part(info_of(field, 2000)) is None
 
 
 def test_an_ordinary_pod_is_within_the_limits() -> None:
     assert check_limits(PodInfo(make_pod("web"))) == SUCCESS
-    assert large_part(make_pod("web")) is None
+    assert large_part(PodInfo(make_pod("web"))) is None
 
 
 def test_a_pod_beyond_the_limits_is_refused_before_anything_is_counted(

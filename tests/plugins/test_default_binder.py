@@ -5,6 +5,7 @@ import pytest
 
 from pallet.api.meta import Status as ApiStatus
 from pallet.api.pod import Pod
+from pallet.cache.pod_info import PodInfo
 from pallet.client.errors import AnswerLost, ApiError, Unreachable, Unreadable
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status
@@ -48,7 +49,7 @@ class ScriptedClient:
 async def bind(client: Any) -> Status:
     handle = make_handle()
     object.__setattr__(handle, "client", client)
-    return await DefaultBinder(None, handle).bind(CycleState(), POD, "a")
+    return await DefaultBinder(None, handle).bind(CycleState(), PodInfo(POD), "a")
 
 
 @pytest.fixture(autouse=True)

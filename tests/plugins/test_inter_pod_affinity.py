@@ -422,7 +422,7 @@ def test_terms_by_topology_keys_that_no_node_has_are_not_counted() -> None:
     liked = {pod_term("db", f"key-{number}"): 5 for number in range(MOST_KEYS + 1)}
     wanted, snapshot = pod("web", affinity=pod_affinity(away=away, rather_near=liked)), asked.cache.snapshot
     assert asked.plugin.pre_filter(CycleState(), PodInfo(wanted), snapshot) == (None, SUCCESS)
-    assert not list(asked.plugin.counted(wanted, snapshot))
+    assert not list(asked.plugin.counted(PodInfo(wanted), snapshot))
     assert asked.messages(wanted) == verdicts()
     assert not set(asked.scores(pod("web", affinity=pod_affinity(rather_near=liked))).values()) - {0}
     assert not len(asked.cache.snapshot.counters._tallies)
@@ -437,7 +437,7 @@ def test_a_pod_whose_terms_are_by_too_many_topology_keys_is_refused(keys: int, *
     plugin = Asked(InterPodAffinity, nodes).plugin
     _, status = plugin.pre_filter(CycleState(), PodInfo(wanted), cache.snapshot)
     assert status.rejected is refused
-    assert bool(list(plugin.counted(wanted, cache.snapshot))) is not refused
+    assert bool(list(plugin.counted(PodInfo(wanted), cache.snapshot))) is not refused
     if refused:
         assert status.message == (
             "the pod's affinity terms are by more than 250 topology keys that nodes have, and no more are "

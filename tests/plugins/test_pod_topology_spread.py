@@ -376,7 +376,7 @@ def test_pods_that_come_and_go_are_followed() -> None:
 
 def counted(cluster: Asked, wanted: Pod) -> int:
     """How many constraints are counted for a pod."""
-    return len(list(cluster.plugin.counted(wanted, cluster.cache.snapshot)))
+    return len(list(cluster.plugin.counted(PodInfo(wanted), cluster.cache.snapshot)))
 
 
 def test_constraints_after_one_by_a_label_that_no_node_has_are_not_asked() -> None:

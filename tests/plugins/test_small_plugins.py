@@ -36,9 +36,9 @@ def updated(old: Node | Pod, new: Node | Pod) -> ClusterEvent:
 
 def test_a_gated_pod_is_kept_out_with_its_gates_named() -> None:
     gates = Asked(SchedulingGates).plugin
-    assert gates.pre_enqueue(make_pod("p")) == SUCCESS
+    assert gates.pre_enqueue(PodInfo(make_pod("p"))) == SUCCESS
     refusal = unresolvable("waiting for scheduling gates: [foo bar]")
-    assert gates.pre_enqueue(make_pod("p", gates=["foo", "bar"])) == refusal
+    assert gates.pre_enqueue(PodInfo(make_pod("p", gates=["foo", "bar"]))) == refusal
 
 
 def test_losing_the_last_gate_helps() -> None:
@@ -50,7 +50,9 @@ def test_losing_the_last_gate_helps() -> None:
 def test_pods_are_sorted_by_priority_and_then_by_age_in_the_queue() -> None:
     sort = Asked(PrioritySort).plugin
     queued = [("late", 5, 20.0), ("low", 0, 1.0), ("early", 5, 10.0), ("below zero", -1, 0.0)]
-    keys = {name: sort.sort_key(make_pod(name, priority=priority), at) for name, priority, at in queued}
+    keys = {
+        name: sort.sort_key(PodInfo(make_pod(name, priority=priority)), at) for name, priority, at in queued
+    }
     assert sorted(keys, key=lambda name: keys[name]) == ["early", "late", "low", "below zero"]
 
 

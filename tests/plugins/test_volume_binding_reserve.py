@@ -9,6 +9,7 @@ from pallet.api.labels import Labels
 from pallet.api.meta import Status as ApiStatus
 from pallet.api.pod import Pod
 from pallet.api.storage import ClaimReference, PersistentVolume, PersistentVolumeClaim
+from pallet.cache.pod_info import PodInfo
 from pallet.client.errors import AnswerLost, ApiError
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Status, error, unresolvable
@@ -87,17 +88,17 @@ def test_nobody_else_gets_what_is_reserved_until_it_is_given_back() -> None:
     assert scene.messages(a_pod("d"))["a"] == NO_MATCH
     assert scene.messages(a_pod("c"))["a"] == "", "another pod with the same claim"
     assert scene.reserve(a_pod("d"), "a")[1] == unresolvable(NO_MATCH)
-    scene.plugin.unreserve(state, a_pod("c"), "a")
+    scene.plugin.unreserve(state, PodInfo(a_pod("c")), "a")
     assert scene.messages(a_pod("d"))["a"] == ""
-    scene.plugin.unreserve(state, a_pod("c"), "a")
-    scene.plugin.unreserve(CycleState(), a_pod("c"), "a")
+    scene.plugin.unreserve(state, PodInfo(a_pod("c")), "a")
+    scene.plugin.unreserve(CycleState(), PodInfo(a_pod("c")), "a")
 
 
 def test_a_claim_whose_volume_is_asked_for_takes_other_pods_to_the_same_node() -> None:
     scene = Scene(late("c"))
     state, _ = scene.reserve(a_pod("c"), "a")
     assert scene.messages(a_pod("c")) == {"a": "", "b": NO_MATCH}
-    scene.plugin.unreserve(state, a_pod("c"), "a")
+    scene.plugin.unreserve(state, PodInfo(a_pod("c")), "a")
     assert scene.messages(a_pod("c")) == {"a": "", "b": ""}
 
 
@@ -107,7 +108,7 @@ def test_what_the_api_says_of_a_reserved_volume_wins() -> None:
     scene.change(PersistentVolume, "v", metadata={"labels": Labels({"new": "label"})})
     assert scene.messages(a_pod("d"))["a"] == ""
     taken, _ = scene.reserve(a_pod("d"), "a")
-    scene.plugin.unreserve(state, a_pod("c"), "a")
+    scene.plugin.unreserve(state, PodInfo(a_pod("c")), "a")
     assert chosen(taken) == {"d": "v"}
     assert scene.messages(a_pod("c"))["a"] == NO_MATCH, "the first one has nothing to give back any more"
 
@@ -123,7 +124,7 @@ def test_a_volume_that_is_gone_is_given_back_to_nobody() -> None:
     scene = Scene(late("c", storage_class="local"), local("v", "a"))
     state, _ = scene.reserve(a_pod("c"), "a")
     scene.lose(scene.api.objects["v"])
-    scene.plugin.unreserve(state, a_pod("c"), "a")
+    scene.plugin.unreserve(state, PodInfo(a_pod("c")), "a")
     assert scene.messages(a_pod("c"))["a"] == NO_MATCH
 
 
@@ -136,10 +137,10 @@ def test_what_moved_on_since_the_filter_is_not_assumed() -> None:
     scene.pre_filter(a_pod("c", "d"), state)
     scene.change(PersistentVolumeClaim, "default/d", metadata={})
     message = '"default/d" is out of sync (stored: 2, assume: 1)'
-    assert scene.plugin.reserve(state, a_pod("c", "d"), "a") == error(message)
+    assert scene.plugin.reserve(state, PodInfo(a_pod("c", "d")), "a") == error(message)
     assert scene.reserve(a_pod("c"), "a")[1] == SUCCESS
     scene.lose(scene.api.objects["default/d"])
-    assert scene.plugin.reserve(state, a_pod("c", "d"), "a") == error('"default/d" not found')
+    assert scene.plugin.reserve(state, PodInfo(a_pod("c", "d")), "a") == error('"default/d" not found')
 
 
 @dataclass
@@ -163,9 +164,9 @@ async def begin(tasks: anyio.abc.TaskGroup, scene: Scene, pod: Pod, node: str = 
     binding = Binding(scene)
 
     async def run() -> None:
-        binding.status = await scene.plugin.pre_bind(state, pod, node)
+        binding.status = await scene.plugin.pre_bind(state, PodInfo(pod), node)
         if not binding.status.ok:
-            scene.plugin.unreserve(state, pod, node)
+            scene.plugin.unreserve(state, PodInfo(pod), node)
 
     tasks.start_soon(run)
     await binding.settle()

@@ -11,6 +11,7 @@ from pallet.api.meta import ObjectMeta
 from pallet.api.selectors import LabelSelector
 from pallet.api.storage import CSIDriver, CSIDriverSpec, CSIStorageCapacity
 from pallet.api.volumes import AWSDisk
+from pallet.cache.pod_info import PodInfo
 from tests.builders import HOSTNAME, ZONE, make_node, make_pod
 from tests.plugins.volume_scene import Scene, bound, late, local
 from tests.storage import claimed, make_class, make_csi_node, make_free_volume
@@ -116,7 +117,7 @@ def test_the_filter_says_the_same_afresh(steps: list[Step]) -> None:
             scene.lose(scene.api.objects[value])
         elif kind == "unreserve" and reserved:
             state, pod = reserved.pop()
-            scene.plugin.unreserve(state, pod, "")
+            scene.plugin.unreserve(state, PodInfo(pod), "")
         elif kind in ("ask", "reserve"):
             fits = [name for name, message in scene.messages(value).items() if not message]
             if kind == "reserve" and fits:

@@ -165,7 +165,7 @@ class Scene:
         """Choose the volumes of a pod that goes to a node."""
         state = CycleState()
         assert not self.pre_filter(pod, state).rejected
-        return state, self.plugin.reserve(state, pod, node)
+        return state, self.plugin.reserve(state, PodInfo(pod), node)
 
     def _next(self, node: Node) -> Node:
         self._versions += 1

@@ -98,7 +98,7 @@ class Scene:
 
 @pytest.mark.parametrize(("gate", "code"), [(OPEN, Code.SUCCESS), (CLOSED, REFUSED)])
 def test_a_pod_enters_the_queue_only_through_an_open_gate(gate: Gate, code: Code) -> None:
-    status = Scene(gate).plugin.pre_enqueue(make_pod("web-0"))
+    status = Scene(gate).plugin.pre_enqueue(PodInfo(make_pod("web-0")))
     assert (status.code, status.message) == (code, gate.message)
 
 
@@ -159,13 +159,13 @@ def test_a_refused_pod_without_a_plan_is_none_of_its_business() -> None:
 def test_only_the_binding_of_a_planned_pod_is_told(gate: Gate) -> None:
     scene, state, pod = Scene(gate, make_node("n1")), CycleState(), make_pod("web-0")
     scene.choose(pod, state)
-    assert scene.plugin.reserve(state, pod, "n1").ok
+    assert scene.plugin.reserve(state, PodInfo(pod), "n1").ok
     assert scene.keeper.begun == (["web-0"] if gate.node else [])
 
 
 def test_a_binding_that_did_not_come_about_has_the_set_looked_at() -> None:
     scene = Scene(OPEN)
-    scene.plugin.unreserve(CycleState(), make_pod("web-0"), "n1")
+    scene.plugin.unreserve(CycleState(), PodInfo(make_pod("web-0")), "n1")
     assert scene.keeper.looked_at == ["web-0"]
 
 

@@ -51,16 +51,16 @@ class Probe:
     def events_to_register(self) -> Sequence[EventInterest]:
         return self.interests
 
-    def pre_enqueue(self, pod: Pod) -> Status:
-        return self._answer("pre_enqueue", pod)
+    def pre_enqueue(self, info: PodInfo) -> Status:
+        return self._answer("pre_enqueue", info.pod)
 
     def pre_filter(
         self, state: CycleState, info: PodInfo, snapshot: Snapshot
     ) -> tuple[frozenset[str] | None, Status]:
         return None, self._answer("pre_filter", info.pod)
 
-    def filter(self, state: CycleState, pod: Pod, node: NodeInfo) -> Status:
-        return self._answer("filter", pod)
+    def filter(self, state: CycleState, info: PodInfo, node: NodeInfo) -> Status:
+        return self._answer("filter", info.pod)
 
     def post_filter(
         self,
@@ -73,20 +73,20 @@ class Probe:
         status = self._answer("post_filter", info.pod)
         return self.nominates, unschedulable() if status is SUCCESS and not self.nominates else status
 
-    def reserve(self, state: CycleState, pod: Pod, node_name: str) -> Status:
-        return self._answer("reserve", pod)
+    def reserve(self, state: CycleState, info: PodInfo, node_name: str) -> Status:
+        return self._answer("reserve", info.pod)
 
-    def unreserve(self, state: CycleState, pod: Pod, node_name: str) -> None:
-        self._answer("unreserve", pod)
+    def unreserve(self, state: CycleState, info: PodInfo, node_name: str) -> None:
+        self._answer("unreserve", info.pod)
 
-    def permit(self, state: CycleState, pod: Pod, node_name: str) -> tuple[Status, float]:
-        return self._answer("permit", pod), self.wait
+    def permit(self, state: CycleState, info: PodInfo, node_name: str) -> tuple[Status, float]:
+        return self._answer("permit", info.pod), self.wait
 
-    async def pre_bind(self, state: CycleState, pod: Pod, node_name: str) -> Status:
-        return self._answer("pre_bind", pod)
+    async def pre_bind(self, state: CycleState, info: PodInfo, node_name: str) -> Status:
+        return self._answer("pre_bind", info.pod)
 
-    def post_bind(self, state: CycleState, pod: Pod, node_name: str) -> None:
-        self._answer("post_bind", pod)
+    def post_bind(self, state: CycleState, info: PodInfo, node_name: str) -> None:
+        self._answer("post_bind", info.pod)
 
     def _answer(self, point: str, pod: Pod) -> Status:
         self.asked.append(f"{self.name} {point} {pod.metadata.name}")

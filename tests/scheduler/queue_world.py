@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from pallet.api.pod import Pod
 from pallet.cache.nominator import Nominator
+from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
@@ -101,8 +102,8 @@ def relabelled(pod: Pod, **labels: str) -> Pod:
 def hinting(answer: Hint | Exception, heard: list[object]) -> EventInterest:
     """An interest in new nodes whose hint says this, after writing down what it was given."""
 
-    def hint(pod: Pod, old: object, new: object) -> Hint:
-        heard.append((pod.metadata.name, old, new))
+    def hint(info: PodInfo, old: object, new: object) -> Hint:
+        heard.append((info.pod.metadata.name, old, new))
         if isinstance(answer, Exception):
             raise answer
         return answer

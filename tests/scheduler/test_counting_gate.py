@@ -69,7 +69,7 @@ class Scene:
 
     def ask(self, pod: Pod) -> bool:
         """Whether a pod is let in; else it is gated, as the queue does it."""
-        ok = self.gate.pre_enqueue(pod).ok
+        ok = self.gate.pre_enqueue(PodInfo(pod)).ok
         if not ok:
             self.gated[pod.metadata.uid] = pod
         return ok
@@ -151,9 +151,9 @@ async def test_decisions_get_three_slices_for_each_one_spent_on_counting(scene: 
 
     steps = counting.Counting.step
 
-    def step(self: counting.Counting, pod: Pod, counted: Sequence[PodSelection]) -> bool:
+    def step(self: counting.Counting, info: PodInfo, counted: Sequence[PodSelection]) -> bool:
         order.append("counting")
-        return steps(self, pod, counted)
+        return steps(self, info, counted)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counting.Counting, "step", step)

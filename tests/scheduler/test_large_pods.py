@@ -10,6 +10,7 @@ import pytest
 from pallet.api.core import ObjectReference
 from pallet.api.pod import Pod, Toleration
 from pallet.cache.nominator import Nominator
+from pallet.cache.pod_info import PodInfo
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
 from pallet.framework.pod_limits import CLAIMS, TERMS, TOLERATIONS
@@ -159,11 +160,11 @@ async def test_a_pod_that_is_deleted_in_its_turn_ends_it(scene: Scene) -> None:
 async def test_an_event_tells_once_why_it_takes_longer(scene: Scene) -> None:
     scene.leads = False
     pod = large("a", 260)
-    assert not scene.gate.pre_enqueue(pod).ok
+    assert not scene.gate.pre_enqueue(PodInfo(pod)).ok
     assert not scene.notes
     scene.leads = True
     for _ in range(2):
-        assert not scene.gate.pre_enqueue(pod).ok
+        assert not scene.gate.pre_enqueue(PodInfo(pod)).ok
     [note] = scene.notes
     assert note == (
         "Normal SchedulingDelayed a: The pod has 260 terms in spec.affinity.podAffinity and "

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from pallet.api.pod import Pod
+from pallet.cache.pod_info import PodInfo
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status
 from pallet.scheduler.scheduler import MAX_BINDINGS
@@ -121,8 +121,8 @@ class TestPermit:
         ready = anyio.Event()
 
         class Prepares(Probe):
-            async def pre_bind(self, state: CycleState, pod: Pod, node_name: str) -> Status:
-                if pod.metadata.name.startswith("w"):
+            async def pre_bind(self, state: CycleState, info: PodInfo, node_name: str) -> Status:
+                if info.pod.metadata.name.startswith("w"):
                     await ready.wait()
                 return SUCCESS
 

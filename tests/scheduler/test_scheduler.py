@@ -8,6 +8,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from pallet.api.pod import Pod
+from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import ASSIGNED_POD_DELETE, EventInterest
 from pallet.framework.pod_limits import CLAIMS
 from pallet.framework.state import CycleState
@@ -380,12 +381,12 @@ class TestPlugins:
     @pytest.mark.parametrize("prepares", [True, False])
     async def test_a_pod_that_is_prepared_shows_its_node_meanwhile(self, *, prepares: bool) -> None:
         class Preparing(Probe):
-            def has_to_prepare(self, state: CycleState, pod: Pod, node_name: str) -> bool:
+            def has_to_prepare(self, state: CycleState, info: PodInfo, node_name: str) -> bool:
                 return prepares
 
-            async def pre_bind(self, state: CycleState, pod: Pod, node_name: str) -> Status:
+            async def pre_bind(self, state: CycleState, info: PodInfo, node_name: str) -> Status:
                 await anyio.sleep(5)
-                return await super().pre_bind(state, pod, node_name)
+                return await super().pre_bind(state, info, node_name)
 
         probe = Preparing()
         async with a_world(probe) as world:
@@ -400,7 +401,7 @@ class TestPlugins:
         class Skips:
             name = "Skips"
 
-            async def bind(self, state: CycleState, pod: Pod, node_name: str) -> Status:
+            async def bind(self, state: CycleState, info: PodInfo, node_name: str) -> Status:
                 return Status(Code.SKIP)
 
         async with a_world(bind=Skips()) as world:
@@ -418,10 +419,10 @@ class TestPlugins:
     )
     async def test_a_plugin_words_the_one_event_about_a_binding(self, words: list[str], note: str) -> None:
         class Announcing(Probe):
-            def scheduled_note(self, pod: Pod, node_name: str) -> str:
+            def scheduled_note(self, state: CycleState, info: PodInfo, node_name: str) -> str:
                 if not self.name:
                     raise ValueError("no words")
-                return f"{self.name} {pod.metadata.name} to {node_name}"
+                return f"{self.name} {info.pod.metadata.name} to {node_name}"
 
         async with a_world(*map(Announcing, words)) as world:
             world.add_pod("a")

@@ -239,7 +239,7 @@ class World:
     def held(self, node: str = "n1") -> list[str]:
         """The pods that the cache counts on a node."""
         snapshot = self.cache.snapshot
-        return sorted(pod.metadata.name for pod in snapshot.node(snapshot.table.row_of[node]).pods)
+        return sorted(info.pod.metadata.name for info in snapshot.node(snapshot.table.row_of[node]).pods)
 
     async def until(self, done: Callable[[], bool]) -> None:
         """Let virtual time pass until something is true."""

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from pallet.api.pod import Pod
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import NodeInfo, Snapshot
 from pallet.framework.interface import Codes, Reads, RowChoice
@@ -16,7 +15,7 @@ from tests.framework.sample_plugins import Flat, Misnamed
 class OnlyFree(Flat):
     """A plain filter, and a plain score."""
 
-    def filter(self, state: CycleState, pod: Pod, node: NodeInfo) -> Status:
+    def filter(self, state: CycleState, info: PodInfo, node: NodeInfo) -> Status:
         return unresolvable("taken") if node.pods else SUCCESS
 
 

@@ -100,7 +100,7 @@ class Decider:
             return False, None
         self._cache.assume(info, choice.node)
         for plugin in self.profile.reserve:
-            plugin.reserve(state, info.pod, choice.node)
+            plugin.reserve(state, info, choice.node)
         return True, None
 
     def _make_room(self, info: PodInfo, node: str) -> PodInfo:

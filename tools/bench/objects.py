@@ -103,15 +103,15 @@ class Bench:
         large = cast("Pod", event.object if event else None)
         _timed(taken, "take in", lambda: self._pods.put(large))
         info = PodInfo(large)
-        counted = _timed(taken, "compare", lambda: counting.counted(large))
-        while not _timed(taken, "compare", lambda: counting.step(large, counted)):
+        counted = _timed(taken, "compare", lambda: counting.counted(info))
+        while not _timed(taken, "compare", lambda: counting.step(info, counted)):
             pass
         _timed(taken, "decide", lambda: evaluator.choose(CycleState(), info))
         made["spec"]["nodeName"] = node_name(0)
         bound = object_of(Pod, made, NAMESPACE, version="2")
         _timed(taken, "count", lambda: self._pods.put(bound))
         other = _info(pod("other", labels={"worst": f"value-{entries}"}))
-        while not _timed(taken, "compare", lambda: counting.step(other.pod, ())):
+        while not _timed(taken, "compare", lambda: counting.step(other, ())):
             pass
         _timed(taken, "another", lambda: evaluator.choose(CycleState(), other))
         _timed(taken, "take out", lambda: self._pods.remove(bound))

@@ -1,6 +1,5 @@
 """What of classes, claims, drivers and capacities can help a pod that VolumeBinding refused."""
 
-from pallet.api.pod import Pod
 from pallet.api.storage import (
     CSIDriver,
     CSINode,
@@ -8,6 +7,7 @@ from pallet.api.storage import (
     PersistentVolumeClaim,
     StorageClass,
 )
+from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
 from pallet.plugins.volumes.claims import claim_names
 from pallet.plugins.volumes.migration import MIGRATED_PLUGINS
@@ -33,29 +33,31 @@ def _hint(*, helps: bool) -> Hint:
     return Hint.QUEUE if helps else Hint.SKIP
 
 
-def _allows_other_nodes(_: Pod, old: StorageClass | None, new: StorageClass) -> Hint:
+def _allows_other_nodes(_: PodInfo, old: StorageClass | None, new: StorageClass) -> Hint:
     return _hint(helps=old is None or new.allowed_topologies != old.allowed_topologies)
 
 
-def _is_its_claim(pod: Pod, _: PersistentVolumeClaim | None, new: PersistentVolumeClaim) -> Hint:
-    same = new.metadata.namespace == pod.metadata.namespace
-    return _hint(helps=same and new.metadata.name in claim_names(pod))
+def _is_its_claim(info: PodInfo, _: PersistentVolumeClaim | None, new: PersistentVolumeClaim) -> Hint:
+    same = new.metadata.namespace == info.pod.metadata.namespace
+    return _hint(helps=same and new.metadata.name in claim_names(info.pod))
 
 
-def _migrated(_: Pod, old: CSINode | None, new: CSINode) -> Hint:
+def _migrated(_: PodInfo, old: CSINode | None, new: CSINode) -> Hint:
     if old is None:
         return Hint.QUEUE
     before, after = (each.metadata.annotations.get(MIGRATED_PLUGINS, "") for each in (old, new))
     return _hint(helps=before != after)
 
 
-def _keeps_no_account_any_more(pod: Pod, old: CSIDriver, new: CSIDriver) -> Hint:
+def _keeps_no_account_any_more(info: PodInfo, old: CSIDriver, new: CSIDriver) -> Hint:
     """Upstream looks at inline volumes only, though it is claims that capacity is about."""
-    inline = any(each.csi is not None and each.csi.driver == new.metadata.name for each in pod.spec.volumes)
+    inline = any(
+        each.csi is not None and each.csi.driver == new.metadata.name for each in info.pod.spec.volumes
+    )
     return _hint(helps=inline and old.spec.storage_capacity and not new.spec.storage_capacity)
 
 
-def _has_grown(_: Pod, old: CSIStorageCapacity | None, new: CSIStorageCapacity) -> Hint:
+def _has_grown(_: PodInfo, old: CSIStorageCapacity | None, new: CSIStorageCapacity) -> Hint:
     if old is None:
         return Hint.QUEUE
     before, after = limit(old), limit(new)

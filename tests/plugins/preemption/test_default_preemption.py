@@ -330,7 +330,7 @@ def test_a_deletion_is_heard_of_but_helps_nobody_by_itself() -> None:
     (interest,) = plugin.events_to_register()
     assert interest.event.matches(ASSIGNED_POD_DELETE)
     assert interest.hint is not None
-    assert interest.hint(pod("p"), pod("x"), None) is Hint.SKIP
+    assert interest.hint(PodInfo(pod("p")), pod("x"), None) is Hint.SKIP
 
 
 def test_a_port_of_a_nominated_pod_is_as_good_as_taken() -> None:
