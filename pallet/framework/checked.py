@@ -49,10 +49,20 @@ class Suspect:
     """`filter` or `score`."""
     report: Report
 
+    @property
+    def written(self) -> Any:
+        """The plugin as its author wrote it."""
+        return self.plugin.plain if isinstance(self.plugin, LiftedFilter | LiftedScore) else self.plugin
+
+    def words(self, info: PodInfo, answer: int) -> str:
+        """An answer as the author knows it."""
+        if self.point == "score":
+            return f"scores {answer}"
+        return f'refuses with "{self.plugin.explain(info, answer).message}"' if answer else "lets it pass"
+
     def accuse(self, declaration: str, remedy: str, difference: str) -> None:
         """Report that a declaration does not hold."""
-        written = self.plugin.plain if isinstance(self.plugin, LiftedFilter | LiftedScore) else self.plugin
-        place = _place_of(type(written), declaration)
+        place = _place_of(type(self.written), declaration)
         self.report(WrongDeclaration(self.plugin.name, declaration, place, remedy, difference))
 
 
@@ -99,17 +109,19 @@ class Checked(Remembered):
         """Find out which declaration led to a wrong answer about a row."""
         question, point, last = self._question, self._suspect.point, self._last
         remembered, answer = self.values.item(row), fresh.item(row)
+        words, name = self._suspect.words, snapshot.table.name(row)
         difference = (
-            f"for pod {info.pod.key} on node {snapshot.table.name(row)} {point} answers {answer}, where "
-            f"{remembered} was remembered"
+            f"for pod {info.pod.key} on node {name} the plugin {words(info, answer)}, "
+            f"and what was remembered {words(info, remembered)}"
         )
-        if question.row is not None and question.row(state, info, snapshot, row) != answer:
+        quick = question.row if hasattr(self._suspect.written, f"{point}_row") else None
+        if quick is not None and quick(state, info, snapshot, row) != answer:
             self._suspect.accuse(f"{point}_row", f"answer as {point}_rows does", difference)
         elif last is not None and self._is_of_another_pod(last, info, snapshot, row):
             self._suspect.accuse(
                 f"{point}_signature" if question.changes is None else f"{point}_topic",
                 f"return all of the pod that {point} looks at",
-                f"{difference} from pod {last.info.pod.key}",
+                f"{difference}, as for pod {last.info.pod.key}",
             )
         elif question.changes is not None:
             self._suspect.accuse(

@@ -65,6 +65,17 @@ class ReadsLabels(Base):
         return SUCCESS if info.pod.metadata.labels.get("app") == "web" else unschedulable("not for the web")
 
 
+class ReadsNothing(Base):
+    """Says something else each time."""
+
+    def __init__(self, *_: Any) -> None:
+        self._asked = 0
+
+    def filter(self, state: CycleState, info: PodInfo, node: NodeInfo) -> Status:
+        self._asked += 1
+        return unschedulable(f"asked {self._asked} times")
+
+
 class ContradictsItself(Dependence):
     """Its quick look at one row says something else."""
 
@@ -139,7 +150,9 @@ def test_one_that_reads_the_pods_on_a_node() -> None:
     assert scene.declaration() == ("filter_reads", "write filter_reads = Reads.LOAD")
     (wrong,) = scene.found
     assert wrong.place.startswith(__file__)
-    assert wrong.difference.startswith("for pod default/web on node a filter answers ")
+    assert wrong.difference == (
+        'for pod default/web on node a the plugin refuses with "taken", and what was remembered lets it pass'
+    )
     assert scene.feasible() == ["b"]
     assert len(scene.found) == 1
 
@@ -167,8 +180,14 @@ def test_one_that_reads_more_of_the_pod_than_its_signature_has() -> None:
     assert scene.feasible("db") == []
     assert scene.declaration() == ("filter_signature", "return all of the pod that filter looks at")
     (wrong,) = scene.found
-    assert wrong.difference.endswith(" was remembered from pod default/web")
+    assert wrong.difference.endswith(" what was remembered lets it pass, as for pod default/web")
     assert ReadsLabels.filter_signature.__code__.co_firstlineno == int(wrong.place.rpartition(":")[2])
+
+
+def test_one_that_depends_on_no_part_of_the_cluster() -> None:
+    scene = Scene(ReadsNothing)
+    scene.feasible()
+    assert scene.declaration() == ("filter_reads", "write filter_reads = Reads.CLUSTER")
 
 
 def test_one_whose_quick_look_says_otherwise() -> None:
