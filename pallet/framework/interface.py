@@ -89,7 +89,7 @@ class PreFilterPlugin(Protocol):
     ) -> tuple[frozenset[str] | None, Status]:
         """The names of the only nodes that can be feasible (None for all), and a status.
 
-        SKIP leaves out this plugin's filter in this cycle.
+        SKIP leaves out this plugin's filter in this cycle, and `state.skip_score(self.name)` its score.
         """
         ...
 

@@ -17,6 +17,10 @@ class CycleState:
         self.skipped_filters: set[str] = set()
         self.skipped_scores: set[str] = set()
 
+    def skip_score(self, plugin: str) -> None:
+        """Leave out a plugin's score in this cycle; for its pre-filter method, by its own name."""
+        self.skipped_scores.add(plugin)
+
     def write(self, key: str, value: Any) -> None:
         """Store a value. Keys start with the plugin's name."""
         self._values[key] = value

@@ -66,7 +66,7 @@ class InterPodAffinity:
                 "no more are supported"
             )
         if self.score_topic(info, snapshot) is None:
-            state.skipped_scores.add(self.name)
+            state.skip_score(self.name)
         return None, SKIP if self.filter_topic(info, snapshot) is None else SUCCESS
 
     def counted(self, info: PodInfo, snapshot: Snapshot) -> Iterable[PodSelection]:

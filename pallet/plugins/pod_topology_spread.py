@@ -67,7 +67,7 @@ class PodTopologySpread:
                 "have, and no more are supported"
             )
         if not spread.soft:
-            state.skipped_scores.add(self.name)
+            state.skip_score(self.name)
         return None, SUCCESS if spread.hard else SKIP
 
     def counted(self, info: PodInfo, snapshot: Snapshot) -> Iterable[PodSelection]:
