@@ -285,7 +285,7 @@ class PodSet:
     room: what is reserved for members that wait; firm from the moment the first binding starts
     newest: the highest rank for which room was reserved
     advanced: when room was last reserved for a newly planned member, or a member was last seen with a node
-    written: what this process wrote and told last; who writes keeps it
+    written: what this process wrote and told last; `writes` and the reconciler keep it
     since_switch: what metrics want to know of the time since the set was let go
     """
 

@@ -6,7 +6,7 @@ Those that no API server is needed for are shown elsewhere:
 fault shown in
 ===== =====================================================================================================
 4     tests/planner/test_discovery.py (which Services), test_server.py (mutual TLS), test_check.py (answers)
-5     tests/podset/test_quiet.py and test_decisions.py; the conflict, the restart and the switch back: here
+5     tests/podset/test_triggers.py and test_decisions.py; the conflict, the restart and the switch back: here
 10    tests/manifests/test_deployment.py, and between processes test_leadership.py
 11    tests/planner/test_discovery.py (the label), test_remote.py (the cluster's domain)
 12    tests/planner/test_greedy.py
