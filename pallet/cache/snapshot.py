@@ -69,6 +69,7 @@ class Snapshot(ABC):
         """Those that were asked for, by row, until their node or its pods change."""
         self._forks: list[Fork] = []
         """Those that are open."""
+        self._plugin_states: dict[str, object] = {}
 
     @abstractmethod
     def pods_of(self, row: int) -> Mapping[str, PodInfo]:
@@ -94,6 +95,10 @@ class Snapshot(ABC):
     def let_go(self, fork: "Fork") -> None:
         """Keep nothing for a fork any more."""
         self._forks.remove(fork)
+
+    def kept_by(self, plugin: str) -> object | None:
+        """What a plugin supposes on a fork beside the pods; None where it supposes nothing."""
+        return self._plugin_states.get(plugin)
 
     def pods(self, row: int) -> Iterable[PodInfo]:
         """The pods placed on a row."""
@@ -147,13 +152,20 @@ class Snapshot(ABC):
         return NodeInfo(row, node, pods, allocatable, requested)
 
 
-class _Change(NamedTuple):
+class _PodChange(NamedTuple):
     """A pod placed on a row (`by` is 1) or removed from there (-1), and the pods of the row before that."""
 
     info: PodInfo
     row: int
     by: int
     before: PodsOfRow
+
+
+class _StateChange(NamedTuple):
+    """What a plugin had kept before it kept something else."""
+
+    plugin: str
+    before: object
 
 
 class Fork(Snapshot):
@@ -172,7 +184,8 @@ class Fork(Snapshot):
         self.nominator = parent.nominator.fork()
         self._kept: dict[int, PodsOfRow] = {}
         """The pods of the rows that were changed here or on the parent. They are replaced, never changed."""
-        self._changes: list[_Change] = []
+        self._plugin_states: dict[str, object] = dict(parent._plugin_states)
+        self._changes: list[_PodChange | _StateChange] = []
         self._shares_nodes = True
 
     def __enter__(self) -> "Fork":
@@ -201,27 +214,38 @@ class Fork(Snapshot):
         """Suppose a pod on a node that there is, by name."""
         row = self.table.row_of[node_name]
         before = self._pods_before(row)
-        self._changes.append(_Change(info, row, 1, before))
+        self._changes.append(_PodChange(info, row, 1, before))
         self._apply(info, row, 1, {**before, info.uid: info})
 
     def remove(self, info: PodInfo, row: int) -> None:
         """Suppose a placed pod away."""
         before = self._pods_before(row)
         placed = before[info.uid]
-        self._changes.append(_Change(placed, row, -1, before))
+        self._changes.append(_PodChange(placed, row, -1, before))
         left = dict(before)
         del left[info.uid]
         self._apply(placed, row, -1, left)
+
+    def keep(self, plugin: str, state: object) -> None:
+        """Keep what a plugin supposes beside the pods (see `Snapshot.kept_by`).
+
+        The state must not be changed afterwards, since other forks may have it too.
+        """
+        self._changes.append(_StateChange(plugin, self._plugin_states.get(plugin)))
+        self._plugin_states[plugin] = state
 
     def checkpoint(self) -> int:
         """A point to which `rollback` can lead back."""
         return len(self._changes)
 
     def rollback(self, checkpoint: int) -> None:
-        """Take everything back that was placed and removed since. It costs what was."""
+        """Take everything back that was placed, removed and kept since. It costs what was."""
         while len(self._changes) > checkpoint:
-            info, row, by, before = self._changes.pop()
-            self._apply(info, row, -by, before)
+            change = self._changes.pop()
+            if isinstance(change, _StateChange):
+                self._plugin_states[change.plugin] = change.before
+            else:
+                self._apply(change.info, change.row, -change.by, change.before)
 
     def withstand(self, info: PodInfo, row: int, by: int) -> None:
         """Stay as it is although the parent is about to place (`by` is 1) or remove (-1) a pod."""

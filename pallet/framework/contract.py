@@ -33,6 +33,7 @@ PROTOCOLS: Final[Sequence[type[Any]]] = (
     hooks.PluginWithArgs,
     hooks.PodMetadataReader,
     hooks.PlanFollowerPlugin,
+    hooks.SupposingPlugin,
     hooks.EnqueueExtensions,
     hooks.CountingPlugin,
     hooks.RowFilterPlugin,

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.selection import PodSelection
-from pallet.cache.snapshot import Snapshot
+from pallet.cache.snapshot import Fork, Snapshot
 from pallet.framework.events import EventInterest
 from pallet.framework.interface import (
     Codes,
@@ -43,6 +43,17 @@ class PlanFollowerPlugin(Plugin, Protocol):
     """A plugin that sends a pod where its plan says. Who makes a plan decides without it."""
 
     follows_plan: bool
+
+
+class SupposingPlugin(Plugin, Protocol):
+    """A plugin with state of its own about what pods take, such as the volumes that it chose for them.
+
+    On a hypothetical snapshot nothing is reserved. What the pods take there is kept in the fork.
+    """
+
+    def suppose(self, info: PodInfo, fork: Fork, node_name: str) -> None:
+        """A pod was placed on a node of a fork: keep what it takes (`Fork.keep`), and read it (`kept_by`)."""
+        ...
 
 
 class EnqueueExtensions(Plugin, Protocol):

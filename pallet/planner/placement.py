@@ -54,7 +54,7 @@ async def place(
                 left.append(info)
                 placed.refused[name] = reason
             else:
-                problem.snapshot.place(info, node)
+                trial.place(info, node)
                 placed.refused.pop(name, None)
                 placed.assignments[name] = node
                 placed.score += score
@@ -126,7 +126,11 @@ class _Trial:
     def __init__(self, problem: Problem) -> None:
         rng = Random(problem.seed)  # noqa: S311  # breaks ties
         self._eligible = problem.eligible
-        self._table = problem.snapshot.table
+        self._snapshot = problem.snapshot
+        self._supposing = {
+            name: [plugin.suppose for plugin in profile.plugins.values() if hasattr(plugin, "suppose")]
+            for name, profile in problem.profiles.items()
+        }
         self._evaluators = {
             name: Evaluator(profile.for_planning(), problem.snapshot, rng)
             for name, profile in problem.profiles.items()
@@ -142,6 +146,12 @@ class _Trial:
         for _ in range(int(_SHARE * part.times_as_costly) if part else 0):
             await budget.pause()
 
+    def place(self, info: PodInfo, node: str) -> None:
+        """Suppose a pod on a node, with all that it takes there."""
+        self._snapshot.place(info, node)
+        for suppose in self._supposing[info.pod.spec.scheduler_name]:
+            suppose(info, self._snapshot, node)
+
     def choose(self, info: PodInfo, planned: str | None) -> tuple[str | None, int, str]:
         """The planned or else the best node, and its total; or None, and why the pod cannot go there."""
         evaluator = self._evaluators[info.pod.spec.scheduler_name]
@@ -149,7 +159,7 @@ class _Trial:
         try:
             if planned is not None:
                 only = frozenset((planned,)) if only is None else only & {planned}
-                total = int(evaluator.totals(CycleState(), info)[self._table.row_of[planned]])
+                total = int(evaluator.totals(CycleState(), info)[self._snapshot.table.row_of[planned]])
                 if only and total != INFEASIBLE:
                     return planned, total, ""
             choice = evaluator.choose(CycleState(), info, only)
@@ -163,10 +173,12 @@ class _Trial:
         try:
             mask: Mask = evaluator.totals(CycleState(), info) != INFEASIBLE
         except PluginError:
-            return np.zeros(self._table.capacity, np.bool_)
+            return np.zeros(self._snapshot.table.capacity, np.bool_)
         only = self._eligible.get(info.pod.metadata.name)
         if only is not None:
             named = np.zeros_like(mask)
-            named[[self._table.row_of[name] for name in only if name in self._table.row_of]] = True
+            named[
+                [self._snapshot.table.row_of[name] for name in only if name in self._snapshot.table.row_of]
+            ] = True
             mask = mask & named
         return mask

@@ -1,15 +1,21 @@
 """VolumeBinding: sends pods where their volumes can be reached or made, and has late claims bound."""
 
-from collections.abc import Hashable
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from pallet.api.storage import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
+from pallet.api.meta import key_of
+from pallet.api.storage import (
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    PersistentVolume,
+    PersistentVolumeClaim,
+)
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
-from pallet.cache.snapshot import Snapshot
+from pallet.cache.snapshot import Fork, Snapshot
 from pallet.config.errors import FieldPath, fail
 from pallet.framework.events import EventInterest
 from pallet.framework.handle import Handle
@@ -21,7 +27,7 @@ from pallet.plugins import names
 from pallet.plugins.volumes import hints
 from pallet.plugins.volumes.assumed import AssumeCache, OutOfSyncError
 from pallet.plugins.volumes.binder import VolumeBinder
-from pallet.plugins.volumes.choice import Binding, VolumeChoice
+from pallet.plugins.volumes.choice import Binding, VolumeChoice, bind_to, select_node
 from pallet.plugins.volumes.free import FreeVolumes
 from pallet.plugins.volumes.matching import Matching
 from pallet.plugins.volumes.migration import Migration, UntranslatableError
@@ -63,6 +69,16 @@ class VolumeBindingArgs(msgspec.Struct, frozen=True, rename="camel"):
     shape: Any = None
 
 
+class Supposed(NamedTuple):
+    """What was chosen on a fork: claims by key as they are then, and the volumes that are taken."""
+
+    claims: Mapping[str, PersistentVolumeClaim]
+    volumes: tuple[PersistentVolume, ...]
+
+
+_NOTHING = Supposed({}, ())
+
+
 class VolumeBinding:
     """A code of the filter has a bit for each reason to refuse a node."""
 
@@ -95,13 +111,14 @@ class VolumeBinding:
         if self.filter_signature(info) is None:
             return None, SKIP
         try:
-            claims = self._reader.read(info.pod)
+            supposed = _supposed(snapshot)
+            claims = self._reader.read(info.pod, supposed.claims)
         except UnusableClaimError as unusable:
             return None, unresolvable(str(unusable))
         state.write(_CLAIMS, claims)
         if self._verdicts.all_nodes_will_do(claims):
             return None, SKIP
-        self._topic = info.pod, self._verdicts.topic(claims)
+        self._topic = info.pod, None if supposed.claims else self._verdicts.topic(claims)
         return None, SUCCESS
 
     def filter_signature(self, info: PodInfo) -> Hashable | None:
@@ -111,14 +128,16 @@ class VolumeBinding:
     def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
         """All that stands against each row. Raise PluginError for a volume without the CSI form it needs."""
         try:
-            return self._verdicts.codes(state.read(_CLAIMS), snapshot.table, rows)
+            return self._verdicts.codes(
+                state.read(_CLAIMS), snapshot.table, rows, _supposed(snapshot).volumes
+            )
         except UntranslatableError as mistake:
             raise PluginError(self.name, str(mistake)) from mistake
 
     def filter_row(self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int) -> int:
         """All that stands against one row. Raise PluginError as above."""
         try:
-            return self._verdicts.code(state.read(_CLAIMS), snapshot.table, row)
+            return self._verdicts.code(state.read(_CLAIMS), snapshot.table, row, _supposed(snapshot).volumes)
         except UntranslatableError as mistake:
             raise PluginError(self.name, str(mistake)) from mistake
 
@@ -152,11 +171,7 @@ class VolumeBinding:
         return np.zeros(snapshot.table.live[rows].shape, np.int64)
 
     def reserve(self, state: CycleState, info: PodInfo, node_name: str) -> Status:
-        """Choose volumes for the claims that need them, and assume them kept.
-
-        Only now: a planner, which reserves nothing, may send two pods after the same local volume, and the
-        second one is then refused when it is scheduled.
-        """
+        """Choose volumes for the claims that need them, and assume them kept."""
         claims: PodClaims | None = state.read(_CLAIMS)
         if claims is None or not (claims.started or claims.wishes):
             return SUCCESS
@@ -182,6 +197,25 @@ class VolumeBinding:
             return error(str(moved_on))
         return SUCCESS
 
+    def suppose(self, info: PodInfo, fork: Fork, node_name: str) -> None:
+        """Choose as for a pod that is scheduled: the volumes are taken, the claims bound or begun with."""
+        if self.filter_signature(info) is None:
+            return
+        before, node = _supposed(fork), fork.table.nodes[fork.table.row_of[node_name]]
+        try:
+            claims = self._reader.read(info.pod, before.claims)
+        except UnusableClaimError:
+            return  # as its filter says
+        if not claims.wishes or node is None:
+            return
+        found = self._matching.choose(claims.wishes, node.metadata.labels, before.volumes)
+        decided = {
+            key_of(wish.claim): bind_to(wish.claim, volume) if volume else select_node(wish.claim, node_name)
+            for wish, volume in zip(claims.wishes, found, strict=True)
+        }
+        volumes = (*before.volumes, *(volume for volume in found if volume is not None))
+        fork.keep(self.name, Supposed({**before.claims, **decided}, volumes))
+
     def unreserve(self, state: CycleState, info: PodInfo, node_name: str) -> None:
         """Take back what was assumed and not written."""
         choice: VolumeChoice | None = state.read(_CHOICE)
@@ -200,6 +234,11 @@ class VolumeBinding:
     def events_to_register(self) -> list[EventInterest]:
         """Volumes, claims, classes, nodes, drivers and capacities."""
         return hints.interests()
+
+
+def _supposed(snapshot: Snapshot) -> Supposed:
+    kept = snapshot.kept_by(names.VOLUME_BINDING)
+    return kept if isinstance(kept, Supposed) else _NOTHING
 
 
 def _refusal(code: int) -> Status:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from pallet.api.labels import Labels
 from pallet.api.meta import Object
 from pallet.api.storage import ClaimReference, PersistentVolume, PersistentVolumeClaim
-from pallet.plugins.volumes.claims import BOUND_BY_CONTROLLER, SELECTED_NODE, is_kept_for
+from pallet.plugins.volumes.claims import BIND_COMPLETED, BOUND_BY_CONTROLLER, SELECTED_NODE, is_kept_for
 
 
 @dataclass(slots=True)
@@ -40,6 +40,13 @@ def select_node(claim: PersistentVolumeClaim, node_name: str) -> PersistentVolum
     """A claim as it asks for a volume on a node."""
     annotations = Labels({**claim.metadata.annotations, SELECTED_NODE: node_name})
     return replace(claim, metadata=replace(claim.metadata, annotations=annotations))
+
+
+def bind_to(claim: PersistentVolumeClaim, volume: PersistentVolume) -> PersistentVolumeClaim:
+    """A claim as it is once it is bound to a volume."""
+    annotations = Labels({**claim.metadata.annotations, BIND_COMPLETED: "yes"})
+    metadata = replace(claim.metadata, annotations=annotations)
+    return replace(claim, metadata=metadata, spec=replace(claim.spec, volume_name=volume.metadata.name))
 
 
 def volume_patch(binding: Binding) -> dict[str, Any]:

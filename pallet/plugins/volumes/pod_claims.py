@@ -1,6 +1,8 @@
 """The claims of a pod, sorted by what is left to do about them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from pallet.api.pod import Pod
 from pallet.api.storage import PERSISTENT_VOLUME_CLAIMS, STORAGE_CLASSES, PersistentVolumeClaim
@@ -15,6 +17,8 @@ from pallet.plugins.volumes.claims import (
     selected_node,
 )
 from pallet.plugins.volumes.matching import Wish, wishes_of
+
+NO_CLAIMS: Mapping[str, PersistentVolumeClaim] = MappingProxyType({})
 
 
 class UnusableClaimError(Exception):
@@ -38,12 +42,17 @@ class ClaimReader:
         self._classes = informers.informer(STORAGE_CLASSES).store
         self._claims = claims
 
-    def read(self, pod: Pod) -> PodClaims:
-        """A pod's claims. Raise UnusableClaimError where one is missing, lost, going, or should be bound."""
+    def read(
+        self, pod: Pod, supposed: Mapping[str, PersistentVolumeClaim] = MappingProxyType({})
+    ) -> PodClaims:
+        """A pod's claims, some of them as they are supposed to be.
+
+        Raise UnusableClaimError where one is missing, lost, going, or should be bound.
+        """
         keys = [self._checked(pod, name, own=own) for name, own in _named(pod)]
         bound, delayed = [], []
         for key in keys:
-            claim = self._claims.get(key)
+            claim = supposed.get(key) or self._claims.get(key)
             if claim is None:
                 continue  # it was there a moment ago, and nothing else has run since
             if is_fully_bound(claim):

@@ -1,6 +1,6 @@
 """What stands against a pod's claims on each node, and for how long such a verdict holds."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -87,17 +87,25 @@ class Verdicts:
                 rows.update(reached_rows(reach_of(volume), table).tolist())
         return now, sorted(rows)
 
-    def codes(self, claims: PodClaims, table: NodeTable, rows: RowChoice) -> Codes:
-        """All that stands against each of the rows. Raise UntranslatableError."""
+    def codes(
+        self,
+        claims: PodClaims,
+        table: NodeTable,
+        rows: RowChoice,
+        taken: Collection[PersistentVolume] = (),
+    ) -> Codes:
+        """All that stands against each of the rows, if some volumes are taken. Raise UntranslatableError."""
         codes = np.zeros(table.live[rows].shape, np.uint32)
         if claims.bound:
             codes |= self._judge_bound(claims.bound, table, rows)
         if claims.started or claims.wishes:
-            codes |= self._judge_unbound(claims, table, rows)
+            codes |= self._judge_unbound(claims, table, rows, taken)
         return codes
 
-    def code(self, claims: PodClaims, table: NodeTable, row: int) -> int:
-        """All that stands against one row. Raise UntranslatableError."""
+    def code(
+        self, claims: PodClaims, table: NodeTable, row: int, taken: Collection[PersistentVolume] = ()
+    ) -> int:
+        """All that stands against one row, if some volumes are taken. Raise UntranslatableError."""
         node = table.nodes[row]
         labels = node.metadata.labels if node is not None else {}
         code = 0
@@ -108,7 +116,7 @@ class Verdicts:
                 break
         if any(selected_node(claim) != table.name(row) for claim in claims.started):
             return code | NOTHING_TO_BIND
-        chosen = self._matching.choose(claims.wishes, labels)
+        chosen = self._matching.choose(claims.wishes, labels, taken)
         missing = [wish.claim for wish, volume in zip(claims.wishes, chosen, strict=True) if volume is None]
         for claim in (*claims.started, *missing):
             forbidden, too_little = self._provisioning.obstacles(claim, table, slice(row, row + 1))
@@ -134,13 +142,15 @@ class Verdicts:
             left &= within
         return codes
 
-    def _judge_unbound(self, claims: PodClaims, table: NodeTable, rows: RowChoice) -> Codes:
+    def _judge_unbound(
+        self, claims: PodClaims, table: NodeTable, rows: RowChoice, taken: Collection[PersistentVolume]
+    ) -> Codes:
         """Of the claims for which a volume must be made, the first for which it cannot be made decides."""
         left = np.ones(table.live[rows].shape, np.bool_)
         for claim in claims.started:
             left &= np.arange(table.capacity)[rows] == table.row_of.get(selected_node(claim) or "", -1)
         codes: Codes = ~left * np.uint32(NOTHING_TO_BIND)
-        found = self._matching.found(claims.wishes, table, rows)
+        found = self._matching.found(claims.wishes, table, rows, taken)
         missing = [(claim, np.ones_like(left)) for claim in claims.started]
         missing += [(wish.claim, ~mask) for wish, mask in zip(claims.wishes, found, strict=True)]
         for claim, needed in missing:
