@@ -60,7 +60,7 @@ class Logger:
         self._log(logging.INFO - verbosity, message, fields)
 
     def warning(self, message: str, **fields: object) -> None:
-        """Log what may need somebody's attention."""
+        """Log what may need attention."""
         self._log(logging.WARNING, message, fields)
 
     def error(self, message: str, **fields: object) -> None:

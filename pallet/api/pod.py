@@ -131,7 +131,7 @@ class Affinity(msgspec.Struct, frozen=True, gc=False, rename="camel", cache_hash
 
 
 class SchedulingGate(msgspec.Struct, frozen=True, gc=False):
-    """A gate that somebody else must take away before the pod is scheduled."""
+    """A gate that others must remove before the pod is scheduled."""
 
     name: str
 

@@ -3,7 +3,7 @@
 A pod's way through it:
 
     reserve ──→ Reserved ──assume──→ Assumed ──its binding is seen──→ Bound ──gone or finished──→ (out)
-       (out) ────────────assume────────┘  └──forget: the bind definitely failed──→ (out, or Reserved anew)
+       (out) ────────────assume────────┘  └──forget: the bind definitely failed──→ (out, or Reserved again)
        (out) ──────────────────── seen with a node ─────────────────────↗
 
 Promised: an assumed pod leaves only by one of the arrows above, never by time. The API wins over an

@@ -1,4 +1,4 @@
-"""Which rows of the node table changed since somebody last looked."""
+"""Which rows of the node table changed since a reader last looked."""
 
 from itertools import count
 

@@ -96,7 +96,7 @@ class LabelColumn:
         return code
 
     def _compact(self) -> None:
-        """Give the codes out anew: values that no node has any more would pile up for ever."""
+        """Renumber the codes: values that no node has any more would pile up for ever."""
         used = [code for code, rows in enumerate(self.nodes) if rows or code == ABSENT]
         self.codes = np.searchsorted(used, self.codes)
         self.values = [self.values[code] for code in used]

@@ -196,7 +196,7 @@ class PodCounters:
         )
 
     def set_namespace(self, name: str, labels: Labels) -> None:
-        """Take note of the labels of a namespace (none when it is gone); counts by them are made anew."""
+        """Take note of the labels of a namespace (none when it is gone), and count by them again."""
         if self._namespaces.get(name, NO_LABELS) is labels:
             return
         if labels:

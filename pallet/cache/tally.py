@@ -35,7 +35,7 @@ class DomainCounts:
         """Add to the sum of a row's domain."""
         column = self._column
         if column is None or column.stamp != self._stamp:
-            return  # will be counted anew when it is asked for
+            return  # will be counted when it is asked for
         code = column.codes.item(row)
         if code == ABSENT:
             return
@@ -47,7 +47,7 @@ class DomainCounts:
             self.flips.record(row)
 
     def count(self, column: LabelColumn, by_row: Counts) -> None:
-        """Sum up anew, if any row's label has changed."""
+        """Sum up again, if any row's label has changed."""
         if self._column is column and self._stamp == column.stamp:
             return
         self._column, self._stamp = column, column.stamp

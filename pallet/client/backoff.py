@@ -9,7 +9,7 @@ class Backoff:
     """Delays in seconds that grow by `factor` up to `cap`, each longer at random by up to `jitter` of itself.
 
     The defaults are those of client-go's reflector. After `reset_after` seconds without a failure it starts
-    anew.
+    again.
     """
 
     initial: float = 0.8

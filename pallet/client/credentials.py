@@ -116,9 +116,9 @@ class Credentials:
         return cls(await reload(), reload, origin="ServiceAccount")
 
     async def authorization(self) -> str | None:
-        """Give the Authorization header, read anew after a minute; None where no token is used.
+        """Give the Authorization header, read again after a minute; None where no token is used.
 
-        With it the certificate authorities are read anew.
+        With it the certificate authorities are read again.
         """
         if self._authorization is not None and self._is_old():
             async with self._lock:
@@ -127,7 +127,7 @@ class Credentials:
         return self._authorization
 
     async def refresh(self) -> None:
-        """Read tokens and certificates anew; when that fails, say so and go on with the old ones."""
+        """Read tokens and certificates again; when that fails, say so and go on with the old ones."""
         if self._reload is None:
             return
         try:

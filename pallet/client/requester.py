@@ -216,7 +216,7 @@ def _passing(failure: ApiError | Unreachable, attempt: int) -> bool:
     if isinstance(failure, Unreachable):
         return not isinstance(failure, NotLeading)
     if failure.code == 401:
-        return attempt == 1  # the credentials have been read anew
+        return attempt == 1  # the credentials have been read again
     # A version from the future is the caller's to give up.
     return (failure.code == 429 or failure.code >= 500) and not failure.too_large_resource_version
 

@@ -1,4 +1,4 @@
-"""What somebody outside the process says about a pod's nodes, before the decision is made."""
+"""What an HTTP extender says about a pod's nodes, before the decision is made."""
 
 from collections.abc import Mapping
 

@@ -62,11 +62,11 @@ class ScoreColumn(Follower):
         self.weight = weight
 
     def rebuild(self, feasible: Rows) -> Scores | int:
-        """Take every row anew; give the shares of all rows."""
+        """Take every row again; give the shares of all rows."""
         return self.weight * self.verdict.values
 
     def patch(self, row: int, *, was: bool, fits: bool) -> int:
-        """Take one row anew, which was or was not feasible, and is so or not; give its share."""
+        """Take one row again, which was or was not feasible, and is so or not; give its share."""
         share: int = self.weight * self.verdict.values.item(row)
         return share
 
@@ -109,14 +109,14 @@ class NormalizedColumn(ScoreColumn):
         self.moved, self._counted = True, False
 
     def rescale(self, feasible: Rows) -> Scores | int:
-        """Take every row anew, but look for the ends of the scale only where they are not known."""
+        """Take every row again, but look for the ends of the scale only where they are not known."""
         if not self._counted:
             return self.rebuild(feasible)
         self._spread()
         return self.shares
 
     def rebuild(self, feasible: Rows) -> Scores | int:
-        """Take every row anew; give the shares of all rows, or the one share that they all have."""
+        """Take every row again; give the shares of all rows, or the one share that they all have."""
         values = self.verdict.values
         scores = values.take(feasible)
         low, high = (int(scores.min()), int(scores.max())) if scores.size else (0, 0)
@@ -131,7 +131,7 @@ class NormalizedColumn(ScoreColumn):
         return self.shares
 
     def patch(self, row: int, *, was: bool, fits: bool) -> int:
-        """Take one row anew; give its share, which holds unless the scale has `moved`."""
+        """Take one row again; give its share, which holds unless the scale has `moved`."""
         score = self.verdict.values.item(row)
         if isinstance(self.shares, int):
             self.moved |= fits and score != self._low
@@ -282,11 +282,11 @@ class PodKind:
         """Catch up with all verdicts."""
         table = snapshot.table
         capacity, node_stamp = table.capacity, table.node_changes.stamp
-        followers, anew = self._restless, self._capacity != capacity
+        followers, rebuild = self._restless, self._capacity != capacity
         rows: set[int] = set()
-        if anew or self._node_stamp != node_stamp:
+        if rebuild or self._node_stamp != node_stamp:
             followers, nodes = self._followers, table.node_changes.rows_since(self._node_stamp)
-            anew |= nodes is None
+            rebuild |= nodes is None
             rows.update(nodes or ())
         self._capacity = -1  # should a plugin fail, all is looked at again the next time
         for follower in followers:
@@ -296,8 +296,8 @@ class PodKind:
             elif changed is None and isinstance(follower, NormalizedColumn):
                 follower.lose()
             elif changed is None:
-                anew = True
-        if anew:
+                rebuild = True
+        if rebuild:
             self._rebuild(table)
         else:
             if len(rows) > FEW_ROWS:

@@ -94,7 +94,7 @@ class Refusals:
         return 0
 
     def _regroup(self, info: PodInfo, snapshot: Snapshot, refusals: set[int] | list[int]) -> None:
-        """Gather the rows of some refusals anew. Arrays that were given out are left as they are."""
+        """Gather the rows of some refusals again. Arrays that were given out are left as they are."""
         for each in refusals:
             rows: Rows = (self._first == each).nonzero()[0]
             if not rows.size:

@@ -61,7 +61,7 @@ WATCH_TIMEOUT: Final = (300, 600)
 """Seconds after which the server ends a watch, drawn at random so that not all come back at once."""
 
 SHORT_WATCH: Final = 1.0
-"""A watch that ends without an event in fewer seconds than this is a failure, lest it be repeated at once."""
+"""A watch that ends without an event in fewer seconds than this is a failure: it is not repeated at once."""
 
 STALE_LISTS: Final = 3
 """Lists older than what was seen before that are refused in a row."""

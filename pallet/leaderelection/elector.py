@@ -31,7 +31,7 @@ OVERDUE_SECONDS: Final = 20.0
 
 
 class LeadershipLostError(Exception):
-    """The lease could not be renewed in time, or somebody else has it: this process must end."""
+    """The lease could not be renewed in time, or another process has it: this process must end."""
 
 
 def new_identity() -> str:
@@ -85,7 +85,7 @@ class LeaderElector:
         return self._failure or None
 
     def live(self) -> str | None:
-        """Why this process should be started anew: it led, and runs on long after its lease ended."""
+        """Why this process should be restarted: it led, and runs on long after its lease ended."""
         if self._renewed_at is None:
             return None
         overdue = self._clock() - self._renewed_at - self._settings.lease_duration

@@ -41,7 +41,7 @@ class Observation:
 
     @property
     def runs_out(self) -> float:
-        """The local time at which somebody else may take the lease."""
+        """The local time at which another process may take the lease."""
         return self.at + (self.lease.spec.lease_duration_seconds if self.lease else 0)
 
 

@@ -6,7 +6,7 @@ from pallet.planner.placement import place
 
 
 class GreedyPlanner:
-    """Places the pods with the profile's own plugins, without ever taking a step back.
+    """Places the pods with the profile's own plugins, and does not backtrack.
 
     What it finds is what ordinary scheduling would find, in a better order and all at once; where room is
     scarce it may miss a plan that exists.

@@ -30,7 +30,7 @@ _FEW_CELLS = 1024
 """So many cells are worth it, however few nodes there are."""
 
 _ROOM = 2
-"""So many pods more than any node has can come to a node before its cells are laid out anew."""
+"""So many pods more than any node has can come to a node before its cells are laid out again."""
 
 Shares = npt.NDArray[np.float64]
 

@@ -27,7 +27,7 @@ AWAITING_TRIGGER = "AwaitingTrigger"
 
 WRITERS = 8
 TRIES = 5
-"""How often a condition is written anew because its pod changes all the time."""
+"""How often a condition is written again because its pod changes all the time."""
 WRITTEN_BYTES = 8 * MIB
 """Of conditions that were written and are not seen yet; of more the oldest may be written twice."""
 

@@ -175,7 +175,7 @@ class ClusterHandlers:
         return POD_DELETE
 
     def _assigned(self, pod: Pod) -> ClusterEvent:
-        """A pod has a node, from us or from somebody else."""
+        """A pod has a node, from this scheduler or another one."""
         self._cache.put_pod(pod)
         self._queue.delete(pod)
         self._let_go(pod, "the pod was given a node by somebody else")

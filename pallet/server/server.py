@@ -41,7 +41,7 @@ class Endpoints:
     """What is shown."""
 
     live: Checks
-    """/healthz and /livez: when one fails, the process should be started anew."""
+    """/healthz and /livez: when one fails, the process should be restarted."""
     ready: Checks
     """/readyz."""
     instruments: Instruments

@@ -20,7 +20,7 @@ _Entry = tuple[Rank, float, int, int]
 """A candidate's rank, the lot drawn for it, its row, and the entry's number among all of its row."""
 
 _MANY = 1 / 16
-"""Of this part of all rows it is sooner sorted anew who competes."""
+"""Of this part of all rows it is quicker to sort all again."""
 
 
 class Contest:

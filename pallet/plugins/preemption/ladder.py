@@ -1,7 +1,7 @@
 """The pods of every node in the order of their importance, as columns.
 
 One ladder serves all preemptors of a profile: the pods that one may preempt are those at the end of each
-column whose priority is below its own. Rows are sorted anew where pods came, went or started, as soon as they
+column whose priority is below its own. Rows are sorted again where pods came, went or started, when they
 are asked for: after a start that is all rows, of which each cycle sorts only a part (see `Ladder.refresh`).
 """
 
@@ -199,7 +199,7 @@ class Ladder:
             self.guarded[row] = any(guards(info.pod) for info in self._pods[row])
 
     def _guard_all(self) -> None:
-        """Find the guarded rows anew: which pods the budgets are about has changed."""
+        """Find the guarded rows again: which pods the budgets are about has changed."""
         guards = self._budgets.guards
         for row in self._snapshot.rows():
             guarded = any(guards(info.pod) for info in self._pods[row])

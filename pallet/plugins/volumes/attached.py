@@ -43,7 +43,7 @@ _MAX_TOUCHED = 8192
 
 
 class AttachedVolumes:
-    """What claims stand for and nodes have attached, as the API says, and who must count anew for it."""
+    """What claims stand for and nodes have attached, as the API says, and who must count again for it."""
 
     def __init__(self, informers: InformerFactory) -> None:
         claims, volumes = informers.informer(PERSISTENT_VOLUME_CLAIMS), informers.informer(PERSISTENT_VOLUMES)
@@ -121,7 +121,7 @@ class AttachedVolumes:
             self._forget()
 
     def _forget(self) -> None:
-        """Have everything counted anew."""
+        """Have everything counted again."""
         self._forgotten += len(self._touched) + 1
         self._touched.clear()
 
@@ -184,7 +184,7 @@ class Ledger:
         self._stamps = Stamps(loads=True, across=False)
 
     def refresh(self, snapshot: Snapshot) -> None:
-        """Count anew where something changed."""
+        """Count again where something changed."""
         rows, touched = self._stamps.rows_behind(snapshot.table), self._known.touched_since(self._stamp)
         if rows is None or touched is None:
             self._count_everything(snapshot)

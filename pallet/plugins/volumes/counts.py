@@ -70,7 +70,7 @@ class _Column:
         return self._counts
 
     def _count(self, table: NodeTable, rows: Rows) -> None:
-        """Count anew on rows whose node changed."""
+        """Count again on rows whose node changed."""
         for row in rows.tolist():
             node = table.nodes[row]
             self._counts[row] = self._pool.count(self._demand, node.metadata.labels) if node else 0
