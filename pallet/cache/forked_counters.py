@@ -1,8 +1,8 @@
 """The counters of a fork: what its parent counts, and the difference.
 
-The difference is kept by group of pods. It holds what was placed and removed on the fork, and the opposite of
-what was placed and removed on the parent since. So a tally that is asked for is the parent's one with the
-difference added; from then on it follows the changes of the fork alone.
+The difference is what was placed and removed on the fork, and the opposite of what was placed and removed on
+the parent since. So a tally that is asked for is the parent's one with the difference added; from then on it
+follows the changes of the fork alone.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,6 +20,9 @@ from pallet.cache.views import Counters, GroupKey, group_key
 
 K = TypeVar("K")
 
+_Change = tuple[GroupKey, int, int]
+"""A group, a row, and how many of its pods more."""
+
 
 class ForkedCounters:
     """Counts over the pods of a fork, asked as `PodCounters` are."""
@@ -27,9 +30,10 @@ class ForkedCounters:
     def __init__(self, parent: Counters, capacity: int) -> None:
         self._parent = parent
         self._capacity = capacity
-        self._difference: RowCounts[GroupKey] = RowCounts()
-        self._changes: list[tuple[GroupKey, int, int]] = []
-        """Those of the fork, in their order: group, row, and how many pods more."""
+        self._changes: list[_Change] = []
+        """Those of the fork, in their order."""
+        self._withstood: list[_Change] = []
+        """The opposite of those of the parent."""
         self._tallies: dict[PodSelection, _Forked] = {}
         self._weights: dict[tuple[PodSelection, GroupKey], int] = {}
         self._namespaces: dict[str, Labels] | None = None
@@ -37,13 +41,11 @@ class ForkedCounters:
 
     def change(self, pod: Pod, row: int, by: int) -> None:
         """Count a pod that is placed on the fork, or with -1 one that is removed there."""
-        key = group_key(pod)
-        self._difference.bump(key, row, by)
-        self._changes.append((key, row, by))
+        self._changes.append((group_key(pod), row, by))
 
     def withstand(self, pod: Pod, row: int, by: int) -> None:
         """Leave the fork as it is while its parent counts a pod, or with -1 takes one back."""
-        self._difference.bump(group_key(pod), row, -by)
+        self._withstood.append((group_key(pod), row, -by))
 
     def withstand_namespaces(self) -> None:
         """Keep the labels of namespaces, before the parent's change."""
@@ -106,21 +108,25 @@ class ForkedCounters:
 
     def groups(self) -> Iterator[tuple[GroupKey, ByRow]]:
         """The groups of placed pods, each with the number of its pods by row."""
-        return added(self._parent.groups(), self._difference)
+        difference: RowCounts[GroupKey] = RowCounts()
+        for key, row, by in (*self._changes, *self._withstood):
+            difference.bump(key, row, by)
+        return added(self._parent.groups(), difference)
 
     def _begin(self, selection: PodSelection) -> "_Forked":
         """A tally of the pods that are on the fork now."""
         by_row: Counts
+        changes: Iterable[_Change]
         if self._counts_alone(selection):
-            by_row, groups = np.zeros(self._capacity, np.int64), self.groups()
+            by_row = np.zeros(self._capacity, np.int64)
+            changes = ((key, row, count) for key, rows in self.groups() for row, count in rows.items())
         else:
             by_row = resized(self._parent.count(selection), self._capacity)
-            groups = ((key, self._difference.get(key)) for key in self._difference)
-        for key, rows in groups:
+            changes = (*self._changes, *self._withstood)
+        for key, row, by in changes:
             weight = self._weight(selection, key)
-            for row, count in rows.items() if weight else ():
-                if row < self._capacity:
-                    by_row[row] += count * weight
+            if weight and row < self._capacity:
+                by_row[row] += by * weight
         forked = self._tallies[selection] = _Forked(Tally(by_row), len(self._changes))
         return forked
 

@@ -240,12 +240,26 @@ class Fork(Snapshot):
 
     def rollback(self, checkpoint: int) -> None:
         """Take everything back that was placed, removed and kept since. It costs what was."""
+        before: dict[int, PodsOfRow] = {}
         while len(self._changes) > checkpoint:
             change = self._changes.pop()
             if isinstance(change, _StateChange):
                 self._plugin_states[change.plugin] = change.before
             else:
-                self._apply(change.info, change.row, -change.by, change.before)
+                before[change.row] = change.before
+        for row, pods in before.items():
+            self._restore(row, pods)
+
+    def _restore(self, row: int, pods: PodsOfRow) -> None:
+        """Have the pods on a row that were there before; those that are there again are not touched."""
+        now = self._kept[row]
+        for uid, info in now.items():
+            if pods.get(uid) is not info:
+                self._apply(info, row, -1, pods)
+        for uid, info in pods.items():
+            if now.get(uid) is not info:
+                self._apply(info, row, 1, pods)
+        self._kept[row] = pods
 
     def withstand(self, info: PodInfo, row: int, by: int) -> None:
         """Stay as it is although the parent is about to place (`by` is 1) or remove (-1) a pod."""
