@@ -39,10 +39,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T", bound=Object)
 
 
-def _same(obj: T) -> T:
-    return obj
-
-
 def _ignore(*_: object) -> None:
     """Do nothing."""
 
@@ -76,7 +72,6 @@ class SharedInformer(Generic[T]):
         self.store: Store[T] = Store()
         self.synced = anyio.Event()
         self._reflector = Reflector(client, resource, self, budget, scope, backoff=backoff, silence=silence)
-        self._transform: Callable[[T], T] = _same
         self._budget = budget
         self._handlers: tuple[Handler[T], ...] = ()
 
@@ -86,11 +81,11 @@ class SharedInformer(Generic[T]):
         return self._reflector.last_error
 
     def set_transform(self, transform: Callable[[T], T]) -> None:
-        """Apply a function to each object before it is stored and handlers are called, to drop unread fields.
+        """Apply a function to each object as it is read, to drop unread fields.
 
         To be called before the informer is started, as in client-go.
         """
-        self._transform = transform
+        self._reflector.transform = transform
 
     def add_handler(self, handler: Handler[T]) -> None:
         """Tell a handler of everything from now on, beginning with an add of each object that is there."""
@@ -146,7 +141,6 @@ class SharedInformer(Generic[T]):
 
     def _put(self, key: str, obj: T) -> None:
         """Store an object and tell what this means."""
-        obj = self._transform(obj)
         known = self.store.get(key)
         if known is not None and known.metadata.uid != obj.metadata.uid:
             self._remove(key)

@@ -23,7 +23,7 @@ from 0.8 s, doubling to 30 s, with jitter, and from 0.8 s again after two good m
 
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
@@ -67,6 +67,8 @@ STALE_LISTS: Final = 3
 """Lists older than what was seen before that are refused in a row."""
 
 _UNDECODED: Final = msgspec.json.Decoder(ObjectList[msgspec.Raw])
+
+_WHOLE: Final = frozenset(("ADDED", "MODIFIED"))
 
 INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
 
@@ -145,6 +147,8 @@ class Reflector(Generic[T]):
         silence: float = SILENCE,
     ) -> None:
         self.last_error: Exception | None = None
+        self.transform: Callable[[T], T] = _same
+        """Applied to each object as it is read: a list is complete only after its last object."""
         self._client = client
         self._resource = resource
         self._read_event = partial(decode_event, resource)
@@ -263,7 +267,7 @@ class Reflector(Generic[T]):
             page = await self._client.request(
                 "GET", path, read_page, query=query, tries=1, verb="list", subject=str(self._resource)
             )
-            objects += page.items
+            objects += map(self.transform, page.items)
             await self._breathe()
             if not page.metadata.continue_:
                 break
@@ -363,10 +367,17 @@ class Reflector(Generic[T]):
     def _decode(self, line: bytes) -> WatchEvent[T] | WatchEvent[Partial] | None:
         """Read an event. After an ERROR event, or what is no event, a list is needed."""
         try:
-            return read(self._read_event, line)
+            event = read(self._read_event, line)
         except UnreadableError as error:
             self._version = ""
             raise Unreadable(self._client.address, str(error)) from error
         except ApiError:
             self._version = ""
             raise
+        if event is None or event.type not in _WHOLE or isinstance(event.object, Partial):
+            return event
+        return WatchEvent(event.type, self.transform(event.object))
+
+
+def _same(obj: T) -> T:
+    return obj

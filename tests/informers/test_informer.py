@@ -5,7 +5,6 @@ from itertools import count
 
 import anyio
 import anyio.lowlevel
-import msgspec
 import pytest
 
 from pallet.api.core import LEASES, Lease, LeaseSpec
@@ -99,17 +98,6 @@ async def test_a_failing_handler_stops_nobody(
     assert watched.heard == ["add a=x", "add b=x"]
     assert "a handler of Lease n/a failed" in caplog.text
     assert "broken handler" in caplog.text
-
-
-async def test_the_transform_comes_before_everything(client: Client) -> None:
-    def shorten(lease: Lease) -> Lease:
-        return msgspec.structs.replace(lease, spec=LeaseSpec(holder_identity="short"))
-
-    watched = WatchedLeases(SharedInformer(client, LEASES, LoopBudget()))
-    watched.informer.set_transform(shorten)
-    watched.informer.put(lease("a", 1, "very long"))
-    assert watched.heard == ["add a=short"]
-    assert watched.holders == {"a": "short"}
 
 
 async def test_others_have_their_turn_during_a_long_list(client: Client) -> None:

@@ -1,16 +1,17 @@
 """When the reflector tries again, against a scripted server in virtual time."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 from aiohttp import web
 
-from pallet.api.core import LEASES, Lease
+from pallet.api.core import LEASES, Lease, LeaseSpec
 from pallet.api.resource import Resource
 from pallet.client import Backoff, Client
 from pallet.informers import reflector
@@ -337,3 +338,29 @@ async def test_the_last_change_is_of_an_event_or_a_list_and_not_of_a_bookmark() 
             await synced(informer)
             assert informer.last_change == "8"
             assert [informer.has(version) for version in ("8", "12", "13")] == [True, True, False]
+
+
+async def test_each_object_is_transformed_before_the_list_is_complete(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a transform drops takes no memory, not even while a large list is read."""
+    replaced: list[list[str]] = []
+
+    async def note(_: SharedInformer[Lease], objects: Iterable[Lease]) -> None:
+        replaced.append([each.spec.holder_identity for each in objects])
+
+    def shorten(lease: Lease) -> Lease:
+        return msgspec.structs.replace(lease, spec=LeaseSpec(holder_identity="short"))
+
+    monkeypatch.setattr(SharedInformer, "replace", note)
+    page = {"metadata": {"resourceVersion": "7"}, "items": [{"metadata": {"name": "a", "uid": "a"}}]}
+    async with FaultProxy.start() as server:
+        server.on("GET", "/leases", answer(200, a_list(5, "a", "b")), query={"sendInitialEvents": "true"})
+        server.on("GET", "/leases", answer(410))
+        server.on("GET", "/leases", answer(400), query={"watch": "true"})
+        server.on("GET", "/leases", answer(200, page), query={"limit": "500"})
+        server.on("GET", "/leases", answer(503), times=100)
+        async with running(server.url) as informer:
+            informer.set_transform(shorten)
+            await server.until(lambda: len(replaced) == 2)
+    assert replaced == [["short", "short"], ["short"]]
