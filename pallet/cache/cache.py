@@ -26,6 +26,7 @@ from pallet.api.pod import Pod
 from pallet.cache.live_snapshot import LiveSnapshot
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner, Reservation
+from pallet.cache.snapshot import Snapshot
 
 
 class Hold(Enum):
@@ -45,10 +46,11 @@ class Placement(msgspec.Struct, frozen=True, gc=False):
 
 
 class Cache:
-    """The live snapshot and the only one who changes it."""
+    """The live snapshot, which others read, and the only one who changes it."""
 
     def __init__(self) -> None:
-        self.snapshot = LiveSnapshot()
+        self._live = LiveSnapshot()
+        self.snapshot: Snapshot = self._live
         self._placed: dict[str, Placement] = {}
         self._reservations: dict[str, Reservation] = {}
         self._owners: dict[Owner, None] = {}
@@ -69,19 +71,19 @@ class Cache:
 
     def put_node(self, node: Node) -> None:
         """Add or update a node; the pods on a new one are counted there from now on."""
-        self.snapshot.put_node(node)
+        self._live.put_node(node)
         for info in self._without_node.pop(node.metadata.name, {}).values():
-            self.snapshot.place(info, node.metadata.name)
+            self._live.place(info, node.metadata.name)
 
     def drop_node(self, name: str) -> None:
         """Remove a node; the pods on it are counted again when it comes back."""
-        pods = self.snapshot.drop_node(name)
+        pods = self._live.drop_node(name)
         if pods:
             self._without_node[name] = {info.uid: info for info in pods}
 
     def set_namespace(self, name: str, labels: Labels) -> None:
         """Take note of a namespace's labels."""
-        self.snapshot.set_namespace(name, labels)
+        self._live.set_namespace(name, labels)
 
     def put_pod(self, pod: Pod) -> None:
         """Take note of a pod that the API shows with a node."""
@@ -92,7 +94,7 @@ class Cache:
         held = self._placed.get(info.uid)
         if held is not None and held.node == node and node in self.snapshot.table.row_of:
             self._end_reservation(info.uid)
-            self.snapshot.replace(info, self.snapshot.table.row_of[node])
+            self._live.replace(info, self.snapshot.table.row_of[node])
             self._placed[info.uid] = Placement(info, node, Hold.BOUND)
         else:
             if held is not None:
@@ -158,7 +160,7 @@ class Cache:
 
     def _hold(self, info: PodInfo, node_name: str, hold: Hold) -> None:
         if node_name in self.snapshot.table.row_of:
-            self.snapshot.place(info, node_name)
+            self._live.place(info, node_name)
         else:
             self._without_node.setdefault(node_name, {})[info.uid] = info
         self._placed[info.uid] = Placement(info, node_name, hold)
@@ -168,7 +170,7 @@ class Cache:
         self._end_reservation(held.info.uid)
         row = self.snapshot.table.row_of.get(held.node)
         if row is not None:
-            self.snapshot.remove(held.info, row)
+            self._live.remove(held.info, row)
             return
         others = self._without_node[held.node]
         del others[held.info.uid]

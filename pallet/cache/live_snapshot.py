@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from pallet.api.labels import Labels
 from pallet.api.node import Node
-from pallet.cache.changes import ChangeLog
 from pallet.cache.counters import PodCounters
 from pallet.cache.holders import TermHolders
 from pallet.cache.node_table import NodeTable
@@ -18,10 +17,7 @@ _NOBODY: PodsOfRow = {}
 
 
 class LiveSnapshot(Snapshot):
-    """The nodes there are, with the pods that are bound, assumed or reserved there.
-
-    `starts` logs the rows of pods whose start is seen: it changes nothing but who is preempted first.
-    """
+    """The nodes there are, with the pods that are bound, assumed or reserved there."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +27,6 @@ class LiveSnapshot(Snapshot):
         self.volumes = VolumesInUse()
         self.ports = PortsInUse()
         self.nominator = Nominator()
-        self.starts = ChangeLog()
         self._pods: list[PodsOfRow] = [{} for _ in range(self.table.capacity)]
 
     def pods_of(self, row: int) -> Mapping[str, PodInfo]:

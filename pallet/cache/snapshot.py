@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from pallet.api.node import Node
-from pallet.cache.changes import Rows
+from pallet.cache.changes import ChangeLog, Rows
 from pallet.cache.forked_counters import ForkedCounters
 from pallet.cache.forked_holders import ForkedHolders
 from pallet.cache.node_table import NodeTable
@@ -55,7 +55,10 @@ class NodeInfo:
 
 
 class Snapshot(ABC):
-    """Nodes as columns, the pods placed on them or nominated to them, and counters: to be read."""
+    """Nodes as columns, the pods placed on them or nominated to them, and counters: to be read.
+
+    `starts` logs the rows of pods whose start is seen: it changes nothing but who is preempted first.
+    """
 
     table: NodeTable
     counters: Counters
@@ -69,6 +72,7 @@ class Snapshot(ABC):
         """Those that were asked for, by row, until their node or its pods change."""
         self._forks: list[Fork] = []
         """Those that are open."""
+        self.starts = ChangeLog()
         self._plugin_states: dict[str, object] = {}
 
     @abstractmethod

@@ -9,10 +9,9 @@ from pallet.api.labels import Labels
 from pallet.api.node import Node, Taint
 from pallet.api.pod import ContainerPort, Pod
 from pallet.cache.cache import Cache, Hold
-from pallet.cache.live_snapshot import LiveSnapshot
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner
-from pallet.cache.snapshot import Fork
+from pallet.cache.snapshot import Fork, Snapshot
 from tests.builders import ZONE, make_node, make_pod, pod_affinity, pod_term
 from tests.cache.walked import ASKED, PORTS, TEAM, Walked
 
@@ -75,7 +74,7 @@ class CacheModel(RuleBasedStateMachine):
         """The forks that are looked at after each step; others keep nothing of what they were asked yet."""
 
     @property
-    def snapshot(self) -> LiveSnapshot:
+    def snapshot(self) -> Snapshot:
         return self.cache.snapshot
 
     @rule(node=nodes)

@@ -6,7 +6,7 @@ from pallet.api.labels import Labels
 from pallet.api.pod import ContainerPort
 from pallet.api.requests import CPU
 from pallet.api.selectors import LabelSelector
-from pallet.cache.live_snapshot import LiveSnapshot
+from pallet.cache.snapshot import Snapshot
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner
 from pallet.cache.selection import PodSelector, all_of
@@ -35,7 +35,7 @@ def one() -> Scene:
     return Scene([make_node("n1"), make_node("n2")], pods, nominated=nominated)
 
 
-def said(snapshot: LiveSnapshot) -> list[object]:
+def said(snapshot: Snapshot) -> list[object]:
     """The stamps of all logs, and what is placed."""
     tally = snapshot.counters.tally(X)
     logs = (snapshot.table.node_changes, snapshot.table.load_changes, snapshot.starts, tally.changes)
