@@ -17,6 +17,7 @@ it: one that finds no node is tried again on a fork without them (`yielding`, `o
 
 from collections.abc import Iterable
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -26,7 +27,9 @@ from pallet.api.pod import Pod
 from pallet.cache.live_snapshot import LiveSnapshot
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner, Reservation
-from pallet.cache.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from pallet.cache.snapshot import Snapshot
 
 
 class Hold(Enum):
@@ -37,7 +40,7 @@ class Hold(Enum):
     BOUND = auto()
 
 
-class Placement(msgspec.Struct, frozen=True, gc=False):
+class PodLocation(msgspec.Struct, frozen=True, gc=False):
     """On which node a pod is counted, by name, and why. There may be no such node."""
 
     info: PodInfo
@@ -51,17 +54,17 @@ class Cache:
     def __init__(self) -> None:
         self._live = LiveSnapshot()
         self.snapshot: Snapshot = self._live
-        self._placed: dict[str, Placement] = {}
+        self._placed: dict[str, PodLocation] = {}
         self._reservations: dict[str, Reservation] = {}
         self._owners: dict[Owner, None] = {}
         self._without_node: dict[str, dict[str, PodInfo]] = {}
         """By name of a node that there is not, the pods on it by UID."""
 
-    def placement(self, uid: str) -> Placement | None:
+    def location(self, uid: str) -> PodLocation | None:
         """Where a pod is counted, if it is."""
         return self._placed.get(uid)
 
-    def placements(self) -> list[tuple[str, Placement]]:
+    def locations(self) -> list[tuple[str, PodLocation]]:
         """Where every counted pod is, by UID."""
         return list(self._placed.items())
 
@@ -95,7 +98,7 @@ class Cache:
         if held is not None and held.node == node and node in self.snapshot.table.row_of:
             self._end_reservation(info.uid)
             self._live.replace(info, self.snapshot.table.row_of[node])
-            self._placed[info.uid] = Placement(info, node, Hold.BOUND)
+            self._placed[info.uid] = PodLocation(info, node, Hold.BOUND)
         else:
             if held is not None:
                 self._release(held)
@@ -163,9 +166,9 @@ class Cache:
             self._live.place(info, node_name)
         else:
             self._without_node.setdefault(node_name, {})[info.uid] = info
-        self._placed[info.uid] = Placement(info, node_name, hold)
+        self._placed[info.uid] = PodLocation(info, node_name, hold)
 
-    def _release(self, held: Placement) -> None:
+    def _release(self, held: PodLocation) -> None:
         del self._placed[held.info.uid]
         self._end_reservation(held.info.uid)
         row = self.snapshot.table.row_of.get(held.node)

@@ -34,7 +34,7 @@ _FEW = 64
 """With more rows at once, a tally is summed up by domain from the start."""
 
 
-class PodGroup:
+class LabelGroup:
     """The placed pods that no selector can tell apart: how many of them are on which row.
 
     number: the later a group came, the higher
@@ -49,7 +49,7 @@ class PodGroup:
         self.counted_by: list[tuple[Tally, int]] = []
 
 
-_Log = list[tuple[int, GroupKey, PodGroup]]
+_Log = list[tuple[int, GroupKey, LabelGroup]]
 
 
 class _Weights(dict[GroupKey, int]):
@@ -76,7 +76,7 @@ class _Tallies(BoundedCache[PodSelection, Tally]):
     weights: what is known of the weights of groups, for costly selections
     """
 
-    def __init__(self, groups: dict[GroupKey, PodGroup]) -> None:
+    def __init__(self, groups: dict[GroupKey, LabelGroup]) -> None:
         super().__init__("selector_counts", _TALLIES_BYTES, _size)
         self.seen: dict[PodSelection, int] = {}
         self.weights: dict[PodSelection, _Weights] = {}
@@ -116,7 +116,7 @@ class PodCounters:
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._groups: dict[GroupKey, PodGroup] = {}
+        self._groups: dict[GroupKey, LabelGroup] = {}
         self._log: _Log = []
         """The groups by their numbers; also some that are gone."""
         self._next = 0
@@ -231,9 +231,9 @@ class PodCounters:
             self._look(selection, tally, self._log)
         return tally
 
-    def _begin(self, key: GroupKey) -> PodGroup:
+    def _begin(self, key: GroupKey) -> LabelGroup:
         """Have a new group, with no pods yet, counted by the tallies, or looked at later."""
-        group = self._groups[key] = PodGroup(self._next)
+        group = self._groups[key] = LabelGroup(self._next)
         self._next += 1
         for selection, tally in self._tallies.items():
             if selection not in self._tallies.seen and (weight := self._weight(selection, key)):
@@ -243,13 +243,13 @@ class PodCounters:
         self._log.append((group.number, key, group))
         return group
 
-    def _end(self, key: GroupKey, group: PodGroup) -> None:
+    def _end(self, key: GroupKey, group: LabelGroup) -> None:
         """Keep of a group that is gone what took long to tell: it may soon be back, as in a trial."""
         for selection, known in self._tallies.weights.items():
             if group.number < self._tallies.seen[selection]:
                 known.keep(key, sum(weight for tally, weight in group.counted_by if tally is known.tally))
 
-    def _look(self, selection: PodSelection, tally: Tally, log: _Log) -> list[tuple[PodGroup, int]]:
+    def _look(self, selection: PodSelection, tally: Tally, log: _Log) -> list[tuple[LabelGroup, int]]:
         """Add to a tally what some groups count, and give those that count anything."""
         weighed = [(group, self._weight(selection, key)) for _, key, group in log if group.rows]
         found = [(group, weight) for group, weight in weighed if weight]

@@ -18,7 +18,7 @@ from pallet.client.client import Client
 from pallet.client.errors import ApiError, Unreachable
 from pallet.extenders.extender import Extender, ExtenderError
 from pallet.extenders.wire import MAX_EXTENDER_SCORE, Document, MetaVictims
-from pallet.framework.advice import Advice, Victims
+from pallet.framework.extender_result import ExtenderResult, Victims
 from pallet.framework.interface import MAX_SCORE
 from pallet.framework.status import Code, Status, error, unresolvable, unschedulable
 from pallet.logs import get_logger
@@ -54,7 +54,7 @@ class Extenders:
             for each in self._extenders
         )
 
-    async def advice(self, pod: Pod, names: Sequence[str]) -> Advice:
+    async def advice(self, pod: Pod, names: Sequence[str]) -> ExtenderResult:
         """Ask about a pod on the nodes that are feasible for it.
 
         Raises ExtenderError where one that must not be ignored fails, and the client's errors.
@@ -68,7 +68,7 @@ class Extenders:
         for name in set(names).difference(left, refused):
             refused[name] = _WITHOUT_REASON
         scores = await self._prioritize(asked, document, left, nodes)
-        return Advice(frozenset(left), refused, scores)
+        return ExtenderResult(frozenset(left), refused, scores)
 
     async def _filter(
         self, asked: Sequence[Extender], pod: Document, names: Sequence[str], nodes: Mapping[str, Document]

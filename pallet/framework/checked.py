@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
+from pallet.framework.adapter import FilterAdapter, ScoreAdapter
 from pallet.framework.interface import ALL_ROWS, Reads
-from pallet.framework.lift import LiftedFilter, LiftedScore
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import Question, Remembered
 
@@ -52,7 +52,7 @@ class Suspect:
     @property
     def written(self) -> Any:
         """The plugin as its author wrote it."""
-        return self.plugin.plain if isinstance(self.plugin, LiftedFilter | LiftedScore) else self.plugin
+        return self.plugin.plain if isinstance(self.plugin, FilterAdapter | ScoreAdapter) else self.plugin
 
     def words(self, info: PodInfo, answer: int) -> str:
         """An answer as the author knows it."""

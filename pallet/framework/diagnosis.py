@@ -9,17 +9,17 @@ from pallet.framework.status import Status, unresolvable
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class NodesToStatus:
     """Some rows and the answer they all got; the status names the plugin."""
 
     status: Status
     rows: Rows
 
 
-def blame(status: Status, plugins: tuple[str, ...], rows: Rows) -> tuple[Refused, ...]:
+def blame(status: Status, plugins: tuple[str, ...], rows: Rows) -> tuple[NodesToStatus, ...]:
     """One answer that several plugins gave together: the rows count once, but each of them is named."""
     first, *others = (status.by(plugin) for plugin in plugins)
-    return (Refused(first, rows), *(Refused(other, rows[:0]) for other in others))
+    return (NodesToStatus(first, rows), *(NodesToStatus(other, rows[:0]) for other in others))
 
 
 def not_satisfied(plugins: tuple[str, ...]) -> Status:
@@ -34,7 +34,7 @@ def nothing_left(plugins: tuple[str, ...]) -> Status:
     return unresolvable(f"node(s) didn't satisfy plugin(s) {_listed(plugins)} simultaneously")
 
 
-def fit_message(node_count: int, refusals: Iterable[Refused]) -> str:
+def fit_message(node_count: int, refusals: Iterable[NodesToStatus]) -> str:
     """The sentence of a FailedScheduling event (kube-scheduler's FitError).
 
     Reasons are counted over nodes and sorted as text.

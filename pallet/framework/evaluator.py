@@ -14,25 +14,25 @@ from pallet.bounded_cache import MIB, BoundedCache, footprint
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Fork, Snapshot
-from pallet.framework.advice import Advice
+from pallet.framework.adapter import PluginError
 from pallet.framework.checked import Report
-from pallet.framework.diagnosis import Refused, blame, fit_message, nothing_left, rejection_message
+from pallet.framework.diagnosis import NodesToStatus, blame, fit_message, nothing_left, rejection_message
+from pallet.framework.equivalence_class import EquivalenceClass
 from pallet.framework.explainer import Explainer
+from pallet.framework.extender_result import ExtenderResult
 from pallet.framework.instruments import Counter
 from pallet.framework.interface import Scores
-from pallet.framework.kinds import PodKind
-from pallet.framework.lift import PluginError
 from pallet.framework.memory import FilterMemory, ScoreMemory
+from pallet.framework.metrics_recorder import PRE_FILTER, PRE_SCORE, UNRECORDED, MetricsRecorder
 from pallet.framework.nominees import Nominees
 from pallet.framework.pod_limits import NAME as LIMITS
 from pallet.framework.pod_limits import check_limits
 from pallet.framework.profile import Profile
-from pallet.framework.refusals import Refusals
-from pallet.framework.row_filters import RowFilters
+from pallet.framework.remembered_diagnosis import RememberedDiagnosis
+from pallet.framework.row_filters import FiltersWithNominatedPods
 from pallet.framework.sampling import Sampler
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status
-from pallet.framework.stopwatch import PRE_FILTER, PRE_SCORE, UNWATCHED, Watch
 from pallet.framework.verdicts import INFEASIBLE, NO_ROWS
 
 NO_NODES = "no nodes available to schedule pods"
@@ -59,7 +59,7 @@ class Choice(msgspec.Struct, frozen=True):
     score: int = 0
     feasible: int = 0
     evaluated: int = 0
-    refusals: tuple[Refused, ...] = ()
+    refusals: tuple[NodesToStatus, ...] = ()
     message: str = ""
 
 
@@ -74,8 +74,8 @@ class Scored(NamedTuple):
 class _Known(NamedTuple):
     """What is kept for pods that the remembering plugins cannot tell apart."""
 
-    kind: PodKind
-    refusals: Refusals
+    kind: EquivalenceClass
+    refusals: RememberedDiagnosis
 
 
 class Evaluator:
@@ -90,23 +90,23 @@ class Evaluator:
         profile: Profile,
         snapshot: Snapshot,
         rng: Random,
-        watch: Watch = UNWATCHED,
+        recorder: MetricsRecorder = UNRECORDED,
         wrong: Report | None = None,
         base: "Evaluator | None" = None,
     ) -> None:
         self.profile = profile
         self.snapshot = snapshot
         self._rng = rng
-        self._watch = watch
+        self._recorder = recorder
         self._wrong = wrong
-        self._pre_filters = _asked(PRE_FILTER, ((p.name, p.pre_filter) for p in profile.pre_filter), watch)
-        self._pre_scores = _asked(PRE_SCORE, ((p.name, p.pre_score) for p in profile.pre_score), watch)
+        self._pre_filters = _asked(PRE_FILTER, ((p.name, p.pre_filter) for p in profile.pre_filter), recorder)
+        self._pre_scores = _asked(PRE_SCORE, ((p.name, p.pre_score) for p in profile.pre_score), recorder)
         self._filters: list[FilterMemory] = [
-            FilterMemory(plugin, watch, wrong, base._filters[number] if base else None)
+            FilterMemory(plugin, recorder, wrong, base._filters[number] if base else None)
             for number, plugin in enumerate(profile.filter)
         ]
         self._scores: list[ScoreMemory] = [
-            ScoreMemory(plugin, weight, watch, wrong, base._scores[number] if base else None)
+            ScoreMemory(plugin, weight, recorder, wrong, base._scores[number] if base else None)
             for number, (plugin, weight) in enumerate(profile.score)
         ]
         self._kept_filters = [each for each in self._filters if not each.fleeting]
@@ -115,7 +115,7 @@ class Evaluator:
         self._fleeting_scores = [each for each in self._scores if each.fleeting]
         self._nominees = Nominees(self._filters, snapshot)
         self._explainer = Explainer(self._filters, self._nominees, snapshot)
-        self.row_filters = RowFilters(self._filters, snapshot)
+        self.row_filters = FiltersWithNominatedPods(self._filters, snapshot)
         self._kinds: BoundedCache[Hashable, _Known] = BoundedCache(
             "pod_kinds",
             _KINDS_BYTES,
@@ -126,14 +126,14 @@ class Evaluator:
 
     def on(self, fork: Fork) -> "Evaluator":
         """What decides as this one does, on a fork of its snapshot."""
-        return Evaluator(self.profile, fork, self._rng, self._watch, self._wrong, base=self)
+        return Evaluator(self.profile, fork, self._rng, self._recorder, self._wrong, base=self)
 
     def choose(
         self,
         state: CycleState,
         info: PodInfo,
         only: frozenset[str] | None = None,
-        advice: Advice | None = None,
+        advice: ExtenderResult | None = None,
     ) -> Choice:
         """Pick a node with the highest total among the feasible ones, at random where several have it.
 
@@ -226,12 +226,12 @@ class Evaluator:
         self, state: CycleState, info: PodInfo, snapshot: Snapshot | None = None
     ) -> tuple[frozenset[str] | None, tuple[str, ...], Status | None]:
         """The only nodes to look at (None for all), or else a refusal; and between them, who said so."""
-        self._watch.begin()
+        self._recorder.begin()
         within = check_limits(info)
         if within.rejected:
             return None, (LIMITS,), within
         found = self._ask_pre_filters(state, info, snapshot or self.snapshot)
-        self._watch.pre_filtered(found[2] or SUCCESS)
+        self._recorder.pre_filtered(found[2] or SUCCESS)
         return found
 
     def _ask_pre_filters(
@@ -265,7 +265,7 @@ class Evaluator:
     def _fits(self, state: CycleState, info: PodInfo, name: str, snapshot: Snapshot) -> bool:
         """Whether all filters pass a pod on a node, such as the one that was nominated for it."""
         row = snapshot.table.row_of.get(name)
-        return row is not None and RowFilters(self._filters, snapshot).fits(state, info, row)
+        return row is not None and FiltersWithNominatedPods(self._filters, snapshot).fits(state, info, row)
 
     def _rows(self, names: frozenset[str]) -> Rows:
         """The rows of those of the named nodes that exist, in the table's order."""
@@ -283,7 +283,9 @@ class Evaluator:
         row, best, feasible = found
         return Choice(node=table.name(row), score=best, feasible=feasible, evaluated=table.node_count)
 
-    def _best_of_all(self, state: CycleState, info: PodInfo, kind: PodKind) -> tuple[int, int, int] | None:
+    def _best_of_all(
+        self, state: CycleState, info: PodInfo, kind: EquivalenceClass
+    ) -> tuple[int, int, int] | None:
         """The row of choice among all, its total and how many are feasible; mostly from memory."""
         some = self._totals_of_some(state, info, kind)
         if some is None and self._sampler is None:
@@ -303,7 +305,9 @@ class Evaluator:
         pick = int(ties[self._rng.randrange(ties.size) if ties.size > 1 else 0])
         return int(rows[pick]), best, rows.size
 
-    def _totals_of_some(self, state: CycleState, info: PodInfo, kind: PodKind) -> tuple[Rows, Scores] | None:
+    def _totals_of_some(
+        self, state: CycleState, info: PodInfo, kind: EquivalenceClass
+    ) -> tuple[Rows, Scores] | None:
         """What is left of the kind's feasible rows after all that is not remembered, each with its total.
 
         None where nothing of that kind has anything to say.
@@ -344,7 +348,7 @@ class Evaluator:
         """
         if rows.size < 2:
             return None
-        self._watch.begin()
+        self._recorder.begin()
         for plugin, pre_score, evaluations in self._pre_scores[state.sampled]:
             status = pre_score(state, info, self.snapshot, rows)
             if status.code is Code.SKIP:
@@ -353,7 +357,7 @@ class Evaluator:
             evaluations.inc()
             if not status.ok:
                 raise PluginError(plugin, status.message)
-        self._watch.pre_scored()
+        self._recorder.pre_scored()
         total: Scores | None = None
         for _, share in self._shares(state, info, rows, scorers):
             total = share if total is None else total + share
@@ -382,8 +386,10 @@ class Evaluator:
                 for each, signature in zip(self._kept_scores, scores, strict=True)
                 if signature is not None
             )
-            refusals = Refusals([each.plugin for each, _ in asked], [each.verdict for each in followers])
-            known = self._kinds[key] = _Known(PodKind(followers, columns), refusals)
+            refusals = RememberedDiagnosis(
+                [each.plugin for each, _ in asked], [each.verdict for each in followers]
+            )
+            known = self._kinds[key] = _Known(EquivalenceClass(followers, columns), refusals)
         known.kind.refresh(state, info, snapshot)
         return known
 
@@ -397,7 +403,7 @@ class Evaluator:
             message=rejection_message(table.node_count, refusal),
         )
 
-    def _nowhere(self, evaluated: int, refusals: tuple[Refused, ...]) -> Choice:
+    def _nowhere(self, evaluated: int, refusals: tuple[NodesToStatus, ...]) -> Choice:
         """The answer when no node will do, of so many that were looked at."""
         return Choice(
             node=None,
@@ -406,7 +412,7 @@ class Evaluator:
             message=fit_message(self.snapshot.table.node_count, refusals),
         )
 
-    def _scores_of(self, rows: Rows, advice: Advice) -> Scores:
+    def _scores_of(self, rows: Rows, advice: ExtenderResult) -> Scores:
         name = self.snapshot.table.name
         return np.array([advice.scores.get(name(row), 0) for row in rows.tolist()], np.int64)
 
@@ -422,9 +428,9 @@ _Asked = tuple[str, Callable[..., T], Counter]
 
 
 def _asked(
-    point: str, methods: Iterable[tuple[str, Callable[..., T]]], watch: Watch
+    point: str, methods: Iterable[tuple[str, Callable[..., T]]], recorder: MetricsRecorder
 ) -> Mapping[bool, list[_Asked[T]]]:
     """Whom to ask at a point, by whether the cycle is sampled."""
-    asked = [(name, method, watch.evaluations(point, name)) for name, method in methods]
-    timed = [(name, watch.executed(point, name, method), counter) for name, method, counter in asked]
+    asked = [(name, method, recorder.evaluations(point, name)) for name, method in methods]
+    timed = [(name, recorder.executed(point, name, method), counter) for name, method, counter in asked]
     return {False: asked, True: timed}

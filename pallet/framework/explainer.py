@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
-from pallet.framework.advice import Advice
-from pallet.framework.diagnosis import Refused, blame, not_satisfied
+from pallet.framework.diagnosis import NodesToStatus, blame, not_satisfied
+from pallet.framework.extender_result import ExtenderResult
 from pallet.framework.memory import FilterMemory
 from pallet.framework.nominees import Nominees
-from pallet.framework.refusals import Refusals, apart_from, refused_in_order
+from pallet.framework.remembered_diagnosis import RememberedDiagnosis, apart_from, refused_in_order
 from pallet.framework.row_filters import without
 from pallet.framework.state import CycleState
 
@@ -23,7 +23,9 @@ class Explainer:
         self._nominees = nominees
         self._snapshot = snapshot
 
-    def everywhere(self, state: CycleState, info: PodInfo, known: Refusals) -> tuple[Refused, ...]:
+    def everywhere(
+        self, state: CycleState, info: PodInfo, known: RememberedDiagnosis
+    ) -> tuple[NodesToStatus, ...]:
         """The refusals of a pod that may go anywhere: those that are known of its kind, where they serve."""
         table = self._snapshot.table
         if any(each.asked(state, info) for each in self._fleeting):
@@ -41,15 +43,15 @@ class Explainer:
         info: PodInfo,
         rows: Rows,
         narrowed_by: tuple[str, ...],
-        advice: Advice | None,
-    ) -> tuple[Refused, ...]:
+        advice: ExtenderResult | None,
+    ) -> tuple[NodesToStatus, ...]:
         """The refusals of a pod of which only some rows are considered, found afresh.
 
         The other rows count against the plugins that left them out. Of rows that no plugin refuses, the
         advice may say why not.
         """
         table = self._snapshot.table
-        refusals: list[Refused] = []
+        refusals: list[NodesToStatus] = []
         if narrowed_by:
             others = without(table.live.nonzero()[0], rows, table.capacity)
             refusals += blame(not_satisfied(narrowed_by), narrowed_by, others)
@@ -60,8 +62,8 @@ class Explainer:
             refusals += self._on_advice(rows, advice)
         return tuple(refusals)
 
-    def _on_advice(self, rows: Rows, advice: Advice) -> list[Refused]:
+    def _on_advice(self, rows: Rows, advice: ExtenderResult) -> list[NodesToStatus]:
         name = self._snapshot.table.name
         statuses = [advice.refused.get(name(row)) for row in rows.tolist()]
         told = dict.fromkeys(status for status in statuses if status is not None)
-        return [Refused(status, rows[[each == status for each in statuses]]) for status in told]
+        return [NodesToStatus(status, rows[[each == status for each in statuses]]) for status in told]

@@ -10,7 +10,7 @@ from pallet.api.pod import Pod
 from pallet.cache.cache import Cache
 from pallet.cache.nominator import Nominator
 from pallet.client.client import Client
-from pallet.framework.advice import Victims
+from pallet.framework.extender_result import Victims
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
 from pallet.framework.status import Status

@@ -7,12 +7,12 @@ from weakref import WeakValueDictionary
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
+from pallet.framework.adapter import check_bounds
 from pallet.framework.checked import Checked, Report, Suspect
+from pallet.framework.equivalence_class import NormalizedColumn, ScoreColumn, VerdictCursor
 from pallet.framework.interface import Codes, Scores, VectorFilterPlugin, VectorScorePlugin
-from pallet.framework.kinds import Follower, NormalizedColumn, ScoreColumn
-from pallet.framework.lift import check_bounds
+from pallet.framework.metrics_recorder import FILTER, SCORE, UNRECORDED, MetricsRecorder
 from pallet.framework.state import CycleState
-from pallet.framework.stopwatch import FILTER, SCORE, UNWATCHED, Watch
 from pallet.framework.verdicts import Question, Remembered
 
 if TYPE_CHECKING:
@@ -28,17 +28,17 @@ class FilterMemory:
     def __init__(
         self,
         plugin: VectorFilterPlugin,
-        watch: Watch = UNWATCHED,
+        recorder: MetricsRecorder = UNRECORDED,
         wrong: Report | None = None,
         base: "FilterMemory | None" = None,
     ) -> None:
         self.plugin = plugin
         self.name = plugin.name
-        self.filter_rows = watch.judged(FILTER, plugin.name, plugin.filter_rows)
+        self.filter_rows = recorder.judged(FILTER, plugin.name, plugin.filter_rows)
         self.question = Question(
             plugin.filter_reads,
             self.filter_rows,
-            _timed_if_there(watch, FILTER, plugin, "filter_row"),
+            _timed_if_there(recorder, FILTER, plugin, "filter_row"),
             getattr(plugin, "filter_changes", None),
         )
         self.fleeting = self.question.fleeting
@@ -57,9 +57,11 @@ class FilterMemory:
             return None
         return self._signature(info) if self._topic is None else self._topic(info, snapshot)
 
-    def follower(self, signature: Hashable, state: CycleState, info: PodInfo, snapshot: Snapshot) -> Follower:
+    def follower(
+        self, signature: Hashable, state: CycleState, info: PodInfo, snapshot: Snapshot
+    ) -> VerdictCursor:
         """A reader of the verdicts for a signature, which is that of a pod."""
-        return Follower(self._memory.recall(signature, state, info, snapshot))
+        return VerdictCursor(self._memory.recall(signature, state, info, snapshot))
 
     def codes(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> Codes:
         """Fresh codes for some rows, from memory where some kind of pod has a verdict kept there."""
@@ -79,17 +81,17 @@ class ScoreMemory:
         self,
         plugin: VectorScorePlugin,
         weight: int,
-        watch: Watch = UNWATCHED,
+        recorder: MetricsRecorder = UNRECORDED,
         wrong: Report | None = None,
         base: "ScoreMemory | None" = None,
     ) -> None:
         self.plugin = plugin
         self.name = plugin.name
-        self.score_rows = watch.judged(SCORE, plugin.name, plugin.score_rows)
+        self.score_rows = recorder.judged(SCORE, plugin.name, plugin.score_rows)
         self.question = Question(
             plugin.score_reads,
             self.score_rows,
-            _timed_if_there(watch, SCORE, plugin, "score_row"),
+            _timed_if_there(recorder, SCORE, plugin, "score_row"),
             getattr(plugin, "score_changes", None),
         )
         self.fleeting = self.question.fleeting
@@ -110,9 +112,11 @@ class ScoreMemory:
             return None
         return self._signature(info) if self._topic is None else self._topic(info, snapshot)
 
-    def follower(self, signature: Hashable, state: CycleState, info: PodInfo, snapshot: Snapshot) -> Follower:
+    def follower(
+        self, signature: Hashable, state: CycleState, info: PodInfo, snapshot: Snapshot
+    ) -> VerdictCursor:
         """A reader of the scores for a signature, which is that of a pod, as the plugin gave them."""
-        return Follower(self._memory.recall(signature, state, info, snapshot))
+        return VerdictCursor(self._memory.recall(signature, state, info, snapshot))
 
     def column(
         self, signature: Hashable, state: CycleState, info: PodInfo, snapshot: Snapshot
@@ -163,6 +167,6 @@ class _Memory:
         return found
 
 
-def _timed_if_there(watch: Watch, point: str, plugin: Any, method: str) -> Any:
+def _timed_if_there(recorder: MetricsRecorder, point: str, plugin: Any, method: str) -> Any:
     found = getattr(plugin, method, None)
-    return None if found is None else watch.judged(point, plugin.name, found)
+    return None if found is None else recorder.judged(point, plugin.name, found)

@@ -19,7 +19,7 @@ from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.resource_columns import OVERFULL, added
 from pallet.cache.snapshot import Snapshot
-from pallet.framework.diagnosis import Refused
+from pallet.framework.diagnosis import NodesToStatus
 from pallet.framework.interface import Codes, Reads, VectorFilterPlugin
 from pallet.framework.memory import FilterMemory
 from pallet.framework.row_filters import (
@@ -31,7 +31,7 @@ from pallet.framework.row_filters import (
     without,
 )
 from pallet.framework.state import CycleState
-from pallet.framework.verdicts import NO_ROWS, Stamps
+from pallet.framework.verdicts import NO_ROWS, TableCursor
 
 if TYPE_CHECKING:
     from pallet.cache.columns import Mask
@@ -64,7 +64,7 @@ class Nominees:
             return rows
         return without(rows, asked[position != 0], self._snapshot.table.capacity)
 
-    def explain(self, state: CycleState, info: PodInfo, rows: Rows) -> tuple[list[Refused], Rows]:
+    def explain(self, state: CycleState, info: PodInfo, rows: Rows) -> tuple[list[NodesToStatus], Rows]:
         """Why rows are refused with them, and the rows that are not."""
         if not self._snapshot.nominator:
             return [], rows
@@ -111,7 +111,7 @@ class _Kind:
         self._at_once = asks_sums_only(plugins)
         self._priority = priority
         reads = {plugin.filter_reads for plugin in plugins}
-        self._stamps = Stamps(loads=True, across=Reads.NODES in reads)
+        self._stamps = TableCursor(loads=True, across=Reads.NODES in reads)
         self._nominated = -1
         self._nodes = -1
 

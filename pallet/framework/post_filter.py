@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.interface import Filters, Refusal
+from pallet.framework.metrics_recorder import POST_FILTER, UNRECORDED, MetricsRecorder
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, Status, unschedulable
-from pallet.framework.stopwatch import POST_FILTER, UNWATCHED, Watch
 
 
 def run_post_filters(
@@ -18,7 +18,7 @@ def run_post_filters(
     snapshot: Snapshot,
     refusals: Sequence[Refusal],
     filters: Filters,
-    watch: Watch = UNWATCHED,
+    recorder: MetricsRecorder = UNRECORDED,
 ) -> tuple[str | None, Status]:
     """Ask the plugins in order until one has success or finds the pod unresolvable, as kube-scheduler does.
 
@@ -30,7 +30,7 @@ def run_post_filters(
     for plugin in profile.post_filter:
         post_filter = plugin.post_filter
         if state.sampled:
-            post_filter = watch.executed(POST_FILTER, plugin.name, post_filter)
+            post_filter = recorder.executed(POST_FILTER, plugin.name, post_filter)
         node, status = post_filter(state, info, snapshot, refusals, filters)
         if status.ok or status.code is Code.UNSCHEDULABLE_AND_UNRESOLVABLE:
             return node, status.by(plugin.name)

@@ -8,6 +8,7 @@ from pallet.config.errors import refuse
 from pallet.config.resolve import Weighted, resolve_plugins
 from pallet.config.schema import ExtensionPoint
 from pallet.config.schema import Profile as ProfileConfiguration
+from pallet.framework.adapter import vector_filter, vector_score
 from pallet.framework.handle import Handle
 from pallet.framework.interface import (
     BindPlugin,
@@ -24,7 +25,6 @@ from pallet.framework.interface import (
     VectorFilterPlugin,
     VectorScorePlugin,
 )
-from pallet.framework.lift import vector_filter, vector_score
 from pallet.framework.registry import Registry, serves
 
 

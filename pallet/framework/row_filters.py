@@ -10,7 +10,7 @@ from pallet.cache.changes import Rows
 from pallet.cache.columns import Scalar
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Fork, Snapshot
-from pallet.framework.diagnosis import Refused
+from pallet.framework.diagnosis import NodesToStatus
 from pallet.framework.interface import Codes, Reads, VectorFilterPlugin
 from pallet.framework.memory import FilterMemory
 from pallet.framework.state import CycleState
@@ -21,7 +21,7 @@ _LOADS = (Reads.LOAD, Reads.CLUSTER)
 _FEW = 8
 
 
-class RowFilters:
+class FiltersWithNominatedPods:
     """What post-filter plugins are given as `Filters`."""
 
     def __init__(self, filters: Sequence[FilterMemory], snapshot: Snapshot) -> None:
@@ -153,14 +153,14 @@ def refused_by(
     position: Rows,
     code: Codes,
     rows: Rows,
-) -> list[Refused]:
+) -> list[NodesToStatus]:
     """What the answer of `first_codes` means: the rows that are refused, by filter and code."""
     refusals = []
     pairs = position << 32 | code
     for pair in distinct(pairs[position != 0]):
         alike = rows[pairs == pair]
         status = explained(asked[(pair >> 32) - 1], info, pair & 0xFFFFFFFF, snapshot, alike.item(0))
-        refusals.append(Refused(status, alike))
+        refusals.append(NodesToStatus(status, alike))
     return refusals
 
 

@@ -34,7 +34,7 @@ FEW_ROWS = 8
 _REMEMBERED_CHANGES = 1024
 
 
-class Stamps:
+class TableCursor:
     """How far a reader has read the change logs of a table.
 
     `loads`: whether it reads the pods placed on a node; `across`: whether what it says about one row can
@@ -105,7 +105,7 @@ class Remembered:
         self._question = question
         self._signature = signature
         self._stamp: Any = None
-        self._stamps = Stamps(loads=question.reads is Reads.LOAD, across=question.reads is Reads.NODES)
+        self._stamps = TableCursor(loads=question.reads is Reads.LOAD, across=question.reads is Reads.NODES)
 
     def bytes_for(self, capacity: int) -> int:
         """What it takes with so many rows."""

@@ -10,9 +10,9 @@ import numpy as np
 from pallet.cache.columns import Mask
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
+from pallet.framework.adapter import PluginError
 from pallet.framework.counting import Counting
 from pallet.framework.evaluator import Evaluator
-from pallet.framework.lift import PluginError
 from pallet.framework.pod_limits import large_part
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import INFEASIBLE

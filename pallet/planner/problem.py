@@ -33,7 +33,7 @@ def pose(
     snapshot = cache.snapshot.fork()
     pods = [info for info in members if waits(info.pod, cache, profiles)]
     for info in pods:
-        held = cache.placement(info.uid)
+        held = cache.location(info.uid)
         if held is not None and (row := snapshot.table.row_of.get(held.node)) is not None:
             snapshot.remove(held.info, row)
     own = {info.uid for info in pods}
@@ -58,5 +58,5 @@ def waits(pod: Pod, cache: Cache, profiles: Mapping[str, Profile]) -> bool:
     """Whether a pod needs a place: one that is kept for it by an earlier plan is none yet."""
     if pod.spec.node_name or pod.finished or pod.terminating or pod.spec.scheduler_name not in profiles:
         return False
-    held = cache.placement(pod.metadata.uid)
+    held = cache.location(pod.metadata.uid)
     return held is None or held.hold is Hold.RESERVED

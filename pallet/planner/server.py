@@ -195,7 +195,7 @@ class PlannerServer:
 
     def _node_of(self, pod: Pod) -> str | None:
         """The node that a pod is bound to, or is about to be."""
-        held = self._cache.placement(pod.metadata.uid)
+        held = self._cache.location(pod.metadata.uid)
         if held is None or held.hold is Hold.RESERVED:
             return None
         return held.node

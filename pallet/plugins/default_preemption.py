@@ -19,9 +19,9 @@ from pallet.bounded_cache import MIB, BoundedCache, footprint
 from pallet.cache.columns import Mask
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
-from pallet.framework.advice import Victims
-from pallet.framework.diagnosis import Refused, fit_message
+from pallet.framework.diagnosis import NodesToStatus, fit_message
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
+from pallet.framework.extender_result import Victims
 from pallet.framework.handle import Handle
 from pallet.framework.interface import Filters, Refusal
 from pallet.framework.row_filters import asks_sums_only, reads_sums
@@ -257,5 +257,8 @@ class DefaultPreemption:
             return Decision(None, error(causes[0] if len(causes) == 1 else f"[{', '.join(causes)}]"))
         nodes = self._snapshot.table.node_count
         others = nodes - sum(len(each.rows) for each in found.failures)
-        reasons = [*found.failures, *([Refused(_NOT_HELPFUL, np.zeros(others, np.intp))] if others else [])]
+        reasons = [
+            *found.failures,
+            *([NodesToStatus(_NOT_HELPFUL, np.zeros(others, np.intp))] if others else []),
+        ]
         return Decision("", unschedulable(fit_message(nodes, reasons)))

@@ -13,9 +13,9 @@ from pallet.api.duration import format_duration
 from pallet.api.pod import Pod
 from pallet.cache.cache import Cache, Hold
 from pallet.cache.pod_info import PodInfo
+from pallet.framework.adapter import PluginError
 from pallet.framework.counting import Counting
 from pallet.framework.evaluator import Evaluator
-from pallet.framework.lift import PluginError
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.status import Status
@@ -59,7 +59,7 @@ class Reservations:
 
     def note_binding(self, pod_set: PodSet, uid: str) -> None:
         """Note whether a member is being bound."""
-        placement = self._cache.placement(uid)
+        placement = self._cache.location(uid)
         begun = placement is not None and placement.hold is not Hold.RESERVED
         note_binding(pod_set, uid, placement.node if placement and begun else "")
 

@@ -7,8 +7,8 @@ from typing import Final
 from pallet.api.pod import Pod
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
+from pallet.framework.adapter import PluginError
 from pallet.framework.evaluator import Evaluator
-from pallet.framework.lift import PluginError
 from pallet.framework.state import CycleState
 from pallet.framework.status import Status
 from pallet.podset.model import Invalidation

@@ -74,7 +74,7 @@ class CacheDebugger:
             yield _mismatch(f"node {name}", "is in the cache and not in the API") if redundant else None
         for pod in self._pods.list():
             yield self._of_pod(pod)
-        for uid, placement in self._cache.placements():
+        for uid, placement in self._cache.locations():
             yield self._of_redundant(uid, placement.info.pod, f"is {placement.hold.name.lower()}")
         for place, queued in self._queue.places():
             yield self._of_redundant(queued.uid, queued.pod, f"is {place}")
@@ -102,14 +102,14 @@ class CacheDebugger:
         return _mismatch(f"node {name}", f"holds {','.join(strangers)}") if strangers else None
 
     def _is_counted(self, uid: str, node: str) -> bool:
-        placement = self._cache.placement(uid)
+        placement = self._cache.location(uid)
         return placement is not None and placement.node == node
 
     def _of_pod(self, pod: Pod) -> Line | None:
         """Compare one pod, if it has not changed meanwhile."""
         if self._pods.get(key_of(pod)) is not pod or pod.finished:
             return None
-        placement, uid = self._cache.placement(pod.metadata.uid), pod.metadata.uid
+        placement, uid = self._cache.location(pod.metadata.uid), pod.metadata.uid
         if pod.spec.node_name:
             if placement is None or placement.hold is not Hold.BOUND or placement.node != pod.spec.node_name:
                 held = f"{placement.hold.name.lower()} on {placement.node}" if placement else "nowhere"
@@ -132,7 +132,7 @@ class CacheDebugger:
         known = self._pods.get(pod.key)
         if known is not None and known.metadata.uid == uid and not known.finished:
             return None
-        still = self._cache.placement(uid) is not None or self._queue.places_of(uid)
+        still = self._cache.location(uid) is not None or self._queue.places_of(uid)
         return _mismatch(f"pod {pod.key}", f"{held} here and gone in the API") if still else None
 
     def _dump_nodes(self) -> Iterator[Line]:

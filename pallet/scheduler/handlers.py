@@ -163,7 +163,7 @@ class ClusterHandlers:
 
     def delete_pod(self, pod: Pod) -> ClusterEvent:
         """Take out a pod that is gone or has finished; what it held is free."""
-        held = self._cache.placement(pod.metadata.uid) is not None
+        held = self._cache.location(pod.metadata.uid) is not None
         self._cache.drop_pod(pod)
         self._queue.delete(pod)
         self._let_go(pod, "the pod is gone")
@@ -185,7 +185,7 @@ class ClusterHandlers:
     def _update_pending(self, old: Pod, new: Pod) -> ClusterEvent | None:
         """An assumed pod that is no longer in flight is bound, which this version does not show yet."""
         uid = new.metadata.uid
-        held = self._cache.placement(uid)
+        held = self._cache.location(uid)
         if held is not None and held.hold is Hold.ASSUMED and not self._queue.is_in_flight(uid):
             return None
         self._queue.update(old, new)

@@ -35,9 +35,9 @@ from pallet.framework.events import (
     pod_update,
 )
 from pallet.framework.metrics import Metrics
+from pallet.framework.metrics_recorder import samples
 from pallet.framework.profile import Profile
 from pallet.framework.status import SUCCESS
-from pallet.framework.stopwatch import samples
 from pallet.logs import get_logger
 from pallet.scheduler.heap import Heap
 from pallet.scheduler.hints import Hints

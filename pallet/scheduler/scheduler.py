@@ -20,19 +20,19 @@ from pallet.cache.snapshot import Fork
 from pallet.client.errors import ApiError, Unreachable
 from pallet.extenders.extender import ExtenderError
 from pallet.extenders.extenders import Extenders
-from pallet.framework.advice import Advice
+from pallet.framework.adapter import PluginError
 from pallet.framework.checked import Report
-from pallet.framework.diagnosis import Refused, fit_message
+from pallet.framework.diagnosis import NodesToStatus, fit_message
 from pallet.framework.evaluator import Choice, Evaluator
 from pallet.framework.events import ASSIGNED_POD_DELETE
+from pallet.framework.extender_result import ExtenderResult
 from pallet.framework.handle import Recorder
-from pallet.framework.lift import PluginError
 from pallet.framework.metrics import Metrics
+from pallet.framework.metrics_recorder import POST_FILTER, PrometheusRecorder, samples
 from pallet.framework.post_filter import run_post_filters
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status
-from pallet.framework.stopwatch import POST_FILTER, Stopwatch, samples
 from pallet.framework.waiting import WaitingPods
 from pallet.informers.view import View
 from pallet.logs import get_logger
@@ -83,9 +83,9 @@ class Scheduler:
         self._metrics = metrics
         self._clock = clock
         self._budget = budget
-        self._watches = {name: Stopwatch(metrics, name) for name in profiles}
+        self._recorders = {name: PrometheusRecorder(metrics, name) for name in profiles}
         self._evaluators = {
-            name: Evaluator(profile, cache.snapshot, rng, self._watches[name], wrong)
+            name: Evaluator(profile, cache.snapshot, rng, self._recorders[name], wrong)
             for name, profile in profiles.items()
         }
         self._samples = samples()
@@ -192,7 +192,7 @@ class Scheduler:
                 self._cache.reserve(queued.info, own.node, own.owner)
         return nodes
 
-    def _cycle(self, queued: QueuedPod, advice: Advice | None = None) -> Assumed | None:
+    def _cycle(self, queued: QueuedPod, advice: ExtenderResult | None = None) -> Assumed | None:
         """The scheduling cycle of one pod: choose, assume, reserve, permit. None when it gets no place."""
         pod = queued.pod
         if pod.terminating:
@@ -225,10 +225,10 @@ class Scheduler:
 
     def _has_place(self, uid: str) -> bool:
         """Whether a pod is bound already, or about to be."""
-        held = self._cache.placement(uid)
+        held = self._cache.location(uid)
         return held is not None and held.hold is not Hold.RESERVED
 
-    def _place(self, queued: QueuedPod, advice: Advice | None) -> Assumed | None:
+    def _place(self, queued: QueuedPod, advice: ExtenderResult | None) -> Assumed | None:
         """Choose a node and assume the pod there.
 
         The room that is reserved for the pod itself is free to it, and stays reserved if it fails. Where no
@@ -279,13 +279,13 @@ class Scheduler:
         return fork
 
     def _choose(
-        self, evaluator: Evaluator, queued: QueuedPod, advice: Advice | None
+        self, evaluator: Evaluator, queued: QueuedPod, advice: ExtenderResult | None
     ) -> tuple[CycleState, Choice]:
         state = CycleState(sampled=next(self._samples))
         started = self._clock()
         choice = evaluator.choose(state, queued.info, advice=advice)
         self._metrics.scheduling_algorithm_duration_seconds.observe(self._clock() - started)
-        self._watches[evaluator.profile.scheduler_name].end_cycle(scored=choice.feasible > 1)
+        self._recorders[evaluator.profile.scheduler_name].end_cycle(scored=choice.feasible > 1)
         return state, choice
 
     async def _bind(self, assumed: Assumed) -> None:
@@ -342,7 +342,7 @@ class Scheduler:
             evaluator.snapshot,
             choice.refusals,
             evaluator.row_filters,
-            self._watches[profile.scheduler_name],
+            self._recorders[profile.scheduler_name],
         )
         key = POST_FILTER, status.code.label, profile.scheduler_name
         self._metrics.framework_extension_point_duration_seconds[key].observe(self._clock() - started)
@@ -358,7 +358,7 @@ class Scheduler:
         if assumed.reserved is not None and self._queue.is_in_flight(queued.uid):
             self._cache.reserve(queued.info, assumed.reserved.node, assumed.reserved.owner)
         if status.rejected:
-            message = fit_message(1, [Refused(status, _ONE_ROW)])
+            message = fit_message(1, [NodesToStatus(status, _ONE_ROW)])
             self._report(queued, "unschedulable", UNSCHEDULABLE, message)
             self._queue.refuse(queued, *refusing([status]))
         else:

@@ -18,11 +18,11 @@ from pallet.api.pod_metadata import keep
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.config.errors import FieldPath
+from pallet.framework.adapter import vector_filter, vector_score
 from pallet.framework.checked import WrongDeclaration
 from pallet.framework.contract import pod_metadata_of, problems
 from pallet.framework.events import ClusterEvent, Hint
 from pallet.framework.interface import ALL_ROWS
-from pallet.framework.lift import vector_filter, vector_score
 from pallet.framework.memory import FilterMemory, ScoreMemory
 from pallet.framework.registry import PluginFactory
 from pallet.framework.row_filters import explained
@@ -32,7 +32,7 @@ from pallet.testing.disturbing import disturb, others_like
 from pallet.testing.handle import Objects, make_handle
 
 if TYPE_CHECKING:
-    from pallet.framework.kinds import Follower
+    from pallet.framework.equivalence_class import VerdictCursor
 
 
 class Asked:
@@ -124,7 +124,7 @@ class Asked:
 
         Once for each signature. Raises AssertionError.
         """
-        followers: dict[Hashable, Follower] = {}
+        followers: dict[Hashable, VerdictCursor] = {}
 
         def compare(pod: Pod) -> None:
             state, info = CycleState(), PodInfo(pod)

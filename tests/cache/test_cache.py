@@ -30,7 +30,7 @@ def cache_with(hold: Hold | None, node: str = "a") -> Cache:
 
 def state(cache: Cache, pod: Pod = POD) -> tuple[Hold, str] | None:
     """How and where a pod is held; checks that it weighs there, if there is such a node, and nowhere else."""
-    placement, table = cache.placement(pod.metadata.uid), cache.snapshot.table
+    placement, table = cache.location(pod.metadata.uid), cache.snapshot.table
     cpu = table.resources[CPU].requested
     weights = {table.name(row): int(cpu[row]) for row in cpu.nonzero()[0].tolist()}
     if placement is None or placement.node not in table.row_of:
@@ -149,7 +149,7 @@ def test_a_newer_version_without_a_change_of_weight_is_kept_and_changes_no_row()
     cache.put_pod(seen)
     assert state(cache) == (Hold.BOUND, "a")
     assert cache.snapshot.table.load_changes.stamp == before
-    placement = cache.placement(INFO.uid)
+    placement = cache.location(INFO.uid)
     assert placement is not None
     assert placement.info.pod is seen
     assert [info.pod for info in cache.snapshot.pods(cache.snapshot.table.row_of["a"])] == [seen]

@@ -196,7 +196,7 @@ class CacheModel(RuleBasedStateMachine):
         assert self.snapshot.table.capacity == 64 or self.snapshot.table.capacity <= 4 * len(self.nodes)
         self.walked().check(self.snapshot)
         for uid, (pod, node, hold) in self.held.items():
-            placement = self.cache.placement(uid)
+            placement = self.cache.location(uid)
             assert placement is not None
             assert (placement.hold, placement.node) == (hold, node)
             assert placement.info.pod == pod

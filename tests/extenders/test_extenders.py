@@ -12,7 +12,7 @@ from pallet.config.schema import Extender as Configuration
 from pallet.config.schema import ExtenderTLS, ManagedResource
 from pallet.extenders.extender import ExtenderError, extenders_of
 from pallet.extenders.extenders import Extenders
-from pallet.framework.advice import Advice
+from pallet.framework.extender_result import ExtenderResult
 from pallet.framework.status import Code
 from tests.builders import make_pod
 from tests.extenders.service import Api, serving
@@ -29,7 +29,7 @@ def _node(name: str) -> bytes:
     return f'{{"metadata":{{"name":"{name}"}}}}'.encode()
 
 
-async def _advice(*configurations: Configuration, pod: Pod = POD, names: str = "a b c") -> Advice:
+async def _advice(*configurations: Configuration, pod: Pod = POD, names: str = "a b c") -> ExtenderResult:
     async with extenders_of(configurations) as extenders:
         asking = Extenders(extenders, cast("Client", Api()), _node, LiveSnapshot())
         return await asking.advice(pod, names.split())

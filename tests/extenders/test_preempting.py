@@ -12,7 +12,7 @@ from pallet.config.schema import Extender as Configuration
 from pallet.config.schema import ManagedResource
 from pallet.extenders.extender import extenders_of
 from pallet.extenders.extenders import Extenders
-from pallet.framework.advice import Victims
+from pallet.framework.extender_result import Victims
 from pallet.framework.status import Code, Status
 from tests.builders import make_node, make_pod
 from tests.extenders.service import Api, serving

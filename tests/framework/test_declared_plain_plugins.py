@@ -10,10 +10,10 @@ from hypothesis import settings
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import NodeInfo
-from pallet.framework import lift
+from pallet.framework import adapter
+from pallet.framework.adapter import PluginError, vector_filter, vector_score
 from pallet.framework.evaluator import Choice, Evaluator
 from pallet.framework.interface import Reads
-from pallet.framework.lift import PluginError, vector_filter, vector_score
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Status, unschedulable
@@ -125,8 +125,8 @@ class RememberingPlain(RememberingNodeByNode):
 
     def __init__(self) -> None:
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(lift, "_STATUSES", 3)
-        self.patch.setattr(lift, "_STATUSES_A_ROW", 0)
+        self.patch.setattr(adapter, "_STATUSES", 3)
+        self.patch.setattr(adapter, "_STATUSES_A_ROW", 0)
         super().__init__()
 
     def new_profile(self) -> Profile:

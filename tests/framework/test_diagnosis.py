@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from pallet.framework.diagnosis import Refused, fit_message, rejection_message
+from pallet.framework.diagnosis import NodesToStatus, fit_message, rejection_message
 from pallet.framework.status import unresolvable, unschedulable
 
 
-def refused(count: int, *reasons: str) -> Refused:
-    return Refused(unschedulable(*reasons).by("plugin"), np.arange(count))
+def refused(count: int, *reasons: str) -> NodesToStatus:
+    return NodesToStatus(unschedulable(*reasons).by("plugin"), np.arange(count))
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def refused(count: int, *reasons: str) -> Refused:
         ),
     ],
 )
-def test_fit_message(refusals: list[Refused], expected: str) -> None:
+def test_fit_message(refusals: list[NodesToStatus], expected: str) -> None:
     assert fit_message(5, refusals) == expected
 
 

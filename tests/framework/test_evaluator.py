@@ -10,12 +10,11 @@ from pallet.api.pod import Affinity, NodeAffinity, Pod
 from pallet.api.selectors import NodeSelector, NodeSelectorRequirement, NodeSelectorTerm
 from pallet.cache.cache import Cache
 from pallet.cache.changes import Rows
-from pallet.cache.live_snapshot import LiveSnapshot
 from pallet.cache.pod_info import PodInfo
-from pallet.cache.snapshot import NodeInfo
+from pallet.cache.snapshot import NodeInfo, Snapshot
+from pallet.framework.adapter import PluginError
 from pallet.framework.evaluator import Choice, Evaluator
 from pallet.framework.interface import Codes, Reads, RowChoice, Scores
-from pallet.framework.lift import PluginError
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.status import SKIP, SUCCESS, Status, error, unresolvable, unschedulable
@@ -25,7 +24,7 @@ from tests.profiles import default_profile, profile_of
 POD = make_pod("p")
 
 
-def snapshot_of(nodes: Iterable[Node]) -> LiveSnapshot:
+def snapshot_of(nodes: Iterable[Node]) -> Snapshot:
     cache = Cache()
     for node in nodes:
         cache.put_node(node)
@@ -81,7 +80,7 @@ class VectorRefuse(Refuse):
     def filter_signature(self, info: PodInfo) -> str:
         return self.name
 
-    def filter_rows(self, state: CycleState, info: PodInfo, snapshot: LiveSnapshot, rows: RowChoice) -> Codes:
+    def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
         indexes = np.arange(snapshot.table.capacity)[rows]
         return np.array([snapshot.table.name(row) in self._nodes for row in indexes.tolist()], np.uint32)
 
@@ -116,7 +115,7 @@ class VectorRank(ScaledRank):
     def score_signature(self, info: PodInfo) -> str:
         return self.name
 
-    def score_rows(self, state: CycleState, info: PodInfo, snapshot: LiveSnapshot, rows: RowChoice) -> Scores:
+    def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         indexes = np.arange(snapshot.table.capacity)[rows]
         return np.array([self._scores.get(snapshot.table.name(row), 0) for row in indexes.tolist()], np.int64)
 
@@ -129,7 +128,7 @@ class Before(Rank):
         self.status = status
         self.shown: list[str] = []
 
-    def pre_score(self, state: CycleState, info: PodInfo, snapshot: LiveSnapshot, rows: Rows) -> Status:
+    def pre_score(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> Status:
         self.shown = [snapshot.table.name(row) for row in rows.tolist()]
         return self.status
 
@@ -360,13 +359,16 @@ def test_a_plugin_that_threw_is_asked_again() -> None:
                 raise RuntimeError("not now")
             return super().score_rows(*asked)
 
-    snapshot = snapshot_of(named("a", "b"))
-    evaluator = Evaluator(profile_of(Moody("Moody", b=5)), snapshot, Random(0))  # noqa: S311 - breaks ties
+    cache = Cache()
+    for node in named("a", "b"):
+        cache.put_node(node)
+    profile = profile_of(Moody("Moody", b=5))
+    evaluator = Evaluator(profile, cache.snapshot, Random(0))  # noqa: S311 - breaks ties
     for _ in range(2):
         with pytest.raises(RuntimeError, match="not now"):
             evaluator.choose(CycleState(), PodInfo(POD))
         assert evaluator.choose(CycleState(), PodInfo(POD)).node == "b"
-        snapshot.put_node(make_node("c"))
+        cache.put_node(make_node("c"))
 
 
 def test_nodes_named_by_node_affinity_are_the_only_ones_looked_at() -> None:

@@ -24,7 +24,7 @@ from pallet.api.selectors import LabelSelector, NodeSelector, NodeSelectorRequir
 from pallet.bounded_cache import registered
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
-from pallet.framework import kinds, ranking, verdicts
+from pallet.framework import equivalence_class, ranking, verdicts
 from pallet.framework.evaluator import Choice, Evaluator
 from pallet.framework.interface import ALL_ROWS
 from pallet.framework.profile import Profile
@@ -265,7 +265,7 @@ class RememberingAllAtOnce(Remembering):
         self.patch = pytest.MonkeyPatch()
         for module, name in (
             (verdicts, "FEW_ROWS"),
-            (kinds, "FEW_ROWS"),
+            (equivalence_class, "FEW_ROWS"),
             (inter_pod_affinity, "_FEW"),
             (ranking, "_MANY"),
             (spread_scores, "_FEW_CELLS"),

@@ -7,7 +7,7 @@ import yaml
 from pallet.config.errors import ConfigError
 from pallet.config.load import load
 from pallet.config.schema import GROUP, KIND
-from pallet.framework.lift import LiftedFilter, LiftedScore
+from pallet.framework.adapter import FilterAdapter, ScoreAdapter
 from pallet.framework.profile import Profile, build_profile
 from pallet.framework.registry import Registry
 from pallet.plugins.node_resources_fit import NodeResourcesFit
@@ -115,8 +115,8 @@ def test_plain_plugins_are_lifted(tmp_path: Path) -> None:
     enabled = [{"name": PLAIN, "weight": 4}, {"name": Limit.name}]
     config = [{"name": Limit.name, "args": {"mostPods": 8}}]
     profile = build(tmp_path, {"plugins": {"multiPoint": {"enabled": enabled}}, "pluginConfig": config})
-    assert isinstance(profile.filter[-1], LiftedFilter)
-    assert isinstance(profile.score[-1][0], LiftedScore)
+    assert isinstance(profile.filter[-1], FilterAdapter)
+    assert isinstance(profile.score[-1][0], ScoreAdapter)
     assert profile.score[-1][1] == 4
     limit = profile.plugins[Limit.name]
     assert isinstance(limit, Limit)

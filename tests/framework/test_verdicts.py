@@ -11,7 +11,7 @@ from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.evaluator import Evaluator
 from pallet.framework.state import CycleState
-from pallet.framework.verdicts import Stamps
+from pallet.framework.verdicts import TableCursor
 from pallet.plugins.node_ports import NodePorts
 from pallet.plugins.node_resources_fit import NodeResourcesFit, NodeResourcesFitArgs
 from tests.builders import make_node, make_pod
@@ -21,7 +21,7 @@ from tests.profiles import default_profile, make_handle, profile_of
 NOTHING: list[int] = []
 
 
-def rows_behind(stamps: Stamps, table: NodeTable) -> list[int] | None:
+def rows_behind(stamps: TableCursor, table: NodeTable) -> list[int] | None:
     """The rows to look at again, after which the reader has caught up."""
     rows = stamps.behind(table)
     stamps.catch_up(table)
@@ -44,7 +44,7 @@ def test_which_rows_a_reader_looks_at_again(
     load_changed: list[int] | None,
     both: list[int] | None,
 ) -> None:
-    table, stamps = NodeTable(), Stamps(loads=loads, across=across)
+    table, stamps = NodeTable(), TableCursor(loads=loads, across=across)
     assert rows_behind(stamps, table) is None
     assert rows_behind(stamps, table) == NOTHING
     table.node_changes.record(0)
@@ -58,7 +58,7 @@ def test_which_rows_a_reader_looks_at_again(
 
 
 def test_a_reader_that_did_not_catch_up_is_told_again() -> None:
-    table, stamps = NodeTable(), Stamps(loads=True, across=False)
+    table, stamps = NodeTable(), TableCursor(loads=True, across=False)
     stamps.catch_up(table)
     table.load_changes.record(1)
     for _ in range(2):
@@ -68,7 +68,7 @@ def test_a_reader_that_did_not_catch_up_is_told_again() -> None:
 
 
 def test_a_table_of_another_capacity_is_read_afresh() -> None:
-    table, stamps = NodeTable(), Stamps(loads=False, across=False)
+    table, stamps = NodeTable(), TableCursor(loads=False, across=False)
     stamps.catch_up(table)
     for number in range(table.capacity + 1):
         table.put(make_node(f"n{number}"))

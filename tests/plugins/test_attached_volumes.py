@@ -68,7 +68,7 @@ class Cluster:
 
     def toggle(self, name: str, node: str, claims: list[str]) -> None:
         pod = make_pod(name, node=node, volumes=map(claimed, claims))
-        held = self.cache.placement(pod.metadata.uid)
+        held = self.cache.location(pod.metadata.uid)
         self.cache.put_pod(pod) if held is None else self.cache.drop_pod(held.info.pod)
 
 

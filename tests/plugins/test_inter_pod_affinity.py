@@ -413,7 +413,7 @@ def test_thousands_of_terms_by_one_topology_key_are_one_count() -> None:
     liked = {pod_term(f"none-{number}"): 7 for number in range(3000)} | {pod_term("db"): 5, pod_term("x"): 1}
     scores = asked.scores(pod("web", affinity=pod_affinity(rather_near=liked)))
     assert scores == {"a": 100, "b": 0, "c": 20, "bare": 0}
-    assert len(asked.cache.snapshot.counters._tallies) < 10
+    assert len(asked.cache._live.counters._tallies) < 10
 
 
 def test_terms_by_topology_keys_that_no_node_has_are_not_counted() -> None:
@@ -425,7 +425,7 @@ def test_terms_by_topology_keys_that_no_node_has_are_not_counted() -> None:
     assert not list(asked.plugin.counted(PodInfo(wanted), snapshot))
     assert asked.messages(wanted) == verdicts()
     assert not set(asked.scores(pod("web", affinity=pod_affinity(rather_near=liked))).values()) - {0}
-    assert not len(asked.cache.snapshot.counters._tallies)
+    assert not len(asked.cache._live.counters._tallies)
 
 
 @pytest.mark.parametrize(("keys", "refused"), [(MOST_KEYS, False), (MOST_KEYS + 1, True)])

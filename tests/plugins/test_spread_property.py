@@ -242,13 +242,14 @@ class Cluster:
         node = there.spec.node_name
         if node not in snapshot.table.row_of:
             return
-        snapshot.place(PodInfo(supposed), node)
+        fork = snapshot.fork()
+        fork.place(PodInfo(supposed), node)
         nodes, pods = list(self.nodes.values()), [*self.pods.values(), supposed]
         for name, message in refusals(pod, nodes, pods).items():
             rows = np.array([snapshot.table.row_of[name]])
-            code = int(plugin.filter_rows(state, info, snapshot, rows)[0])
+            code = int(plugin.filter_rows(state, info, fork, rows)[0])
             assert (plugin.explain(info, code).message if code else "") == message.removeprefix("!")
-        snapshot.remove(PodInfo(supposed), snapshot.table.row_of[node])
+        fork.close()
 
 
 @settings(max_examples=100)

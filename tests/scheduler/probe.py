@@ -9,10 +9,10 @@ from pallet.api.pod import Pod
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import NodeInfo, Snapshot
+from pallet.framework.adapter import FilterAdapter
 from pallet.framework.events import EventInterest
 from pallet.framework.handle import Handle
 from pallet.framework.interface import Filters, Refusal
-from pallet.framework.lift import LiftedFilter
 from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Status, unschedulable
@@ -118,7 +118,7 @@ def a_profile(
         plugins={**profile.plugins, **{probe.name: probe for probe in probes}},
         pre_enqueue=(gates, *probes),
         pre_filter=probes,
-        filter=(cordon, fit, *map(LiftedFilter, probes)),
+        filter=(cordon, fit, *map(FilterAdapter, probes)),
         post_filter=probes,
         reserve=probes,
         permit=probes,

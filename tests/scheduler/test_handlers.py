@@ -46,7 +46,7 @@ class Scene(QueueWorld):
         self.probe.interests[:] = [EventInterest(ClusterEvent(resource, action))]
 
     def hold(self, uid: str) -> Hold | None:
-        placement = self.cache.placement(uid)
+        placement = self.cache.location(uid)
         return placement.hold if placement else None
 
 

@@ -35,7 +35,7 @@ def nowhere(world: World, pod: Pod) -> bool:
     """Whether neither the queue nor the cache knows a pod."""
     uid = pod.metadata.uid
     queue = world.queue
-    return queue._find(uid) is None and not queue.is_in_flight(uid) and world.cache.placement(uid) is None
+    return queue._find(uid) is None and not queue.is_in_flight(uid) and world.cache.location(uid) is None
 
 
 async def test_a_pod_is_bound_and_that_is_said_and_counted(world: World, probe: Probe) -> None:
@@ -236,7 +236,7 @@ class TestBinding:
         await world.until(lambda: world.metrics.schedule_attempts_total["error", SCHEDULER].value == 1)
         world.watch(pod)
         assert world.held("n1") == world.held("n2") == []
-        placement = world.cache.placement("uid-a")
+        placement = world.cache.location("uid-a")
         assert placement is not None
         assert placement.node == "n3"
         await anyio.sleep(30)

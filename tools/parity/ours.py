@@ -19,8 +19,8 @@ from pallet.client.client import Client
 from pallet.config.load import parse
 from pallet.config.settings import Settings
 from pallet.extenders.extender import ExtenderError, extenders_of
-from pallet.framework.advice import Advice
 from pallet.framework.evaluator import Choice, Evaluator
+from pallet.framework.extender_result import ExtenderResult
 from pallet.framework.post_filter import run_post_filters
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import INFEASIBLE
@@ -120,7 +120,7 @@ class Pallet:
             totals = {choice.node: totals[choice.node]}
         return Decision(choice.node, totals=totals, shares=shares)
 
-    async def _advice(self, evaluator: Evaluator, info: PodInfo) -> Advice | None:
+    async def _advice(self, evaluator: Evaluator, info: PodInfo) -> ExtenderResult | None:
         """What extenders say of the feasible nodes; None where they are not asked."""
         extenders = self.graph.extenders
         if not extenders.are_asked_about(info.pod):
@@ -172,7 +172,7 @@ def _is_decided(pod: Pod) -> bool:
     return bool(pod.spec.node_name) or not reasons.isdisjoint(("Unschedulable", "SchedulerError"))
 
 
-def _totals(evaluator: Evaluator, info: PodInfo, advice: Advice | None) -> dict[str, int]:
+def _totals(evaluator: Evaluator, info: PodInfo, advice: ExtenderResult | None) -> dict[str, int]:
     """The totals of all nodes that are feasible, and that extenders leave, without what extenders add."""
     table = evaluator.snapshot.table
     if advice is not None:

@@ -10,7 +10,7 @@ from typing import Final
 from pallet.api.pod import Pod
 from pallet.bounded_cache import MIB, BoundedCache
 from pallet.cache.pod_info import PodInfo
-from pallet.framework.advice import Victims
+from pallet.framework.extender_result import Victims
 from pallet.framework.handle import Handle
 from pallet.framework.status import Status, unschedulable
 from pallet.plugins.preemption.finding import rank_of

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pallet.cache.pod_info import PodInfo
-from pallet.framework.diagnosis import Refused
+from pallet.framework.diagnosis import NodesToStatus
 from pallet.framework.status import unresolvable
 
 Rank = tuple[int, int, int, int, float]
@@ -32,7 +32,7 @@ class Finding:
     row: int = -1
     victims: tuple[PodInfo, ...] = ()
     violations: int = 0
-    failures: list[Refused] = field(default_factory=list)
+    failures: list[NodesToStatus] = field(default_factory=list)
     idle: tuple[int, ...] = ()
     unfinished: bool = False
 

@@ -17,7 +17,7 @@ from pallet.cache.columns import Mask
 from pallet.cache.nominator import Nominator
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.resource_columns import Amounts
-from pallet.framework.verdicts import FEW_ROWS, Stamps
+from pallet.framework.verdicts import FEW_ROWS, TableCursor
 from pallet.plugins.preemption.budgets import Budgets
 from pallet.plugins.preemption.importance import by_importance, started
 from pallet.plugins.preemption.kinds import Kinds
@@ -49,7 +49,7 @@ class Ladder:
         self._snapshot = cache.snapshot
         self._budgets = budgets
         self._nominator = nominator
-        self._stamps = Stamps(loads=True, across=False)
+        self._stamps = TableCursor(loads=True, across=False)
         self._nodes = self._starts = self._nominated = self._guard = self._selection = -1
         self._clear()
 
@@ -218,7 +218,7 @@ class Ladder:
         ]
 
     def _is_reserved(self, info: PodInfo) -> bool:
-        placement = self._cache.placement(info.uid)
+        placement = self._cache.location(info.uid)
         return placement is not None and placement.hold is Hold.RESERVED
 
     def _lengthen(self, count: int) -> None:

@@ -17,8 +17,8 @@ from pallet.cache.nominator import Nominator
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.resource_columns import OVERFULL, Amounts, added
 from pallet.cache.snapshot import Snapshot
-from pallet.framework.advice import Victims
-from pallet.framework.diagnosis import Refused
+from pallet.framework.diagnosis import NodesToStatus
+from pallet.framework.extender_result import Victims
 from pallet.framework.interface import VectorFilterPlugin
 from pallet.framework.row_filters import distinct, explained, first_codes, reads_sums
 from pallet.framework.state import CycleState
@@ -96,11 +96,13 @@ class Survey:
         hopeful = self.contest.sorted((rows & ~failed).nonzero()[0])
         return hopeful.tolist(), (rows & failed).nonzero()[0]
 
-    def failures(self, rows: Rows) -> list[Refused]:
+    def failures(self, rows: Rows) -> list[NodesToStatus]:
         """Why preempting does not help on some rows."""
         numbers = self._failure[rows]
         return [
-            Refused(self._statuses[number], rows[numbers == number]) for number in distinct(numbers) if number
+            NodesToStatus(self._statuses[number], rows[numbers == number])
+            for number in distinct(numbers)
+            if number
         ]
 
     def _who_goes(self, row: int) -> tuple[PodInfo, ...]:

@@ -18,8 +18,8 @@ from pallet.cache.changes import Rows
 from pallet.cache.columns import Mask
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Fork, Snapshot
-from pallet.framework.advice import Victims
-from pallet.framework.diagnosis import Refused
+from pallet.framework.diagnosis import NodesToStatus
+from pallet.framework.extender_result import Victims
 from pallet.framework.hooks import NeighbourFilterPlugin
 from pallet.framework.interface import Filters, Reads, VectorFilterPlugin
 from pallet.framework.row_filters import reads_loads, refused_by
@@ -210,7 +210,7 @@ class Trials:
 
     def _refused_regardless(
         self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows
-    ) -> tuple[list[int], list[Refused]]:
+    ) -> tuple[list[int], list[NodesToStatus]]:
         """Those of the rows that are to be tried, and why others are refused whoever goes."""
         position, code = lasting_codes(self._plugins, state, info, snapshot, rows)
         # Where others are nominated, what is said with them there comes first.
@@ -229,7 +229,7 @@ class Trials:
                 return plugin.explain(info, code).by(plugin.name)
         return None
 
-    def _hopeless(self, info: PodInfo, rows: Rows) -> list[Refused]:
+    def _hopeless(self, info: PodInfo, rows: Rows) -> list[NodesToStatus]:
         """Why preempting does not help where the sums alone forbid it: another filter may come first."""
         failures = self._bounds.failures(rows)
         if not self._foremost:
@@ -271,7 +271,7 @@ def _foremost(plugins: Sequence[VectorFilterPlugin]) -> list[NeighbourFilterPlug
     ]
 
 
-def _failures(tried: dict[int, Trial]) -> list[Refused]:
+def _failures(tried: dict[int, Trial]) -> list[NodesToStatus]:
     by_status: dict[Status, list[int]] = {}
     for row, trial in tried.items():
         if not trial.status.ok:
@@ -279,8 +279,8 @@ def _failures(tried: dict[int, Trial]) -> list[Refused]:
     return _refused(by_status)
 
 
-def _refused(by_status: dict[Status, list[int]]) -> list[Refused]:
-    return [Refused(status, np.array(rows, np.intp)) for status, rows in by_status.items()]
+def _refused(by_status: dict[Status, list[int]]) -> list[NodesToStatus]:
+    return [NodesToStatus(status, np.array(rows, np.intp)) for status, rows in by_status.items()]
 
 
 def _idle(tried: dict[int, Trial]) -> tuple[int, ...]:

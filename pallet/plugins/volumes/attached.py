@@ -27,7 +27,7 @@ from pallet.api.storage import (
 )
 from pallet.cache.snapshot import Snapshot
 from pallet.cache.volumes_in_use import VolumesInUse
-from pallet.framework.verdicts import Stamps
+from pallet.framework.verdicts import TableCursor
 from pallet.informers.factory import InformerFactory
 from pallet.informers.informer import Handler
 from pallet.plugins.volumes.claims import class_of, holder_of
@@ -181,7 +181,7 @@ class Ledger:
         self._counted: dict[int, Counter[str]] = {}
         self._known = known
         self._stamp = -1
-        self._stamps = Stamps(loads=True, across=False)
+        self._stamps = TableCursor(loads=True, across=False)
 
     def refresh(self, snapshot: Snapshot) -> None:
         """Count again where something changed."""

@@ -70,7 +70,7 @@ class _Trial:
         return rank, {each.uid for each in victims}
 
     def may_go(self, other: PodInfo) -> bool:
-        placement = self.scene.cache.placement(other.uid)
+        placement = self.scene.cache.location(other.uid)
         assert placement is not None
         return other.pod.spec.priority < self.info.pod.spec.priority and placement.hold is not Hold.RESERVED
 

@@ -7,7 +7,7 @@ from unittest.mock import patch
 import pytest
 
 from pallet.api.pod import Pod
-from pallet.framework.advice import Victims
+from pallet.framework.extender_result import Victims
 from pallet.framework.status import Status
 from pallet.plugins.default_preemption import DefaultPreemptionArgs
 from pallet.plugins.preemption import trials

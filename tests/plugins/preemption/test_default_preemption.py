@@ -13,7 +13,7 @@ from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner
 from pallet.config.decode import decode_args
 from pallet.config.errors import ConfigError, FieldPath
-from pallet.framework.diagnosis import Refused
+from pallet.framework.diagnosis import NodesToStatus
 from pallet.framework.events import ASSIGNED_POD_DELETE, Hint
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, unschedulable
@@ -344,7 +344,7 @@ def test_a_node_where_the_pod_fits_after_all_is_an_error() -> None:
     """As when a pre-filter plugin refused the pod, but no filter does."""
     scene = Scene(nodes(4), [pod("x", "a")])
     row = scene.cache.snapshot.table.row_of["a"]
-    refusals = [Refused(unschedulable("not now").by("Else"), np.array([row]))]
+    refusals = [NodesToStatus(unschedulable("not now").by("Else"), np.array([row]))]
     decision = scene.plugin.decide(
         CycleState(),
         PodInfo(pod("p", priority=5)),

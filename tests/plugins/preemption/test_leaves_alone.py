@@ -6,10 +6,10 @@ from pallet.api.labels import Labels
 from pallet.api.pod import ContainerPort
 from pallet.api.requests import CPU
 from pallet.api.selectors import LabelSelector
-from pallet.cache.snapshot import Snapshot
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner
 from pallet.cache.selection import PodSelector, all_of
+from pallet.cache.snapshot import Snapshot
 from pallet.framework.evaluator import Evaluator
 from pallet.framework.state import CycleState
 from pallet.loop_budget import LoopBudget

@@ -4,9 +4,9 @@ import pytest
 from pallet.cache.live_snapshot import LiveSnapshot
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import NodeInfo
-from pallet.framework import lift as module
+from pallet.framework import adapter as module
+from pallet.framework.adapter import FilterAdapter, ScoreAdapter
 from pallet.framework.interface import ALL_ROWS, Scores
-from pallet.framework.lift import LiftedFilter, LiftedScore
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Status, unresolvable, unschedulable
 from tests.builders import make_node, make_pod
@@ -43,7 +43,7 @@ class Cores:
 
 
 def test_a_plain_filter_answers_for_all_rows_and_explains_each() -> None:
-    snapshot, lifted = snapshot_of(3), LiftedFilter(Choosy())
+    snapshot, lifted = snapshot_of(3), FilterAdapter(Choosy())
     codes = lifted.filter_rows(CycleState(), POD, snapshot, ALL_ROWS)
     assert codes.tolist()[:4] == [0, 1, 2, 0]
     assert not codes[3:].any()
@@ -68,7 +68,7 @@ class Chatty:
 
 def test_reasons_that_never_repeat_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_STATUSES", 3)
-    lifted, snapshot = LiftedFilter(Chatty()), snapshot_of(9)
+    lifted, snapshot = FilterAdapter(Chatty()), snapshot_of(9)
     for _ in range(200):
         lifted.filter_signature(POD)
         codes = lifted.filter_rows(CycleState(), POD, snapshot, ALL_ROWS).tolist()
@@ -84,7 +84,7 @@ def test_what_was_remembered_in_codes_that_are_given_up_is_another_question(
 ) -> None:
     monkeypatch.setattr(module, "_STATUSES", 3)
     monkeypatch.setattr(module, "_STATUSES_A_ROW", 0)
-    lifted, snapshot = LiftedFilter(Chatty()), snapshot_of(3)
+    lifted, snapshot = FilterAdapter(Chatty()), snapshot_of(3)
     signature = lifted.filter_signature(POD)
     lifted.filter_rows(CycleState(), POD, snapshot, ALL_ROWS)
     assert lifted.filter_signature(POD) == signature
@@ -94,7 +94,7 @@ def test_what_was_remembered_in_codes_that_are_given_up_is_another_question(
 
 def test_a_code_keeps_its_meaning_while_other_rows_are_asked_one_by_one() -> None:
     """As for the nodes that other pods are nominated to, of which there may be many."""
-    lifted, snapshot = LiftedFilter(Chatty()), snapshot_of(5000)
+    lifted, snapshot = FilterAdapter(Chatty()), snapshot_of(5000)
     codes = [
         int(lifted.filter_rows(CycleState(), POD, snapshot, slice(row, row + 1))[0]) for row in range(5000)
     ]
@@ -103,7 +103,7 @@ def test_a_code_keeps_its_meaning_while_other_rows_are_asked_one_by_one() -> Non
 
 
 def test_a_plain_score_answers_for_all_rows() -> None:
-    snapshot, lifted = snapshot_of(3), LiftedScore(Cores())
+    snapshot, lifted = snapshot_of(3), ScoreAdapter(Cores())
     assert lifted.score_rows(CycleState(), POD, snapshot, ALL_ROWS).tolist()[:4] == [1, 2, 3, 0]
     assert lifted.score_rows(CycleState(), POD, snapshot, np.array([2, 1])).tolist() == [3, 2]
     assert lifted.normalize is None
@@ -114,6 +114,6 @@ def test_a_plain_score_keeps_its_normalising() -> None:
         def normalize(self, scores: Scores, low: int, high: int) -> Scores:
             return scores * 100 // high
 
-    lifted = LiftedScore(Scaled())
+    lifted = ScoreAdapter(Scaled())
     assert lifted.normalize is not None
     assert lifted.normalize(np.array([1, 2, 4]), 1, 4).tolist() == [25, 50, 100]

@@ -13,7 +13,7 @@ from pallet.cache.changes import Rows
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
-from pallet.framework.diagnosis import Refused
+from pallet.framework.diagnosis import NodesToStatus
 from pallet.framework.interface import VectorFilterPlugin
 from pallet.framework.memory import FilterMemory
 from pallet.framework.row_filters import distinct, explained, without
@@ -23,7 +23,7 @@ from pallet.framework.verdicts import FEW_ROWS, Remembered
 _CODE = (1 << 32) - 1
 
 
-class Refusals:
+class RememberedDiagnosis:
     """The rows by their first refusal: which filter gave it, in the configured order, and with what code.
 
     Both are kept as one number: the filter's position, counted from 1, above the 32 bits of the code; 0 where
@@ -36,10 +36,10 @@ class Refusals:
         self._stamps = [-1] * len(verdicts)
         self._nodes = -1
         self._first: npt.NDArray[np.int64] = np.zeros(0, np.int64)
-        self._groups: dict[int, Refused] = {}
-        self._all: tuple[Refused, ...] = ()
+        self._groups: dict[int, NodesToStatus] = {}
+        self._all: tuple[NodesToStatus, ...] = ()
 
-    def read(self, info: PodInfo, snapshot: Snapshot) -> tuple[Refused, ...]:
+    def read(self, info: PodInfo, snapshot: Snapshot) -> tuple[NodesToStatus, ...]:
         """The refusals by filter and code, from verdicts that are up to date.
 
         As long as none of them changes it is the very same tuple.
@@ -100,33 +100,35 @@ class Refusals:
             if not rows.size:
                 self._groups.pop(each, None)
             elif each in self._groups:
-                self._groups[each] = Refused(self._groups[each].status, rows)
+                self._groups[each] = NodesToStatus(self._groups[each].status, rows)
             else:
                 plugin = self._plugins[(each >> 32) - 1]
-                self._groups[each] = Refused(
+                self._groups[each] = NodesToStatus(
                     explained(plugin, info, each & _CODE, snapshot, rows.item(0)), rows
                 )
         self._all = tuple(self._groups[each] for each in sorted(self._groups))
 
 
-def apart_from(these: Sequence[Refused], refusals: Sequence[Refused], capacity: int) -> list[Refused]:
+def apart_from(
+    these: Sequence[NodesToStatus], refusals: Sequence[NodesToStatus], capacity: int
+) -> list[NodesToStatus]:
     """Refusals without the rows that these are about, which come first."""
     theirs = np.concatenate([each.rows for each in these])
-    rest = [Refused(each.status, without(each.rows, theirs, capacity)) for each in refusals]
+    rest = [NodesToStatus(each.status, without(each.rows, theirs, capacity)) for each in refusals]
     return [each for each in rest if each.rows.size]
 
 
 def refused_in_order(
     filters: Sequence[FilterMemory], state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows
-) -> tuple[list[Refused], Rows]:
+) -> tuple[list[NodesToStatus], Rows]:
     """The same found afresh: why some of the rows are refused, each by the first filter; and those left."""
-    refusals: list[Refused] = []
+    refusals: list[NodesToStatus] = []
     for each in filters:
         if each.asked(state, info):
             codes = each.codes(state, info, snapshot, rows)
             for code in distinct(codes[codes != 0]):
                 alike = rows[codes == code]
                 status = explained(each.plugin, info, code, snapshot, alike.item(0))
-                refusals.append(Refused(status, alike))
+                refusals.append(NodesToStatus(status, alike))
             rows = rows[codes == 0]
     return refusals, rows

@@ -41,7 +41,7 @@ class PluginError(Exception):
         self.plugin = plugin
 
 
-class LiftedFilter:
+class FilterAdapter:
     """A filter over all nodes made of one for a single node.
 
     Its verdicts are remembered if it declares what they depend on (see `FilterDependence`).
@@ -123,7 +123,7 @@ class _Statuses:
         return self._status_of.get(code) or self._before[code]
 
 
-class LiftedScore:
+class ScoreAdapter:
     """A score over all nodes made of one for a single node, with its normalising.
 
     It is remembered if the plugin declares what it depends on (see `ScoreDependence`).
@@ -164,12 +164,12 @@ def check_bounds(plugin: str, scores: Scores) -> None:
 
 def vector_filter(plugin: Any) -> VectorFilterPlugin:
     """A filter plugin in its vector form, which it has or is given."""
-    return plugin if hasattr(plugin, "filter_rows") else LiftedFilter(plugin)
+    return plugin if hasattr(plugin, "filter_rows") else FilterAdapter(plugin)
 
 
 def vector_score(plugin: Any) -> VectorScorePlugin:
     """A score plugin in its vector form, which it has or is given."""
-    return plugin if hasattr(plugin, "score_rows") else LiftedScore(plugin)
+    return plugin if hasattr(plugin, "score_rows") else ScoreAdapter(plugin)
 
 
 def _asked(rows: RowChoice, snapshot: Snapshot) -> tuple[Rows, Rows, list[NodeInfo]]:

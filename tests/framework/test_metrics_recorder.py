@@ -6,17 +6,17 @@ import pytest
 
 from pallet.framework.instruments import Histogram, Instruments
 from pallet.framework.metrics import Metrics
-from pallet.framework.state import CycleState
-from pallet.framework.status import SKIP, SUCCESS, Status, unschedulable
-from pallet.framework.stopwatch import (
+from pallet.framework.metrics_recorder import (
     FILTER,
     PRE_FILTER,
     PRE_SCORE,
     SCORE,
-    UNWATCHED,
-    Stopwatch,
+    UNRECORDED,
+    PrometheusRecorder,
     samples,
 )
+from pallet.framework.state import CycleState
+from pallet.framework.status import SKIP, SUCCESS, Status, unschedulable
 
 
 class Scene:
@@ -25,7 +25,7 @@ class Scene:
     def __init__(self) -> None:
         self.metrics = Metrics(Instruments())
         ticks = count()
-        self.watch = Stopwatch(self.metrics, "web", lambda: float(next(ticks)))
+        self.watch = PrometheusRecorder(self.metrics, "web", lambda: float(next(ticks)))
 
     def evaluations(self, point: str) -> float:
         return self.metrics.plugin_evaluation_total["Doubles", point, "web"].value
@@ -109,5 +109,5 @@ def test_pre_filter_is_timed_with_its_status_and_pre_score_where_it_came_to_that
 
 
 def test_unwatched_methods_stay_themselves() -> None:
-    assert UNWATCHED.executed(PRE_FILTER, "Doubles", twice) is twice
-    assert UNWATCHED.judged(FILTER, "Doubles", twice) is twice
+    assert UNRECORDED.executed(PRE_FILTER, "Doubles", twice) is twice
+    assert UNRECORDED.judged(FILTER, "Doubles", twice) is twice

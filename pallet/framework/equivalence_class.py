@@ -28,7 +28,7 @@ _NORMALIZED_BYTES_A_ROW = 16
 """Of a normalized column: the raw scores and the shares."""
 
 
-class Follower:
+class VerdictCursor:
     """A reader of one verdict, which others may read too and bring up to date meanwhile."""
 
     __slots__ = ("_stamp", "verdict")
@@ -52,7 +52,7 @@ class Follower:
         return rows
 
 
-class ScoreColumn(Follower):
+class ScoreColumn(VerdictCursor):
     """One plugin's share in the totals: its scores times its weight."""
 
     __slots__ = ("weight",)
@@ -217,7 +217,7 @@ class NormalizedColumn(ScoreColumn):
         return self.weight * self._normalize(scores, self._low, self._high)
 
 
-class PodKind:
+class EquivalenceClass:
     """What is known of all pods that the remembering plugins cannot tell apart.
 
     feasible: bool, (capacity,), rows that no remembering filter refuses
@@ -228,7 +228,7 @@ class PodKind:
         "_restless", "_rows", "feasible",
     )  # fmt: skip
 
-    def __init__(self, filters: tuple[Follower, ...], columns: tuple[ScoreColumn, ...]) -> None:
+    def __init__(self, filters: tuple[VerdictCursor, ...], columns: tuple[ScoreColumn, ...]) -> None:
         self.feasible: Mask = np.zeros(0, np.bool_)
         self._filters = filters
         self._columns = columns

@@ -7,9 +7,9 @@ import pytest
 from pallet.api.node import Node, Taint
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
-from pallet.framework.diagnosis import Refused
+from pallet.framework.diagnosis import NodesToStatus
 from pallet.framework.evaluator import Choice, Evaluator
-from pallet.framework.refusals import refused_in_order
+from pallet.framework.remembered_diagnosis import refused_in_order
 from pallet.framework.state import CycleState
 from tests.builders import make_node, make_pod
 from tests.profiles import default_profile
@@ -61,7 +61,7 @@ class Run:
     def info(self, cpu: str = "4") -> PodInfo:
         return PodInfo(make_pod("p", uid=str(self.rng.random()), pod_set="", cpu=cpu))
 
-    def afresh(self, info: PodInfo) -> tuple[list[Refused], int]:
+    def afresh(self, info: PodInfo) -> tuple[list[NodesToStatus], int]:
         """The refusals, and how many nodes are left."""
         snapshot = self.cache.snapshot
         live = snapshot.table.live.nonzero()[0]
@@ -71,7 +71,7 @@ class Run:
         return refusals, left.size
 
 
-def words(refusals: list[Refused]) -> list[tuple[str, tuple[str, ...], list[int]]]:
+def words(refusals: list[NodesToStatus]) -> list[tuple[str, tuple[str, ...], list[int]]]:
     return [(each.status.plugin, each.status.reasons, each.rows.tolist()) for each in refusals]
 
 

@@ -8,7 +8,7 @@ from pallet.cache.pod_info import PodInfo
 from pallet.framework.status import Status
 
 
-class Advice(msgspec.Struct, frozen=True):
+class ExtenderResult(msgspec.Struct, frozen=True):
     """The only nodes to choose from, why others that were feasible are left out, and scores to add."""
 
     names: frozenset[str]

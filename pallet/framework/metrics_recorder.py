@@ -29,7 +29,7 @@ def samples() -> Iterator[bool]:
     return cycle((True, *[False] * 9))
 
 
-class Watch(Protocol):
+class MetricsRecorder(Protocol):
     """What an evaluator has its plugins timed by."""
 
     def judged(self, point: str, plugin: str, method: Asked) -> Asked:
@@ -57,7 +57,7 @@ class Watch(Protocol):
         ...
 
 
-class Unwatched:
+class NoRecorder:
     """Leaves everything as it is."""
 
     def judged(self, _point: str, _plugin: str, method: Asked) -> Asked:
@@ -82,10 +82,10 @@ class Unwatched:
         """Do nothing."""
 
 
-UNWATCHED: Final = Unwatched()
+UNRECORDED: Final = NoRecorder()
 
 
-class Stopwatch:
+class PrometheusRecorder:
     """Times the plugins of one profile."""
 
     def __init__(self, metrics: Metrics, profile: str, clock: Callable[[], float] = perf_counter) -> None:
