@@ -141,7 +141,10 @@ def _archive(name: str, beside: Path, find: Callable[[Path], Path]) -> Path:
             _buildah("copy", "--quiet", container, str(program), inside)
             _buildah("config", "--entrypoint", f'["{inside}"]', container)
             _buildah("commit", "--quiet", "--rm", container, name)
-            _buildah("push", "--quiet", name, f"oci-archive:{archive}:{name}")
+            archive.parent.mkdir(parents=True, exist_ok=True)
+            partial = archive.with_suffix(".partial")  # whole, or not there at all
+            _buildah("push", "--quiet", name, f"oci-archive:{partial}:{name}")
+            partial.replace(archive)
     return archive
 
 
