@@ -119,6 +119,7 @@ class Result(NamedTuple):
             rows["latency, average"] = milliseconds(self.load.average)
             rows |= {f"latency, p{p}": milliseconds(percentile(latencies, p)) for p in (50, 90, 99)}
             rows["latency, max"] = milliseconds(max(latencies, default=math.nan))
+            rows["failures"] = self.load.kinds_of_failure() or "none"
         return rows
 
 

@@ -99,6 +99,10 @@ class Statistics:
             f"success {percent(self.success_rate)}, average latency {milliseconds(self.average)}"
         )
 
+    def kinds_of_failure(self) -> str:
+        """How many requests failed, and how."""
+        return ", ".join(f"{count} x {what}" for what, count in self.failures.most_common())
+
     def summary(self) -> str:
         """How it was, in some lines."""
         seconds = self.ended - self.began
@@ -113,8 +117,7 @@ class Statistics:
             + f", max {milliseconds(max(self.latencies, default=math.nan))}",
         ]
         if self.failures:
-            counted = (f"{count} x {what}" for what, count in self.failures.most_common())
-            rows.append(f"failures      {', '.join(counted)}")
+            rows.append(f"failures      {self.kinds_of_failure()}")
         return "\n".join(rows)
 
 
@@ -175,7 +178,7 @@ async def send_load(address: str, load: Load, statistics: Statistics) -> None:
             except TimeoutError:
                 return "timed out"
             except aiohttp.ClientError as error:
-                return type(error).__name__
+                return f"{type(error).__name__} ({error})"
             return "" if answer.status == 200 else f"HTTP {answer.status}"
 
         await _try(session, url, work)

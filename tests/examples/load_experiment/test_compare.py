@@ -111,6 +111,7 @@ def test_results_stand_side_by_side() -> None:
         "latency, p90       500.0 ms            -",
         "latency, p99       500.0 ms            -",
         "latency, max       500.0 ms            -",
+        "failures           1 x timed out       none",
     ]
     without_load = [result._replace(load=None) for result in results]
     assert table(without_load).splitlines()[-1].split() == ["deviation", "1.00", "0.00"]
