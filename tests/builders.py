@@ -4,11 +4,14 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from pallet.api.labels import Labels
 from pallet.api.meta import ObjectMeta
 from pallet.api.plan_name import plan_name
 from pallet.api.pod import (
     Affinity,
+    Pod,
     PodAffinity,
     PodAffinityTerm,
     TopologySpreadConstraint,
@@ -151,3 +154,8 @@ def make_plan(
         ),
         SchedulePlanSpec(entries),
     )
+
+
+def make_pod_on(pod: Pod, node: str, phase: str = "Running") -> Pod:
+    """The pod as it is seen once it has a node."""
+    return replace(pod, spec=replace(pod.spec, node_name=node), status=replace(pod.status, phase=phase))

@@ -189,14 +189,10 @@ class PodCounters:
 
     def selects(self, selector: PodSelector, pod: Pod) -> bool:
         """Whether a selector selects a pod, placed or not."""
-        meta = pod.metadata
-        known = self._namespaces.get(meta.namespace, NO_LABELS)
-        return selector.matches(meta.namespace, known, meta.labels) and (
-            selector.terminating or not pod.terminating
-        )
+        return selector.selects(pod, self._namespaces.get(pod.metadata.namespace, NO_LABELS))
 
     def set_namespace(self, name: str, labels: Labels) -> None:
-        """Take note of the labels of a namespace (none when it is gone), and count by them again."""
+        """Record the labels of a namespace (none when it is gone), and count by them again."""
         if self._namespaces.get(name, NO_LABELS) is labels:
             return
         if labels:
@@ -244,7 +240,7 @@ class PodCounters:
         return group
 
     def _end(self, key: GroupKey, group: LabelGroup) -> None:
-        """Keep of a group that is gone what took long to tell: it may soon be back, as in a trial."""
+        """Keep of a group that is gone what took long to tell: it is soon back when a reserved pod is assumed."""
         for selection, known in self._tallies.weights.items():
             if group.number < self._tallies.seen[selection]:
                 known.keep(key, sum(weight for tally, weight in group.counted_by if tally is known.tally))

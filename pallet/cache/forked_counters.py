@@ -6,19 +6,16 @@ follows the changes of the fork alone.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
 
 import numpy as np
 
 from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.pod import Pod
 from pallet.cache.columns import resized
-from pallet.cache.row_counts import ByRow, RowCounts, merged
+from pallet.cache.row_counts import ByRow, RowCounts, added
 from pallet.cache.selection import PodSelection, PodSelector
 from pallet.cache.tally import Counts, Tally
 from pallet.cache.views import Counters, GroupKey, group_key
-
-K = TypeVar("K")
 
 _Change = tuple[GroupKey, int, int]
 """A group, a row, and how many of its pods more."""
@@ -86,21 +83,26 @@ class ForkedCounters:
 
     def weight(self, selection: PodSelection, pod: Pod) -> int:
         """How much a pod counts, placed or not."""
-        return self._weight(selection, group_key(pod))
+        return self.weight_of(selection, group_key(pod))
 
     def weight_of(self, selection: PodSelection, key: GroupKey) -> int:
         """How much each pod of a group counts, which may have no placed pods."""
-        return self._weight(selection, key)
+        weight = self._weights.get((selection, key))
+        if weight is None:
+            if self._namespaces is not None and selection.asks_for_namespaces:
+                namespace, labels, terminating = key
+                of_namespace = self._namespaces.get(namespace, NO_LABELS)
+                weight = selection.weight(namespace, of_namespace, labels, terminating)
+            else:
+                weight = self._parent.weight_of(selection, key)
+            self._weights[selection, key] = weight
+        return weight
 
     def selects(self, selector: PodSelector, pod: Pod) -> bool:
         """Whether a selector selects a pod, placed or not."""
         if self._namespaces is None:
             return self._parent.selects(selector, pod)
-        meta = pod.metadata
-        labels = self._namespaces.get(meta.namespace, NO_LABELS)
-        return selector.matches(meta.namespace, labels, meta.labels) and (
-            selector.terminating or not pod.terminating
-        )
+        return selector.selects(pod, self._namespaces.get(pod.metadata.namespace, NO_LABELS))
 
     def namespace_labels(self) -> dict[str, Labels]:
         """The labels of the namespaces that have any; a copy."""
@@ -124,7 +126,7 @@ class ForkedCounters:
             by_row = resized(self._parent.count(selection), self._capacity)
             changes = (*self._changes, *self._withstood)
         for key, row, by in changes:
-            weight = self._weight(selection, key)
+            weight = self.weight_of(selection, key)
             if weight and row < self._capacity:
                 by_row[row] += by * weight
         forked = self._tallies[selection] = _Forked(Tally(by_row), len(self._changes))
@@ -133,7 +135,7 @@ class ForkedCounters:
     def _follow(self, selection: PodSelection, forked: "_Forked", end: int) -> None:
         """Add what was changed up to a point."""
         for key, row, by in self._changes[forked.followed : end]:
-            weight = self._weight(selection, key)
+            weight = self.weight_of(selection, key)
             if weight:
                 forked.tally.bump(row, by * weight)
         forked.followed = min(end, len(self._changes))
@@ -141,18 +143,6 @@ class ForkedCounters:
     def _counts_alone(self, selection: PodSelection) -> bool:
         """Whether the parent counts by other labels of namespaces."""
         return self._namespaces is not None and selection.asks_for_namespaces
-
-    def _weight(self, selection: PodSelection, key: GroupKey) -> int:
-        weight = self._weights.get((selection, key))
-        if weight is None:
-            if self._counts_alone(selection) and self._namespaces is not None:
-                namespace, labels, terminating = key
-                of_namespace = self._namespaces.get(namespace, NO_LABELS)
-                weight = selection.weight(namespace, of_namespace, labels, terminating)
-            else:
-                weight = self._parent.weight_of(selection, key)
-            self._weights[selection, key] = weight
-        return weight
 
 
 class _Forked:
@@ -163,16 +153,3 @@ class _Forked:
     def __init__(self, tally: Tally, followed: int) -> None:
         self.tally = tally
         self.followed = followed
-
-
-def added(counts: Iterable[tuple[K, ByRow]], difference: RowCounts[K]) -> Iterator[tuple[K, ByRow]]:
-    """Counts with a difference, by key and row; nothing of keys that are found nowhere then."""
-    seen = set()
-    for key, rows in counts:
-        seen.add(key)
-        found = merged(rows, difference.get(key))
-        if found:
-            yield key, found
-    for key in difference:
-        if key not in seen:
-            yield key, difference.get(key)

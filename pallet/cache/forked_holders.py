@@ -1,16 +1,16 @@
 """The held terms of a fork: those of its parent, and the difference (see `forked_counters`)."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 
 from pallet.api.pod import Pod
 from pallet.cache.columns import resized
-from pallet.cache.forked_counters import ForkedCounters, added
+from pallet.cache.forked_counters import ForkedCounters
 from pallet.cache.pod_info import AffinityTerm, PodTerms
-from pallet.cache.row_counts import ByRow, RowCounts
+from pallet.cache.row_counts import ByRow, RowCounts, added
 from pallet.cache.tally import Counts, Tally
-from pallet.cache.views import GroupKey, HeldTermsView, Holders, Terms, TermSum, group_key
+from pallet.cache.views import BySort, GroupKey, HeldTermsView, Holders, Terms, TermSum, group_key
 
 _Change = tuple[AffinityTerm, int, int]
 """A term, a row, and how much is added to its weight there."""
@@ -161,32 +161,22 @@ class ForkedTerms:
                     tally.by_row[row] += weight
 
 
-class ForkedHolders:
+class ForkedHolders(BySort[ForkedTerms]):
     """The terms of the pods of a fork by their sort, asked as `TermHolders` are."""
 
     def __init__(self, parent: Holders, counters: ForkedCounters, capacity: int) -> None:
-        self.anti = ForkedTerms(parent.anti, counters, capacity)
-        self.required = ForkedTerms(parent.required, counters, capacity)
-        self.preferred = ForkedTerms(parent.preferred, counters, capacity)
-
-    def sorts(self) -> Sequence[ForkedTerms]:
-        """The terms of each sort."""
-        return self.anti, self.required, self.preferred
+        super().__init__(
+            ForkedTerms(parent.anti, counters, capacity),
+            ForkedTerms(parent.required, counters, capacity),
+            ForkedTerms(parent.preferred, counters, capacity),
+        )
 
     def change(self, terms: PodTerms, row: int, by: int) -> None:
         """Count the terms of a pod that is placed on the fork, or with -1 of one that is removed there."""
-        for term in terms.required_anti:
-            self.anti.change(term, row, by)
-        for term in terms.required:
-            self.required.change(term, row, by)
-        for term, weight in terms.preferred:
-            self.preferred.change(term, row, by * weight)
+        for held, term, weight in self.of(terms):
+            held.change(term, row, by * weight)
 
     def withstand(self, terms: PodTerms, row: int, by: int) -> None:
         """Leave the fork as it is while its parent counts a pod's terms, or with -1 takes them back."""
-        for term in terms.required_anti:
-            self.anti.withstand(term, row, by)
-        for term in terms.required:
-            self.required.withstand(term, row, by)
-        for term, weight in terms.preferred:
-            self.preferred.withstand(term, row, by * weight)
+        for held, term, weight in self.of(terms):
+            held.withstand(term, row, by * weight)

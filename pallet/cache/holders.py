@@ -15,7 +15,7 @@ from pallet.bounded_cache import MIB, BoundedCache, footprint
 from pallet.cache.counters import PodCounters
 from pallet.cache.pod_info import AffinityTerm, PodTerms
 from pallet.cache.tally import Tally
-from pallet.cache.views import GroupKey, Terms, group_key
+from pallet.cache.views import BySort, GroupKey, Terms, group_key
 
 _NEWCOMERS_BYTES = 16 * MIB
 """Of the sorts of newcomers whose terms are remembered, for each sort of terms."""
@@ -301,30 +301,18 @@ class HeldTerms:
         return found
 
 
-class TermHolders:
-    """The terms of placed pods by their sort.
-
-    Required anti-affinity counts holders, preferred terms add up signed weights, required affinity counts
-    holders (a newcomer is scored by it).
-    """
+class TermHolders(BySort[HeldTerms]):
+    """The terms of placed pods by their sort."""
 
     def __init__(self, counters: PodCounters, capacity: int) -> None:
-        self.anti = HeldTerms(counters, capacity)
-        self.required = HeldTerms(counters, capacity)
-        self.preferred = HeldTerms(counters, capacity)
+        super().__init__(
+            HeldTerms(counters, capacity), HeldTerms(counters, capacity), HeldTerms(counters, capacity)
+        )
 
     def count(self, terms: PodTerms, row: int, by: int) -> None:
         """Count a pod's own terms on a row, or with -1 take them back."""
-        for term in terms.required_anti:
-            self.anti.bump(term, row, by)
-        for term in terms.required:
-            self.required.bump(term, row, by)
-        for term, weight in terms.preferred:
-            self.preferred.bump(term, row, by * weight)
-
-    def sorts(self) -> tuple[HeldTerms, ...]:
-        """The terms of each sort."""
-        return self.anti, self.required, self.preferred
+        for held, term, weight in self.of(terms):
+            held.bump(term, row, by * weight)
 
     def forget_matches(self) -> None:
         """Match again: a namespace changed its labels."""

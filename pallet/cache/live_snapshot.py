@@ -61,7 +61,7 @@ class LiveSnapshot(Snapshot):
         return gone
 
     def set_namespace(self, name: str, labels: Labels) -> None:
-        """Take note of a namespace's labels."""
+        """Record the labels of a namespace."""
         for fork in self._forks:
             fork.withstand_namespaces()
         self.counters.set_namespace(name, labels)

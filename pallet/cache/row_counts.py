@@ -1,6 +1,6 @@
 """How often something is found on each node: the index behind volumes, host ports and what a fork changed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -59,6 +59,19 @@ def merged(counts: ByRow, others: ByRow) -> ByRow:
     for row, count in others.items():
         _add(rows, row, count)
     return rows
+
+
+def added(counts: Iterable[tuple[K, ByRow]], difference: RowCounts[K]) -> Iterator[tuple[K, ByRow]]:
+    """Counts with a difference, by key and row; nothing of keys that are found nowhere then."""
+    seen = set()
+    for key, rows in counts:
+        seen.add(key)
+        found = merged(rows, difference.get(key))
+        if found:
+            yield key, found
+    for key in difference:
+        if key not in seen:
+            yield key, difference.get(key)
 
 
 def _add(rows: dict[int, int], row: int, by: int) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from pallet.api.labels import Labels
+from pallet.api.pod import Pod
 from pallet.api.selectors import LabelSelector
 from pallet.bounded_cache import Measured
 
@@ -45,6 +46,13 @@ class PodSelector(msgspec.Struct, frozen=True, gc=False, cache_hash=True, omit_d
         ):
             return False
         return self.labels.matches(labels)
+
+    def selects(self, pod: Pod, namespace_labels: Labels) -> bool:
+        """Whether it selects a pod of a namespace with these labels."""
+        meta = pod.metadata
+        return self.matches(meta.namespace, namespace_labels, meta.labels) and (
+            self.terminating or not pod.terminating
+        )
 
 
 def selector_size(selector: LabelSelector | None) -> int:

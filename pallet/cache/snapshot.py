@@ -230,6 +230,12 @@ class Fork(Snapshot):
         del left[info.uid]
         self._apply(placed, row, -1, left)
 
+    def remove_from(self, info: PodInfo, node_name: str) -> None:
+        """Suppose a placed pod away from a node, by name, if there is such a node."""
+        row = self.table.row_of.get(node_name)
+        if row is not None:
+            self.remove(info, row)
+
     def keep(self, plugin: str, state: object) -> None:
         """Keep what a plugin supposes beside the pods (see `Snapshot.kept_by`).
 

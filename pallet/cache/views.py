@@ -1,11 +1,11 @@
 """What is asked about the placed pods of a snapshot, be it the live one or a fork."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Collection, Iterator, Mapping
+from typing import Generic, Protocol, TypeVar
 
 from pallet.api.labels import Labels
 from pallet.api.pod import Pod
-from pallet.cache.pod_info import AffinityTerm
+from pallet.cache.pod_info import AffinityTerm, PodTerms
 from pallet.cache.selection import PodSelection, PodSelector
 from pallet.cache.tally import Counts, Tally
 
@@ -13,6 +13,8 @@ GroupKey = tuple[str, Labels, bool]
 """What selectors can tell pods by: namespace, labels, and whether they are terminating."""
 
 Terms = frozenset[AffinityTerm]
+
+H_co = TypeVar("H_co", covariant=True)
 
 
 def group_key(pod: Pod) -> GroupKey:
@@ -101,24 +103,32 @@ class HeldTermsView(Protocol):
         ...
 
 
-class Holders(Protocol):
-    """The terms of placed pods by their sort."""
+class BySort(Generic[H_co]):
+    """Something for each sort of the terms that placed pods hold.
 
-    @property
-    def anti(self) -> HeldTermsView:
-        """Required anti-affinity: how many pods hold a term."""
-        ...
+    anti: required anti-affinity, how many pods hold a term
+    required: required affinity, how many pods hold a term, by which a newcomer is scored
+    preferred: preferred terms, the sum of their signed weights
+    """
 
-    @property
-    def required(self) -> HeldTermsView:
-        """Required affinity: how many pods hold a term, by which a newcomer is scored."""
-        ...
+    def __init__(self, anti: H_co, required: H_co, preferred: H_co) -> None:
+        self.anti = anti
+        self.required = required
+        self.preferred = preferred
 
-    @property
-    def preferred(self) -> HeldTermsView:
-        """Preferred terms: the sum of their signed weights."""
-        ...
+    def sorts(self) -> tuple[H_co, ...]:
+        """That of each sort."""
+        return self.anti, self.required, self.preferred
 
-    def sorts(self) -> Sequence[HeldTermsView]:
-        """The terms of each sort."""
-        ...
+    def of(self, terms: PodTerms) -> Iterator[tuple[H_co, AffinityTerm, int]]:
+        """The terms of a pod, each with that of its sort and its weight there."""
+        for term in terms.required_anti:
+            yield self.anti, term, 1
+        for term in terms.required:
+            yield self.required, term, 1
+        for term, weight in terms.preferred:
+            yield self.preferred, term, weight
+
+
+Holders = BySort[HeldTermsView]
+"""The terms of the placed pods of a snapshot."""

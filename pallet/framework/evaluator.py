@@ -1,6 +1,6 @@
 """Where a pod goes: pre-filter, filter, score and select, as one pure and synchronous decision.
 
-The scheduler decides with an evaluator on the live snapshot; planners decide with their own on a copy.
+The scheduler decides with an evaluator on the live snapshot; planners decide with their own on a fork.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping

@@ -34,13 +34,12 @@ def pose(
     pods = [info for info in members if waits(info.pod, cache, profiles)]
     for info in pods:
         held = cache.location(info.uid)
-        if held is not None and (row := snapshot.table.row_of.get(held.node)) is not None:
-            snapshot.remove(held.info, row)
+        if held is not None:
+            snapshot.remove_from(held.info, held.node)
     own = {info.uid for info in pods}
     for reservation in cache.yielding(min((info.pod.spec.priority for info in pods), default=0)):
-        row = snapshot.table.row_of.get(reservation.node)
-        if row is not None and reservation.info.uid not in own:
-            snapshot.remove(reservation.info, row)
+        if reservation.info.uid not in own:
+            snapshot.remove_from(reservation.info, reservation.node)
     return Problem(namespace, pod_set, tuple(pods), snapshot, profiles, eligible, seed)
 
 

@@ -58,7 +58,7 @@ _AT_ONCE: Final = 64
 """Sets worked on at the same time."""
 
 PLANS_AT_ONCE: Final = 4
-"""Sets planned at the same time: each takes a copy of the cluster, and knows nothing of the places that the
+"""Sets planned at the same time: each takes a fork of the cluster, and knows nothing of the places that the
 others are about to get. More than one, so that a planner that does not answer does not stop the others."""
 
 _ROUNDS: Final = 100

@@ -23,7 +23,7 @@ from pallet.loop_budget import LoopBudget
 from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.model import Invalidation, Member, Planned, PodSet
 from pallet.podset.states import expire, invalidate, note_binding, note_reserved
-from pallet.podset.termination import fits, fits_after_termination, invalidation, refusals_of
+from pallet.podset.termination import fits_after_termination, invalidation, refusals_of
 
 EXPIRED: Final = "Expired"
 
@@ -87,7 +87,7 @@ class Reservations:
         return fits_after_termination(evaluator, self._cache.snapshot, info, node, self._now()) is not None
 
     def expire(self, pod_set: PodSet, timeout: timedelta, replan_at: datetime) -> str:
-        """Release all that a set has reserved, have it re-planned after a time, and say so in words."""
+        """Release what a set has reserved, have it re-planned after a time, and return the event's words."""
         reserved = list(pod_set.room.reserved.values())
         waited = format_duration(timeout.total_seconds())
         words = f"no pod was bound for {waited}: the room reserved for {len(reserved)} pods is released"
@@ -116,7 +116,7 @@ class Reservations:
         evaluator = self._evaluator(member.pod.spec.scheduler_name)
         until, refusals = None, list[Status]()
         try:
-            if not fits(evaluator, info, node) and not self._outranks(evaluator, info, node):
+            if not evaluator.fits(CycleState(), info, node) and not self._outranks(evaluator, info, node):
                 until = fits_after_termination(evaluator, self._cache.snapshot, info, node, self._now())
                 refusals = [] if until else refusals_of(evaluator, info, node)
         except PluginError:
@@ -135,10 +135,9 @@ class Reservations:
         yielding = [each for each in self._cache.yielding(info.pod.spec.priority) if each.node == node]
         if not yielding:
             return False
-        snapshot = self._cache.snapshot
-        with snapshot.fork() as fork:
+        with self._cache.snapshot.fork() as fork:
             for each in yielding:
-                fork.remove(each.info, snapshot.table.row_of[node])
+                fork.remove_from(each.info, node)
             helps = evaluator.fits(CycleState(), info, node, fork)
         if helps:
             self._cache.outrank(yielding)

@@ -243,14 +243,14 @@ def end_replanning(pod_set: PodSet) -> None:
 
 
 def note_attempt(pod_set: PodSet, attempt: Attempt | None) -> None:
-    """Take note of the last call of the planner, or that it is of no interest any more."""
+    """Record the last call of the planner, or None when it no longer matters."""
     error = attempt.error if attempt is not None else ""
     pod_set.attempt = attempt
     pod_set.unplanned = Gate(why=Why.PLANNER_FAILED, message=error) if error else pod_set.being_planned
 
 
 def note_change(pod_set: PodSet) -> bool:
-    """Take note of a change that may help refused members, and tell whether it is the first one."""
+    """Record a change that may help refused members, and return whether it is the first one."""
     if pod_set.attempt is None or pod_set.attempt.changed:
         return False
     pod_set.attempt = msgspec.structs.replace(pod_set.attempt, changed=True)
@@ -258,7 +258,7 @@ def note_change(pod_set: PodSet) -> bool:
 
 
 def note_binding(pod_set: PodSet, uid: str, node: str) -> None:
-    """Take note to which node a member is being bound; empty where it is not, or not any more."""
+    """Record the node to which a member is being bound; empty where it is not being bound."""
     member = pod_set.members[uid]
     before = place_of(member.state)
     if isinstance(before, Bound) or isinstance(member.state, Replanning):
@@ -269,12 +269,12 @@ def note_binding(pod_set: PodSet, uid: str, node: str) -> None:
 
 
 def start(pod_set: PodSet) -> None:
-    """Take note that the first binding of the set has begun: what it has reserved is firm."""
+    """Record that the first binding of the set has begun: its reservations are firm."""
     pod_set.room.firm = True
 
 
 def note_reserved(pod_set: PodSet, uid: str, until: datetime | None, now: datetime) -> None:
-    """Take note that room is reserved for a planned member, and when to ask again whether it is there."""
+    """Record that room is reserved for a planned member, and when to ask again whether it is there."""
     member = pod_set.members[uid]
     state = member.state
     if isinstance(state, Planned):
@@ -285,24 +285,24 @@ def note_reserved(pod_set: PodSet, uid: str, until: datetime | None, now: dateti
 
 
 def let_in(pod_set: PodSet, uid: str) -> None:
-    """Take note that the queue is told to let a member in."""
+    """Record that the queue is told to let a member in."""
     pod_set.let_in.add(uid)
 
 
 def keep_out(pod_set: PodSet, uids: Iterable[str]) -> list[str]:
-    """Take note that the queue is told to keep members out, and list those that it was told to let in."""
+    """Record that the queue is told to keep members out, and return those that it was told to let in."""
     out = [uid for uid in uids if uid in pod_set.let_in]
     pod_set.let_in.difference_update(out)
     return out
 
 
 def unused_told(pod_set: PodSet) -> None:
-    """Take note that it was told which entries of a manual plan are not used."""
+    """Record that an event has named the entries of a manual plan that are not used."""
     pod_set.unused.clear()
 
 
 def note_planner(pod_set: PodSet, *, exists: bool) -> None:
-    """Take note whether a planner looks after the set."""
+    """Record whether a planner looks after the set."""
     pod_set.ordinary = not exists
 
 

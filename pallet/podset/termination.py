@@ -22,11 +22,6 @@ _LONGEST_GRACE: Final = timedelta(days=366)
 NODE_GONE: Final = "NodeGone"
 
 
-def fits(evaluator: Evaluator, info: PodInfo, node: str) -> bool:
-    """Whether a pod passes every filter on a node. Raises PluginError."""
-    return evaluator.fits(CycleState(), info, node)
-
-
 def refusals_of(evaluator: Evaluator, info: PodInfo, node: str) -> list[Status]:
     """Why a pod does not pass every filter on a node. Empty if it does, or if there is no such node."""
     return [refused.status for refused in evaluator.choose(CycleState(), info, frozenset((node,))).refusals]

@@ -273,9 +273,7 @@ class Scheduler:
         """The cluster as it is without some reservations."""
         fork = self._cache.snapshot.fork()
         for reservation in reservations:
-            row = fork.table.row_of.get(reservation.node)
-            if row is not None:
-                fork.remove(reservation.info, row)
+            fork.remove_from(reservation.info, reservation.node)
         return fork
 
     def _choose(

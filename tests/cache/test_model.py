@@ -3,7 +3,6 @@
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from msgspec.structs import replace
 
 from pallet.api.labels import Labels
 from pallet.api.node import Node, Taint
@@ -12,7 +11,7 @@ from pallet.cache.cache import Cache, Hold
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner
 from pallet.cache.snapshot import Fork, Snapshot
-from tests.builders import ZONE, make_node, make_pod, pod_affinity, pod_term
+from tests.builders import ZONE, make_node, make_pod, make_pod_on, pod_affinity, pod_term
 from tests.cache.walked import ASKED, PORTS, TEAM, Walked
 
 MOST_FORKS = 3
@@ -240,11 +239,6 @@ def copied(fork: Fork) -> list[object]:
         ],
         [sorted(fork.ports.rows(port)) for port in PORTS],
     ]
-
-
-def make_pod_on(pod: Pod, node: str, phase: str) -> Pod:
-    """The pod as it is seen once it has a node."""
-    return replace(pod, spec=replace(pod.spec, node_name=node), status=replace(pod.status, phase=phase))
 
 
 TestCacheModel = CacheModel.TestCase

@@ -5,7 +5,6 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from pallet.api.labels import Labels
 from pallet.api.node import Taint
@@ -17,7 +16,7 @@ from pallet.cache.snapshot import Fork, Snapshot
 from pallet.framework.evaluator import Evaluator
 from pallet.framework.state import CycleState
 from pallet.framework.verdicts import Remembered
-from tests.builders import ZONE, make_node, make_pod, pod_affinity, pod_term
+from tests.builders import ZONE, make_node, make_pod, make_pod_on, pod_affinity, pod_term
 from tests.profiles import default_profile
 
 NODES = ("a", "b", "c")
@@ -116,11 +115,6 @@ def check(on_fork: Evaluator, asked: list[PodInfo]) -> None:
         known, expected = on_fork.choose(CycleState(), info), fresh.choose(CycleState(), info)
         assert (known.message, known.score) == (expected.message, expected.score)
         assert on_fork.totals(CycleState(), info).tolist() == fresh.totals(CycleState(), info).tolist()
-
-
-def make_pod_on(pod: Pod, node: str) -> Pod:
-    """The pod as it is seen once it has a node."""
-    return replace(pod, spec=replace(pod.spec, node_name=node))
 
 
 def test_what_is_known_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
