@@ -240,7 +240,7 @@ class PodCounters:
         return group
 
     def _end(self, key: GroupKey, group: LabelGroup) -> None:
-        """Keep of a group that is gone what took long to tell: it is soon back when a reserved pod is assumed."""
+        """Keep what took long to compute of a group that is gone: it returns with the next assumed pod."""
         for selection, known in self._tallies.weights.items():
             if group.number < self._tallies.seen[selection]:
                 known.keep(key, sum(weight for tally, weight in group.counted_by if tally is known.tally))

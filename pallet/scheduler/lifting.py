@@ -7,7 +7,7 @@ from typing import Final
 from pallet.cache.reservation import Reservation
 
 MOST_LIFTED: Final = 256
-"""So many reservations are lifted in one cycle: each takes some 4 µs on a fork, and its row is asked again."""
+"""So many reservations are lifted in one cycle: each costs some 4 µs on a fork, and a second verdict."""
 
 
 def some_of(reservations: Sequence[Reservation], rng: Random) -> Sequence[Reservation]:
