@@ -5,10 +5,10 @@ from typing import Any
 
 from pallet.cache.cache import Cache
 from pallet.config.load import default_configuration
-from pallet.framework.profile import Profile, build_profile
-from pallet.framework.registry import PluginFactory, Registry
 from pallet.plugins import names
 from pallet.plugins.registry import BUILT_IN, DEFAULTS
+from pallet.runtime.profile import Profile, build_profile
+from pallet.runtime.registry import PluginFactory, Registry
 from pallet.testing.handle import Objects, informers_of, make_handle
 
 __all__ = ["Objects", "default_profile", "informers_of", "make_handle", "profile_of"]

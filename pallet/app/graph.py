@@ -19,13 +19,10 @@ from pallet.extenders.binder import ExtenderBinder
 from pallet.extenders.extender import Extender
 from pallet.extenders.extenders import Extenders
 from pallet.extenders.wire import Document
-from pallet.framework.contract import pod_metadata_of
 from pallet.framework.events import ASSIGNED_POD_DELETE
 from pallet.framework.handle import Handle
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
-from pallet.framework.profile import Profile, build_profile
-from pallet.framework.registry import Registry
 from pallet.framework.tasks import Tasks
 from pallet.framework.waiting import WaitingPods
 from pallet.informers.factory import InformerFactory
@@ -34,6 +31,9 @@ from pallet.leaderelection.fence import steady_now
 from pallet.loop_budget import LoopBudget
 from pallet.plugins.registry import BUILT_IN, DEFAULTS
 from pallet.podset.plugin import args_of, with_whole_plugin
+from pallet.runtime.contract import pod_metadata_of
+from pallet.runtime.profile import Profile, build_profile
+from pallet.runtime.registry import Registry
 from pallet.scheduler.conditions import ConditionWriter
 from pallet.scheduler.counting_gate import CountingGate
 from pallet.scheduler.debugger import CacheDebugger

@@ -17,8 +17,6 @@ from pallet.client.client import Client
 from pallet.config.errors import fail
 from pallet.framework.handle import Recorder
 from pallet.framework.instruments import Instruments
-from pallet.framework.profile import Profile
-from pallet.framework.registry import PluginFactory
 from pallet.informers.factory import InformerFactory
 from pallet.informers.informer import SharedInformer
 from pallet.informers.reflector import Scope
@@ -37,6 +35,8 @@ from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.plugin import NAME, PodSetPlanner, PodSetPlannerArgs
 from pallet.podset.source import SetKey
 from pallet.podset.triggers import LabelNaming, labelled
+from pallet.runtime.profile import Profile
+from pallet.runtime.registry import PluginFactory
 from pallet.scheduler.conditions import ConditionWriter
 
 SLICES_SECONDS = 1.0

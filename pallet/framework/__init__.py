@@ -1,1 +1,1 @@
-"""The scheduling framework: the contracts of plugins, and the runtime that calls them."""
+"""The contract of plugins: extension points, and what a plugin is given and answers with."""

@@ -69,3 +69,11 @@ def unresolvable(*reasons: str) -> Status:
 def error(reason: str) -> Status:
     """Something went wrong that nobody expects; the pod is tried again after a back-off."""
     return Status(Code.ERROR, (reason,))
+
+
+class PluginError(Exception):
+    """A plugin answered with an error, so the cycle cannot go on."""
+
+    def __init__(self, plugin: str, message: str) -> None:
+        super().__init__(f"{plugin}: {message}")
+        self.plugin = plugin

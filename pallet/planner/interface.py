@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Fork
-from pallet.framework.profile import Profile
+from pallet.runtime.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,14 @@ import numpy as np
 from pallet.cache.columns import Mask
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
-from pallet.framework.adapter import PluginError
-from pallet.framework.counting import Counting
-from pallet.framework.evaluator import Evaluator
-from pallet.framework.pod_limits import large_part
 from pallet.framework.state import CycleState
-from pallet.framework.verdicts import INFEASIBLE
+from pallet.framework.status import PluginError
 from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import Problem
+from pallet.runtime.counting import Counting
+from pallet.runtime.evaluator import Evaluator
+from pallet.runtime.pod_limits import large_part
+from pallet.runtime.verdicts import INFEASIBLE
 
 _SHARE = 3
 """Slices that others get for each one that a large pod takes."""

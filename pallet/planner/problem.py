@@ -7,9 +7,9 @@ from typing import Final
 from pallet.api.pod import Pod
 from pallet.cache.cache import Cache, Hold
 from pallet.cache.pod_info import PodInfo
-from pallet.framework.profile import Profile
 from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import Problem
+from pallet.runtime.profile import Profile
 
 NO_LIMITS: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
 

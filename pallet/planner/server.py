@@ -19,7 +19,6 @@ from google.protobuf.message import DecodeError
 
 from pallet.api.pod import Pod
 from pallet.cache.cache import Cache, Hold
-from pallet.framework.profile import Profile
 from pallet.logs import get_logger
 from pallet.loop_budget import LoopBudget
 from pallet.planner.admission import (
@@ -38,6 +37,7 @@ from pallet.planner.problem import pod_infos, pose, waits
 from pallet.planner.protocol import METHOD, SERVICE, TLSFiles
 from pallet.planner.reflection import Reflection
 from pallet.planner.wire.planner_pb2 import SchedulePlanRequest, SchedulePlanResponse
+from pallet.runtime.profile import Profile
 
 log = get_logger(__name__)
 

@@ -24,7 +24,6 @@ from pallet.framework.events import Action, ClusterEvent, EventInterest, EventRe
 from pallet.framework.extender_result import Victims
 from pallet.framework.handle import Handle
 from pallet.framework.interface import Filters, Refusal
-from pallet.framework.row_filters import asks_sums_only, reads_sums
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status, error, unresolvable, unschedulable
 from pallet.plugins import names
@@ -35,6 +34,7 @@ from pallet.plugins.preemption.finding import Finding
 from pallet.plugins.preemption.ladder import Ladder
 from pallet.plugins.preemption.survey import Survey
 from pallet.plugins.preemption.trials import Trials
+from pallet.runtime.row_filters import asks_sums_only, reads_sums
 
 _SEARCHES_BYTES = 64 * MIB
 

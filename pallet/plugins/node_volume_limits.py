@@ -14,12 +14,11 @@ from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.cache.volumes_in_use import volumes_of
-from pallet.framework.adapter import PluginError
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
 from pallet.framework.handle import Handle
 from pallet.framework.interface import Codes, Reads, RowChoice
 from pallet.framework.state import CycleState
-from pallet.framework.status import Status, unresolvable, unschedulable
+from pallet.framework.status import PluginError, Status, unresolvable, unschedulable
 from pallet.informers.informer import Handler
 from pallet.plugins import names
 from pallet.plugins.volumes.attached import AttachedVolumes, Counts, CSIVolume, Ledger

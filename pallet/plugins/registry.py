@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pallet.config.schema import ExtensionPoint
-from pallet.framework.registry import PluginFactory
 from pallet.plugins.default_binder import DefaultBinder
 from pallet.plugins.default_preemption import DefaultPreemption
 from pallet.plugins.dynamic_resources import DynamicResources
@@ -25,6 +24,7 @@ from pallet.plugins.taint_toleration import TaintToleration
 from pallet.plugins.volume_binding import VolumeBinding
 from pallet.plugins.volume_restrictions import VolumeRestrictions
 from pallet.plugins.volume_zone import VolumeZone
+from pallet.runtime.registry import PluginFactory
 
 _WEIGHTED: Sequence[tuple[type[Any], int]] = (
     (SchedulingGates, 0),

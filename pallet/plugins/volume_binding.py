@@ -17,12 +17,11 @@ from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Fork, Snapshot
 from pallet.config.errors import FieldPath, fail
-from pallet.framework.adapter import PluginError
 from pallet.framework.events import EventInterest
 from pallet.framework.handle import Handle
 from pallet.framework.interface import Codes, Reads, RowChoice, Scores
 from pallet.framework.state import CycleState
-from pallet.framework.status import SKIP, SUCCESS, Status, error, unresolvable
+from pallet.framework.status import SKIP, SUCCESS, PluginError, Status, error, unresolvable
 from pallet.plugins import names
 from pallet.plugins.volumes import hints
 from pallet.plugins.volumes.assumed import AssumeCache, OutOfSyncError

@@ -15,7 +15,6 @@ from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import node_update
 from pallet.framework.handle import Recorder
-from pallet.framework.profile import Profile
 from pallet.framework.status import Status
 from pallet.informers.informer import Handler
 from pallet.logs import get_logger
@@ -32,6 +31,7 @@ from pallet.podset.source import Naming
 from pallet.podset.states import keep_out
 from pallet.podset.termination import invalidation
 from pallet.podset.writes import Writer
+from pallet.runtime.profile import Profile
 
 log = get_logger(__name__)
 

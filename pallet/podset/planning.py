@@ -8,7 +8,6 @@ from typing import Final
 from pallet.cache.cache import Cache
 from pallet.client import Backoff
 from pallet.framework.handle import Recorder
-from pallet.framework.profile import Profile
 from pallet.logs import get_logger
 from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import Plan, Planner, PlannerError, Problem
@@ -19,6 +18,7 @@ from pallet.podset.model import Attempt, Invalidated, PodSet
 from pallet.podset.plan import PLAN_LIMIT, places, plan_size
 from pallet.podset.source import SetKey
 from pallet.podset.states import begin_replanning, end_replanning, note_attempt, take_plan
+from pallet.runtime.profile import Profile
 
 log = get_logger(__name__)
 

@@ -20,10 +20,10 @@ from pallet.config.schema import ExtensionPoint, PluginRef, Plugins, PluginSet, 
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource
 from pallet.framework.handle import Handle
 from pallet.framework.interface import Filters, Refusal
-from pallet.framework.registry import PluginFactory
 from pallet.framework.state import CycleState
 from pallet.framework.status import SKIP, SUCCESS, Status, unresolvable, unschedulable
 from pallet.podset.model import Gate
+from pallet.runtime.registry import PluginFactory
 
 NAME = "PodSetPlanner"
 

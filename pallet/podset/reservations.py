@@ -13,17 +13,16 @@ from pallet.api.duration import format_duration
 from pallet.api.pod import Pod
 from pallet.cache.cache import Cache, Hold
 from pallet.cache.pod_info import PodInfo
-from pallet.framework.adapter import PluginError
-from pallet.framework.counting import Counting
-from pallet.framework.evaluator import Evaluator
-from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
-from pallet.framework.status import Status
+from pallet.framework.status import PluginError, Status
 from pallet.loop_budget import LoopBudget
 from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.model import Invalidation, Member, Planned, PodSet
 from pallet.podset.states import expire, invalidate, note_binding, note_reserved
 from pallet.podset.termination import fits_after_termination, invalidation, refusals_of
+from pallet.runtime.counting import Counting
+from pallet.runtime.evaluator import Evaluator
+from pallet.runtime.profile import Profile
 
 EXPIRED: Final = "Expired"
 

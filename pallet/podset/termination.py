@@ -7,11 +7,10 @@ from typing import Final
 from pallet.api.pod import Pod
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
-from pallet.framework.adapter import PluginError
-from pallet.framework.evaluator import Evaluator
 from pallet.framework.state import CycleState
-from pallet.framework.status import Status
+from pallet.framework.status import PluginError, Status
 from pallet.podset.model import Invalidation
+from pallet.runtime.evaluator import Evaluator
 
 OVERDUE: Final = timedelta(seconds=30)
 """A pod that is still there this long after its grace period is not waited for."""

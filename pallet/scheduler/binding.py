@@ -16,11 +16,11 @@ from pallet.cache.reservation import Reservation
 from pallet.framework.instruments import Histogram, Values
 from pallet.framework.interface import PreBindPlugin
 from pallet.framework.metrics import Metrics
-from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.status import SKIP, SUCCESS, Code, Status, error
 from pallet.framework.waiting import WaitingPod, WaitingPods
 from pallet.logs import get_logger
+from pallet.runtime.profile import Profile
 from pallet.scheduler.queued_pod import QueuedPod
 
 log = get_logger(__name__)

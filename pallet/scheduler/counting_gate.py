@@ -14,11 +14,11 @@ from pallet.bounded_cache import MIB, BoundedCache
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.selection import PodSelection
 from pallet.cache.snapshot import Snapshot
-from pallet.framework.counting import FEW, Counting
 from pallet.framework.handle import Recorder
-from pallet.framework.profile import Profile
 from pallet.framework.status import SUCCESS, Status, unschedulable
 from pallet.loop_budget import LoopBudget
+from pallet.runtime.counting import FEW, Counting
+from pallet.runtime.profile import Profile
 from pallet.scheduler.recorder import tell_delayed
 
 NAME: Final = "CountingGate"

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pallet.framework.events import Action, ClusterEvent, EventInterest, EventResource, Hint
 from pallet.framework.metrics import Metrics
-from pallet.framework.pod_limits import NAME as LIMITS
-from pallet.framework.profile import Profile
 from pallet.logs import get_logger
+from pallet.runtime.pod_limits import NAME as LIMITS
+from pallet.runtime.profile import Profile
 from pallet.scheduler.queued_pod import QueuedPod
 
 log = get_logger(__name__)

@@ -2,7 +2,7 @@
 
 A decision is one step on the event loop. That of a large pod takes up to some 65 ms; after it, other work
 goes on for many times as long before the next large pod has its turn. Which pods are large is said in
-`pallet.framework.pod_limits`.
+`pallet.runtime.pod_limits`.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,8 +13,8 @@ import anyio
 from pallet.bounded_cache import MIB, BoundedCache
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.handle import Recorder
-from pallet.framework.pod_limits import Part, large_part
 from pallet.framework.status import SUCCESS, Status, unschedulable
+from pallet.runtime.pod_limits import Part, large_part
 from pallet.scheduler.recorder import tell_delayed
 
 if TYPE_CHECKING:

@@ -35,10 +35,10 @@ from pallet.framework.events import (
     pod_update,
 )
 from pallet.framework.metrics import Metrics
-from pallet.framework.metrics_recorder import samples
-from pallet.framework.profile import Profile
 from pallet.framework.status import SUCCESS
 from pallet.logs import get_logger
+from pallet.runtime.metrics_recorder import samples
+from pallet.runtime.profile import Profile
 from pallet.scheduler.heap import Heap
 from pallet.scheduler.hints import Hints
 from pallet.scheduler.in_flight import InFlight

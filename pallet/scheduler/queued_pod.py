@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from pallet.api.pod import Pod
 from pallet.cache.pod_info import PodInfo
-from pallet.framework.pod_limits import large_part
+from pallet.runtime.pod_limits import large_part
 
 
 @dataclass(slots=True, eq=False)

@@ -20,23 +20,22 @@ from pallet.cache.snapshot import Fork
 from pallet.client.errors import ApiError, Unreachable
 from pallet.extenders.extender import ExtenderError
 from pallet.extenders.extenders import Extenders
-from pallet.framework.adapter import PluginError
-from pallet.framework.checked import Report
 from pallet.framework.diagnosis import NodesToStatus, fit_message
-from pallet.framework.evaluator import Choice, Evaluator
 from pallet.framework.events import ASSIGNED_POD_DELETE
 from pallet.framework.extender_result import ExtenderResult
 from pallet.framework.handle import Recorder
 from pallet.framework.metrics import Metrics
-from pallet.framework.metrics_recorder import POST_FILTER, PrometheusRecorder, samples
-from pallet.framework.post_filter import run_post_filters
-from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
-from pallet.framework.status import SUCCESS, Code, Status
+from pallet.framework.status import SUCCESS, Code, PluginError, Status
 from pallet.framework.waiting import WaitingPods
 from pallet.informers.view import View
 from pallet.logs import get_logger
 from pallet.loop_budget import LoopBudget
+from pallet.runtime.checked import Report
+from pallet.runtime.evaluator import Choice, Evaluator
+from pallet.runtime.metrics_recorder import POST_FILTER, PrometheusRecorder, samples
+from pallet.runtime.post_filter import run_post_filters
+from pallet.runtime.profile import Profile
 from pallet.scheduler.binding import Assumed, BindingCycle
 from pallet.scheduler.conditions import SCHEDULER_ERROR, UNSCHEDULABLE, ConditionWriter
 from pallet.scheduler.lifting import some_of

@@ -1,8 +1,8 @@
 """What each plugin gave a pod's nodes, for the log: from -v 6 the best two of them, at 10 all."""
 
 from pallet.cache.pod_info import PodInfo
-from pallet.framework.evaluator import Choice, Evaluator, Scored
 from pallet.logs import get_logger
+from pallet.runtime.evaluator import Choice, Evaluator, Scored
 
 log = get_logger(__name__)
 

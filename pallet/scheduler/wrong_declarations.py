@@ -1,8 +1,8 @@
 """What is done about plugins that do not declare all that they depend on (--check-plugins)."""
 
-from pallet.framework.checked import WrongDeclaration
 from pallet.framework.metrics import Metrics
 from pallet.logs import get_logger
+from pallet.runtime.checked import WrongDeclaration
 
 log = get_logger(__name__)
 

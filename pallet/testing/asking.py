@@ -18,21 +18,21 @@ from pallet.api.pod_metadata import keep
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.config.errors import FieldPath
-from pallet.framework.adapter import vector_filter, vector_score
-from pallet.framework.checked import WrongDeclaration
-from pallet.framework.contract import pod_metadata_of, problems
 from pallet.framework.events import ClusterEvent, Hint
 from pallet.framework.interface import ALL_ROWS
-from pallet.framework.memory import FilterMemory, ScoreMemory
-from pallet.framework.registry import PluginFactory
-from pallet.framework.row_filters import explained
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, Status
+from pallet.runtime.adapter import vector_filter, vector_score
+from pallet.runtime.checked import WrongDeclaration
+from pallet.runtime.contract import pod_metadata_of, problems
+from pallet.runtime.memory import FilterMemory, ScoreMemory
+from pallet.runtime.registry import PluginFactory
+from pallet.runtime.row_filters import explained
 from pallet.testing.disturbing import disturb, others_like
 from pallet.testing.handle import Objects, make_handle
 
 if TYPE_CHECKING:
-    from pallet.framework.equivalence_class import VerdictCursor
+    from pallet.runtime.equivalence_class import VerdictCursor
 
 
 class Asked:

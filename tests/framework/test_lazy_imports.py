@@ -13,7 +13,7 @@ DECISIONS = """
     from pallet.api.selectors import NodeSelector, NodeSelectorRequirement as Requirement, NodeSelectorTerm
     from pallet.cache.cache import Cache
     from pallet.cache.pod_info import PodInfo
-    from pallet.framework.evaluator import Evaluator
+    from pallet.runtime.evaluator import Evaluator
     from pallet.framework.state import CycleState
     from tests.builders import make_node, make_pod
     from tests.profiles import default_profile

@@ -25,8 +25,6 @@ from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.config.load import default_configuration
 from pallet.framework.handle import Handle
-from pallet.framework.profile import Profile, build_profile
-from pallet.framework.registry import Registry
 from pallet.framework.waiting import WaitingPods
 from pallet.informers.factory import InformerFactory
 from pallet.loop_budget import LoopBudget
@@ -37,6 +35,8 @@ from pallet.planner.protocol import METHOD, SERVICE, TLSFiles
 from pallet.planner.server import PlannerServer
 from pallet.planner.wire.planner_pb2 import SchedulePlanRequest, SchedulePlanResponse
 from pallet.plugins.registry import BUILT_IN, DEFAULTS
+from pallet.runtime.profile import Profile, build_profile
+from pallet.runtime.registry import Registry
 from tests.builders import SCHEDULER, make_node, make_pod
 
 if TYPE_CHECKING:

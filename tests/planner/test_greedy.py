@@ -10,9 +10,6 @@ from pallet.api.node import Node
 from pallet.api.pod import Pod
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
-from pallet.framework import counting
-from pallet.framework.counting import FEW
-from pallet.framework.pod_limits import TERMS
 from pallet.framework.state import CycleState
 from pallet.framework.status import Status, error
 from pallet.loop_budget import SLICE_SECONDS, LoopBudget
@@ -20,6 +17,9 @@ from pallet.planner import placement
 from pallet.planner.greedy import GreedyPlanner
 from pallet.planner.interface import Plan, Problem
 from pallet.planner.problem import pod_infos
+from pallet.runtime import counting
+from pallet.runtime.counting import FEW
+from pallet.runtime.pod_limits import TERMS
 from tests.budgets import UsedUpBudget
 from tests.builders import SCHEDULER
 from tests.planner.scene import PROFILES, ZONE, node, pod, problem

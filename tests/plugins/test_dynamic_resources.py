@@ -9,11 +9,11 @@ from pallet.api.pod import Pod, PodResourceClaim
 from pallet.cache.cache import Cache
 from pallet.cache.live_snapshot import LiveSnapshot
 from pallet.cache.pod_info import PodInfo
-from pallet.framework.evaluator import Evaluator
 from pallet.framework.events import NODE_ADD, Hint
 from pallet.framework.state import CycleState
 from pallet.framework.status import SKIP, Code, Status, unresolvable, unschedulable
 from pallet.plugins.dynamic_resources import NOT_SERVED, DynamicResources
+from pallet.runtime.evaluator import Evaluator
 from tests.builders import make_node, make_pod
 from tests.plugins.asking import Asked
 from tests.profiles import make_handle, profile_of

@@ -21,8 +21,8 @@ from pallet.api.storage import (
 )
 from pallet.api.volumes import AWSDisk, AzureDisk, CinderDisk, GCEDisk, ISCSIVolume, PortworxVolume, Volume
 from pallet.cache.pod_info import PodInfo
-from pallet.framework.adapter import PluginError
 from pallet.framework.events import ASSIGNED_POD_DELETE, Action, ClusterEvent, EventResource, Hint
+from pallet.framework.status import PluginError
 from pallet.plugins.node_volume_limits import NodeVolumeLimits, _overfull
 from pallet.plugins.volumes.attached import AttachedVolumes, Ledger
 from tests.builders import make_node, make_pod

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from pallet.config.errors import ConfigError, FieldPath
-from pallet.framework.registry import PluginFactory
 from pallet.plugins.inter_pod_affinity import InterPodAffinity
 from pallet.plugins.node_affinity import NodeAffinity
 from pallet.plugins.node_resources_balanced_allocation import NodeResourcesBalancedAllocation
 from pallet.plugins.node_resources_fit import NodeResourcesFit
+from pallet.runtime.registry import PluginFactory
 from tests.profiles import make_handle
 
 PATH = FieldPath("config.yaml", "profiles[0].pluginConfig[0].args")

@@ -13,10 +13,10 @@ from pallet.api.selectors import NodeSelectorRequirement as Requirement
 from pallet.cache.columns import Mask
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
-from pallet.framework.pod_limits import CONSTRAINTS
 from pallet.framework.state import CycleState
 from pallet.plugins.pod_topology_spread import MOST_CONSTRAINTS, PodTopologySpread
 from pallet.plugins.spread_domains import Ground
+from pallet.runtime.pod_limits import CONSTRAINTS
 from tests.builders import HOSTNAME, ZONE, even, make_node, make_pod, rather_even
 from tests.plugins.asking import Asked
 

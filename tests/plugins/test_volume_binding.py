@@ -19,10 +19,10 @@ from pallet.api.storage import (
 )
 from pallet.cache.pod_info import PodInfo
 from pallet.config.errors import ConfigError, FieldPath
-from pallet.framework.registry import PluginFactory
 from pallet.framework.state import CycleState
 from pallet.framework.status import SKIP, SUCCESS, unresolvable
 from pallet.plugins.volume_binding import VolumeBinding
+from pallet.runtime.registry import PluginFactory
 from tests.builders import HOSTNAME, ZONE, make_node, make_pod
 from tests.plugins.volume_scene import Scene, a_pod, bound, full_driver, late, local
 from tests.profiles import make_handle

@@ -8,7 +8,7 @@ import pytest
 from pallet.api.selectors import NodeSelector, NodeSelectorRequirement, NodeSelectorTerm
 from pallet.api.storage import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, VolumeNodeAffinity
 from pallet.api.volumes import AWSDisk, AzureDisk, CinderDisk, GCEDisk, PortworxVolume
-from pallet.framework.adapter import PluginError
+from pallet.framework.status import PluginError
 from pallet.plugins.volumes.assumed import AssumeCache
 from pallet.plugins.volumes.choice import VolumeChoice
 from pallet.plugins.volumes.migration import Migration

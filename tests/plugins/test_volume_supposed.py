@@ -7,11 +7,11 @@ import anyio
 from pallet.api.pod import Pod
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Fork
-from pallet.framework.evaluator import Evaluator
 from pallet.framework.state import CycleState
 from pallet.loop_budget import LoopBudget
 from pallet.planner.greedy import GreedyPlanner
 from pallet.planner.problem import pose
+from pallet.runtime.evaluator import Evaluator
 from tests.builders import SCHEDULER, make_pod
 from tests.plugins.volume_scene import Scene, late, local
 from tests.profiles import profile_of

@@ -29,12 +29,12 @@ from pallet.api.storage import (
 )
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.interface import ALL_ROWS
-from pallet.framework.memory import FilterMemory
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, Status
 from pallet.informers.informer import SharedInformer
 from pallet.plugins.volume_binding import VolumeBinding, VolumeBindingArgs
 from pallet.plugins.volumes.provisioning import NO_PROVISIONER
+from pallet.runtime.memory import FilterMemory
 from tests.builders import HOSTNAME, make_node, make_pod
 from tests.profiles import make_handle
 from tests.storage import claimed, make_claim, make_class, make_free_volume

@@ -12,9 +12,7 @@ from pallet.cache.reservation import Owner
 from pallet.config.decode import decode_args
 from pallet.config.errors import ConfigError, FieldPath
 from pallet.config.schema import ExtensionPoint
-from pallet.framework.evaluator import Choice, Evaluator
 from pallet.framework.handle import Handle
-from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, Status
 from pallet.framework.waiting import WaitingPods
@@ -23,6 +21,8 @@ from pallet.plugins.node_unschedulable import NodeUnschedulable
 from pallet.podset.model import OPEN, Gate, Why
 from pallet.podset.plugin import PodSetPlanner, PodSetPlannerArgs
 from pallet.podset.termination import fits_after_termination
+from pallet.runtime.evaluator import Choice, Evaluator
+from pallet.runtime.profile import Profile
 from tests.builders import SCHEDULER, at, make_node, make_pod
 
 if TYPE_CHECKING:

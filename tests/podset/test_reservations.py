@@ -6,11 +6,11 @@ import pytest
 
 from pallet.api.podset import SCHEDULE_PLANS
 from pallet.cache.cache import Cache
-from pallet.framework.profile import Profile
 from pallet.planner.interface import PlannerError
 from pallet.plugins.inter_pod_affinity import InterPodAffinity, InterPodAffinityArgs
 from pallet.plugins.node_resources_fit import NodeResourcesFit, NodeResourcesFitArgs
 from pallet.plugins.node_unschedulable import NodeUnschedulable
+from pallet.runtime.profile import Profile
 from tests.builders import (
     SCHEDULER,
     make_node,

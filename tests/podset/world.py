@@ -18,7 +18,6 @@ from pallet.api.resource import Resource
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.instruments import Instruments
-from pallet.framework.profile import Profile
 from pallet.framework.status import unresolvable
 from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import Plan, Problem
@@ -26,6 +25,7 @@ from pallet.podset.controller import PodSetController
 from pallet.podset.decisions import RESERVATION_TIMEOUT
 from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.triggers import LabelNaming
+from pallet.runtime.profile import Profile
 from tests.builders import EPOCH, SCHEDULER, at, make_pod
 from tests.podset.fake_api import FakeApi
 from tests.podset.sets_of import WEB

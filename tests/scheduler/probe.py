@@ -9,11 +9,9 @@ from pallet.api.pod import Pod
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import NodeInfo, Snapshot
-from pallet.framework.adapter import FilterAdapter
 from pallet.framework.events import EventInterest
 from pallet.framework.handle import Handle
 from pallet.framework.interface import Filters, Refusal
-from pallet.framework.profile import Profile
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Status, unschedulable
 from pallet.framework.waiting import WaitingPods
@@ -22,6 +20,8 @@ from pallet.plugins.node_resources_fit import NodeResourcesFit
 from pallet.plugins.node_unschedulable import NodeUnschedulable
 from pallet.plugins.priority_sort import PrioritySort
 from pallet.plugins.scheduling_gates import SchedulingGates
+from pallet.runtime.adapter import FilterAdapter
+from pallet.runtime.profile import Profile
 from tests.builders import SCHEDULER
 
 if TYPE_CHECKING:

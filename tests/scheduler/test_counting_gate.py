@@ -14,9 +14,9 @@ from pallet.api.pod import Pod
 from pallet.cache.live_snapshot import LiveSnapshot
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.selection import PodSelection, PodSelector
-from pallet.framework import counting
-from pallet.framework.counting import FEW
 from pallet.loop_budget import SLICE_SECONDS, LoopBudget
+from pallet.runtime import counting
+from pallet.runtime.counting import FEW
 from pallet.scheduler import counting_gate
 from pallet.scheduler.counting_gate import CountingGate
 from tests.builders import SCHEDULER, make_node, make_pod, pod_affinity, pod_term

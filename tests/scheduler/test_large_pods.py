@@ -13,7 +13,7 @@ from pallet.cache.nominator import Nominator
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
-from pallet.framework.pod_limits import CLAIMS, TERMS, TOLERATIONS
+from pallet.runtime.pod_limits import CLAIMS, TERMS, TOLERATIONS
 from pallet.scheduler.large_pods import PAUSE_SECONDS, LargePods
 from pallet.scheduler.queue import SchedulingQueue
 from tests.builders import SCHEDULER, make_pod, pod_affinity, pod_term

@@ -18,8 +18,8 @@ from pallet.framework.events import (
     EventResource,
     Hint,
 )
-from pallet.framework.pod_limits import TOLERATIONS
 from pallet.framework.status import SUCCESS, unresolvable
+from pallet.runtime.pod_limits import TOLERATIONS
 from pallet.scheduler.queue import SWEEP_SECONDS, UNSCHEDULABLE_SECONDS, SchedulingQueue
 from pallet.scheduler.queued_pod import QueuedPod
 from tests.builders import SCHEDULER, make_node, make_pod

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from pallet.api.pod import Pod
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import ASSIGNED_POD_DELETE, EventInterest
-from pallet.framework.pod_limits import CLAIMS
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status, error, unschedulable
+from pallet.runtime.pod_limits import CLAIMS
 from tests.builders import SCHEDULER, make_pod
 from tests.faults.virtual_time import VIRTUAL_TIME
 from tests.scheduler.probe import Probe

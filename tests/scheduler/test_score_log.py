@@ -8,9 +8,9 @@ import pytest
 
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
-from pallet.framework.evaluator import Evaluator
 from pallet.framework.state import CycleState
 from pallet.logs import logging_to
+from pallet.runtime.evaluator import Evaluator
 from pallet.scheduler.score_log import log_scores
 from tests.builders import make_node, make_pod
 from tests.profiles import default_profile

@@ -1,8 +1,8 @@
 import pytest
 
-from pallet.framework.checked import WrongDeclaration
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
+from pallet.runtime.checked import WrongDeclaration
 from pallet.scheduler.wrong_declarations import WrongDeclarations
 
 WRONG = WrongDeclaration(

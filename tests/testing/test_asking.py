@@ -9,7 +9,7 @@ from pallet.framework.interface import Codes, Reads, RowChoice
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Status, unresolvable
 from pallet.testing import Asked, make_node, make_pod
-from tests.framework.sample_plugins import Flat, Misnamed
+from tests.runtime.sample_plugins import Flat, Misnamed
 
 
 class OnlyFree(Flat):

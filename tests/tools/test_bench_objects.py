@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pallet.framework import pod_limits
+from pallet.runtime import pod_limits
 from tools.bench import attacks
 from tools.bench.objects import STEPS, Bench, Cost, entries_within, most_scheduled, table
 

@@ -25,8 +25,8 @@ from pallet.app.graph import Graph
 from pallet.cache.pod_info import PodInfo
 from pallet.config.load import default_configuration
 from pallet.config.settings import Settings
-from pallet.framework.evaluator import Evaluator
 from pallet.framework.state import CycleState
+from pallet.runtime.evaluator import Evaluator
 from tools.bench import rules, volumes
 from tools.bench.manifests import SCHEDULER_NAME, Manifest, node_labels, node_name
 from tools.bench.workloads import Workload
@@ -34,7 +34,7 @@ from tools.controlplane import nodes
 
 if TYPE_CHECKING:
     from pallet.client.client import Client
-    from pallet.framework.profile import Profile
+    from pallet.runtime.profile import Profile
 
 NAMESPACE = "bench"
 STORAGE_CLASS = "bench"

@@ -23,12 +23,12 @@ from pallet.app.graph import Graph
 from pallet.cache.pod_info import PodInfo
 from pallet.config.load import default_configuration
 from pallet.config.settings import Settings
-from pallet.framework import pod_limits
-from pallet.framework.counting import Counting
-from pallet.framework.evaluator import Evaluator
-from pallet.framework.pod_limits import check_limits
 from pallet.framework.state import CycleState
 from pallet.informers.decoding import decode_event
+from pallet.runtime import pod_limits
+from pallet.runtime.counting import Counting
+from pallet.runtime.evaluator import Evaluator
+from pallet.runtime.pod_limits import check_limits
 from tools.bench import attacks
 from tools.bench.decisions import NAMESPACE, node_manifest, object_of
 from tools.bench.manifests import SCHEDULER_NAME, Manifest, node_name, plain, pod

@@ -7,14 +7,14 @@ from typing import Final
 
 from pallet.cache.pod_info import PodInfo
 from pallet.config.load import default_configuration
-from pallet.framework.profile import build_profile
-from pallet.framework.registry import Registry
 from pallet.loop_budget import LoopBudget
 from pallet.planner.check import check
 from pallet.planner.interface import Problem
 from pallet.planner.problem import pose
 from pallet.planner.wire.planner_pb2 import SchedulePlanResponse
 from pallet.plugins.registry import BUILT_IN, DEFAULTS
+from pallet.runtime.profile import build_profile
+from pallet.runtime.registry import Registry
 from pallet.testing.builders import make_node, make_pod
 from pallet.testing.handle import make_handle
 

@@ -19,13 +19,13 @@ from pallet.client.client import Client
 from pallet.config.load import parse
 from pallet.config.settings import Settings
 from pallet.extenders.extender import ExtenderError, extenders_of
-from pallet.framework.evaluator import Choice, Evaluator
 from pallet.framework.extender_result import ExtenderResult
-from pallet.framework.post_filter import run_post_filters
 from pallet.framework.state import CycleState
-from pallet.framework.verdicts import INFEASIBLE
 from pallet.informers.informer import Handler
 from pallet.plugins.default_preemption import DefaultPreemption
+from pallet.runtime.evaluator import Choice, Evaluator
+from pallet.runtime.post_filter import run_post_filters
+from pallet.runtime.verdicts import INFEASIBLE
 from tools.parity.decision import Decision
 
 SYNC_SECONDS = 30.0

@@ -8,8 +8,8 @@ from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.interface import Codes, VectorFilterPlugin
-from pallet.framework.row_filters import reads_loads, reads_sums
 from pallet.framework.state import CycleState
+from pallet.runtime.row_filters import reads_loads, reads_sums
 
 
 def lasting_codes(

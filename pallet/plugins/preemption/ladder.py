@@ -17,10 +17,10 @@ from pallet.cache.columns import Mask
 from pallet.cache.nominator import Nominator
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.resource_columns import Amounts
-from pallet.framework.verdicts import FEW_ROWS, TableCursor
 from pallet.plugins.preemption.budgets import Budgets
 from pallet.plugins.preemption.importance import by_importance, started
 from pallet.plugins.preemption.kinds import Kinds
+from pallet.runtime.verdicts import FEW_ROWS, TableCursor
 
 NOBODY = np.iinfo(np.int64).max
 """The priority on a step where no pod stands: nobody is above it."""

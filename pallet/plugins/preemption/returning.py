@@ -14,8 +14,8 @@ from pallet.cache.pod_info import PodInfo
 from pallet.cache.resource_columns import Amounts
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.interface import VectorFilterPlugin
-from pallet.framework.row_filters import code_of
 from pallet.framework.state import CycleState
+from pallet.runtime.row_filters import code_of
 
 
 class Ask(NamedTuple):

@@ -20,7 +20,6 @@ from pallet.cache.snapshot import Snapshot
 from pallet.framework.diagnosis import NodesToStatus
 from pallet.framework.extender_result import Victims
 from pallet.framework.interface import VectorFilterPlugin
-from pallet.framework.row_filters import distinct, explained, first_codes, reads_sums
 from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Status
 from pallet.plugins.preemption.budgets import Budgets
@@ -28,6 +27,7 @@ from pallet.plugins.preemption.contest import Contest, Numbers
 from pallet.plugins.preemption.finding import ABOVE_ZERO, NO_VICTIMS, Finding
 from pallet.plugins.preemption.ladder import Ladder
 from pallet.plugins.preemption.returning import Ask, send_back, stay_away
+from pallet.runtime.row_filters import distinct, explained, first_codes, reads_sums
 
 _LOWEST = np.iinfo(np.int64).min
 

@@ -22,7 +22,6 @@ from pallet.framework.diagnosis import NodesToStatus
 from pallet.framework.extender_result import Victims
 from pallet.framework.hooks import NeighbourFilterPlugin
 from pallet.framework.interface import Filters, Reads, VectorFilterPlugin
-from pallet.framework.row_filters import reads_loads, refused_by
 from pallet.framework.state import CycleState
 from pallet.framework.status import Status
 from pallet.plugins.preemption.budgets import Budgets
@@ -31,6 +30,7 @@ from pallet.plugins.preemption.finding import NO_VICTIMS, Finding, Rank, rank_of
 from pallet.plugins.preemption.importance import started
 from pallet.plugins.preemption.ladder import Ladder
 from pallet.plugins.preemption.survey import Survey, changed_rows
+from pallet.runtime.row_filters import reads_loads, refused_by
 
 MOST_MOVES = 4096
 """How much is tried within one cycle: so many pods taken away, or put back, at some 7 us."""

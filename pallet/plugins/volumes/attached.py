@@ -27,10 +27,10 @@ from pallet.api.storage import (
 )
 from pallet.cache.snapshot import Snapshot
 from pallet.cache.volumes_in_use import VolumesInUse
-from pallet.framework.verdicts import TableCursor
 from pallet.informers.factory import InformerFactory
 from pallet.informers.informer import Handler
 from pallet.plugins.volumes.claims import class_of, holder_of
+from pallet.runtime.verdicts import TableCursor
 
 CSIVolume = tuple[str, str]
 """CSI driver and handle; a volume that is not there yet has its claim's key, after a `?`, for a handle."""

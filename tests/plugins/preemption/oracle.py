@@ -9,9 +9,9 @@ from pallet.api.workloads import PodDisruptionBudget
 from pallet.cache.cache import Hold
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Fork, Snapshot
-from pallet.framework.evaluator import Choice
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code
+from pallet.runtime.evaluator import Choice
 from tests.plugins.preemption.scene import Scene
 
 if TYPE_CHECKING:

@@ -21,15 +21,15 @@ from pallet.api.workloads import (
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.config.load import default_configuration
-from pallet.framework.evaluator import Choice, Evaluator
 from pallet.framework.handle import PreemptionExtenders
-from pallet.framework.post_filter import run_post_filters
-from pallet.framework.profile import build_profile
-from pallet.framework.registry import PluginFactory, Registry
 from pallet.framework.state import CycleState
 from pallet.plugins import names
 from pallet.plugins.default_preemption import Decision, DefaultPreemption, DefaultPreemptionArgs
 from pallet.plugins.registry import BUILT_IN, DEFAULTS
+from pallet.runtime.evaluator import Choice, Evaluator
+from pallet.runtime.post_filter import run_post_filters
+from pallet.runtime.profile import build_profile
+from pallet.runtime.registry import PluginFactory, Registry
 from tests.builders import at
 from tests.profiles import make_handle
 

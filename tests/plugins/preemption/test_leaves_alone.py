@@ -10,11 +10,11 @@ from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner
 from pallet.cache.selection import PodSelector, all_of
 from pallet.cache.snapshot import Snapshot
-from pallet.framework.evaluator import Evaluator
 from pallet.framework.state import CycleState
 from pallet.loop_budget import LoopBudget
 from pallet.planner.greedy import GreedyPlanner
 from pallet.planner.problem import pose
+from pallet.runtime.evaluator import Evaluator
 from tests.builders import SCHEDULER, make_node, make_pod, pod_affinity, pod_term
 from tests.plugins.preemption.scene import Scene
 
