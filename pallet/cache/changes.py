@@ -1,63 +1,65 @@
-"""Which rows of the node table changed since a reader last looked."""
+"""Change logs: what changed since a reader last looked, such as rows of the node table or names of nodes."""
 
+from collections.abc import Collection, Sequence
 from itertools import count
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Rows = npt.NDArray[np.intp]
 
+T = TypeVar("T")
+
+FEW_ROWS = 8
+"""So many rows are sooner dealt with one by one, in plain integers, than all at once."""
+
 _EPOCHS = count(0, 1 << 40)
 """Where logs begin to count: no stamp of one log is ever one of another, nor of the same before a reset."""
 
 
-class ChangeLog:
-    """An append-only log of changed rows. A reader keeps a stamp and catches up from it.
+class ChangeLog(Generic[T]):
+    """An append-only log of what changed. Readers catch up with a `Cursor`.
 
     `stamp` only grows, by one with each change. The log forgets its older half when it grows beyond what
-    catching up is worth; a reader that far behind, or with a stamp from elsewhere, is told to look at every
-    row.
+    catching up is worth; a reader that has not read so far, or with a stamp from elsewhere, is told that
+    everything may have changed.
     """
 
-    __slots__ = ("__weakref__", "_limit", "_rows", "stamp")
+    __slots__ = ("__weakref__", "_entries", "_limit", "stamp")
 
     def __init__(self, limit: int = 8192) -> None:
         self.stamp = next(_EPOCHS)
-        self._rows: list[int] = []
+        self._entries: list[T] = []
         self._limit = limit
 
-    def record(self, row: int) -> None:
-        """Note that a row changed."""
+    def record(self, entry: T) -> None:
+        """Note one change."""
         self.stamp += 1
-        self._rows.append(row)
-        if len(self._rows) > self._limit:
-            del self._rows[: len(self._rows) // 2]
+        self._entries.append(entry)
+        if len(self._entries) > self._limit:
+            del self._entries[: len(self._entries) // 2]
 
-    def record_all(self, rows: list[int]) -> None:
-        """Note that some rows changed."""
-        self.stamp += len(rows)
-        self._rows += rows
-        if len(self._rows) > self._limit:
-            del self._rows[: len(self._rows) // 2]
+    def record_all(self, entries: Collection[T]) -> None:
+        """Note some changes."""
+        self.stamp += len(entries)
+        self._entries += entries
+        if len(self._entries) > self._limit:
+            del self._entries[: len(self._entries) // 2]
 
     def reset(self) -> None:
-        """Note that every row may have changed."""
+        """Note that everything may have changed."""
         self.stamp = next(_EPOCHS)
-        self._rows.clear()
+        self._entries.clear()
 
-    def entries_since(self, stamp: int) -> list[int] | None:
-        """The rows changed since the stamp, each as often as it was, or None when every row may have."""
+    def entries_since(self, stamp: int) -> Sequence[T] | None:
+        """What changed since the stamp, each as often as it did, or None when everything may have."""
         behind = self.stamp - stamp
-        if not 0 <= behind <= len(self._rows):
+        if not 0 <= behind <= len(self._entries):
             return None
-        return self._rows[len(self._rows) - behind :]
+        return self._entries[len(self._entries) - behind :]
 
-    def rows_since(self, stamp: int) -> list[int] | None:
-        """The distinct rows changed since the stamp, in their order, or None when every row may have."""
-        rows = self.entries_since(stamp)
-        return rows if rows is None or len(rows) < 2 else sorted(set(rows))
-
-    def since(self, stamp: int) -> Rows | None:
-        """The same as an array."""
-        rows = self.rows_since(stamp)
-        return None if rows is None else np.array(rows, dtype=np.intp)
+    def rows_since(self, stamp: int) -> list[T] | None:
+        """The distinct entries since the stamp, or None when everything may have changed."""
+        entries = self.entries_since(stamp)
+        return None if entries is None else list(dict.fromkeys(entries))

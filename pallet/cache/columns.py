@@ -5,6 +5,7 @@ comparison of integers over all nodes at once.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import count
 from typing import TypeVar
 
 import numpy as np
@@ -21,21 +22,24 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 ABSENT = 0
 
+_VERSIONS = count()
+
 
 class LabelColumn:
     """The values of one label key: a code for each row, 0 where the node lacks the label.
 
-    nodes: how many rows have each code; `stamp` grows whenever any row's code changes.
+    nodes: how many rows have each code; version: another one whenever any row's code has changed, and of
+    every column
     """
 
-    __slots__ = ("_integers", "code_of", "codes", "nodes", "stamp", "values")
+    __slots__ = ("_integers", "code_of", "codes", "nodes", "values", "version")
 
     def __init__(self, capacity: int) -> None:
         self.codes: Codes = np.zeros(capacity, np.intp)
         self.values: list[str] = [""]
         self.code_of: dict[str, int] = {}
         self.nodes: list[int] = [capacity]
-        self.stamp = 0
+        self.version = next(_VERSIONS)
         self._integers: tuple[list[str], list[int], Codes] | None = None
 
     @classmethod
@@ -72,7 +76,7 @@ class LabelColumn:
             self.codes[row] = code
             self.nodes[before] -= 1
             self.nodes[code] += 1
-            self.stamp += 1
+            self.version = next(_VERSIONS)
 
     def members(self, row: int) -> list[int]:
         """All rows with the same value as this one."""
@@ -102,7 +106,7 @@ class LabelColumn:
         self.values = [self.values[code] for code in used]
         self.code_of = {value: code for code, value in enumerate(self.values) if code != ABSENT}
         self.nodes = [self.nodes[code] for code in used]
-        self.stamp += 1
+        self.version = next(_VERSIONS)
 
     def copy(self) -> "LabelColumn":
         """A column that can be changed without changing this one."""
@@ -178,7 +182,7 @@ class LabelColumns:
     def _forget(self, key: str) -> None:
         column = self._columns.pop(key, None)
         if column is not None:
-            column.stamp += 1  # what was derived from it is not of the key's next column
+            column.version = next(_VERSIONS)  # what was derived from it is not of the key's next column
 
 
 class TaintColumns:

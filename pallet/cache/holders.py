@@ -95,17 +95,17 @@ class _Newcomers:
     """Pods that no selector can tell apart, and the held terms that select them.
 
     terms: a set while they are being found, with some that may have gone meanwhile
-    looked_at: how far each log was read
+    looked_at: how far each log was read; version: the version of the held terms when all were compared
     """
 
-    __slots__ = ("looked_at", "met", "stamp", "terms", "went")
+    __slots__ = ("looked_at", "met", "terms", "version", "went")
 
     def __init__(self) -> None:
         self.terms: Terms | set[AffinityTerm] = frozenset()
         self.went = 0
         self.met: HeldSum | None = None
         self.looked_at: dict[str, int] = {}
-        self.stamp = -1
+        self.version = -1
 
     def add(self, found: Iterable[AffinityTerm]) -> None:
         """Add terms that select them."""
@@ -169,7 +169,7 @@ class HeldTerms:
         """The terms that came, by the namespaces that they are about."""
         self._logged = self._live = 0
         """How many terms stand in the logs, and how many of them are still held; each in every log."""
-        self._stamp = 0
+        self._version = 0
         """Grows whenever a term comes or goes."""
         self._went = 0
         """How many terms have gone."""
@@ -184,7 +184,7 @@ class HeldTerms:
         rows = self._rows.get(term)
         if rows is None:
             rows = self._rows[term] = {}
-            self._stamp += 1
+            self._version += 1
             self._log(term)
         weight = rows.get(row, 0) + by
         if weight:
@@ -195,7 +195,7 @@ class HeldTerms:
             each.bump(term, row, by)
         if not rows:
             del self._rows[term]
-            self._stamp += 1
+            self._version += 1
             self._went += 1
             self._live -= len(_namespaces(term))
 
@@ -204,7 +204,7 @@ class HeldTerms:
         if not self._rows:
             return None
         newcomers = self._newcomers.get(group_key(pod))
-        if newcomers is None or newcomers.stamp != self._stamp:
+        if newcomers is None or newcomers.version != self._version:
             newcomers = self._match(pod, None)
         met = newcomers.met
         if met is None or met.kept:
@@ -218,14 +218,14 @@ class HeldTerms:
 
         One term may cost more than these. True when done.
         """
-        return not self._rows or self._match(pod, most).stamp == self._stamp
+        return not self._rows or self._match(pod, most).version == self._version
 
     def _match(self, pod: Pod, most: int | None) -> _Newcomers:
         key = group_key(pod)
         newcomers = self._newcomers.get(key)
         if newcomers is None:
             newcomers = _Newcomers()
-        elif newcomers.stamp == self._stamp:
+        elif newcomers.version == self._version:
             return newcomers
         done = True
         for namespace in (key[0], _EVERYWHERE):
@@ -251,7 +251,7 @@ class HeldTerms:
         if isinstance(newcomers.terms, set):
             met = self._sum(frozenset(newcomers.terms)) if newcomers.terms else None
             newcomers.met, newcomers.terms = met, met.terms if met else frozenset()  # kept once for all
-        newcomers.stamp = self._stamp
+        newcomers.version = self._version
 
     def unmatched(self, pod: Pod) -> int:
         """How many comparisons with terms that came since this was last asked about a pod like this one."""

@@ -25,8 +25,9 @@ class NodeTable:
 
     live, unschedulable: bool, (capacity,); a live row is one in use
 
-    `node_changes` logs the rows whose node changed, `load_changes` those whose pods did. Tables with the same
-    log of nodes have the same nodes: what is derived from nodes alone may be kept by that log.
+    `node_changes` logs the rows whose node changed, all of them where the capacity did; `load_changes` those
+    whose pods did. Tables with the same log of nodes have the same nodes: what is derived from nodes alone
+    may be kept by that log.
     """
 
     def __init__(self) -> None:
@@ -38,8 +39,8 @@ class NodeTable:
         self.labels = LabelColumns(_FIRST_CAPACITY)
         self.taints = TaintColumns(_FIRST_CAPACITY)
         self.images: dict[str, dict[int, int]] = {}
-        self.node_changes = ChangeLog()
-        self.load_changes = ChangeLog()
+        self.node_changes: ChangeLog[int] = ChangeLog()
+        self.load_changes: ChangeLog[int] = ChangeLog()
 
     @property
     def capacity(self) -> int:
@@ -146,6 +147,7 @@ class NodeTable:
         self.resources.resize(capacity)
         self.labels.resize(capacity)
         self.taints.resize(capacity)
+        self.node_changes.reset()
 
 
 def _same_to_placement(old: Node, new: Node) -> bool:

@@ -7,22 +7,22 @@ assumed, others of its priority or below treat it as if it were placed.
 from collections.abc import Collection, Iterable, Iterator
 
 from pallet.api.pod import Pod
+from pallet.cache.changes import ChangeLog
 from pallet.cache.pod_info import PodInfo
 
 _NOBODY: dict[str, PodInfo] = {}
 
 
 class Nominator:
-    """The nominated pods by node. `stamp` is the number of changes so far.
+    """The nominated pods by node. `changes` logs the nodes to which others are nominated than before.
 
     What is known here may be ahead of the pod's status: the patch that says so is still under way.
     """
 
     def __init__(self, limit: int = 8192) -> None:
-        self.stamp = 0
+        self.changes: ChangeLog[str] = ChangeLog(limit)
         self._node_of: dict[str, str] = {}
         self._by_node: dict[str, dict[str, PodInfo]] = {}
-        self._log: list[str] = []
         self._limit = limit
 
     def fork(self) -> "Nominator":
@@ -45,7 +45,7 @@ class Nominator:
         if node_name:
             self._node_of[info.uid] = node_name
             self._by_node.setdefault(node_name, {})[info.uid] = info
-            self._record(node_name)
+            self.changes.record(node_name)
 
     def update(self, old: Pod, info: PodInfo) -> None:
         """Take in a newer version of a pending pod. Where both name the same node, or none, what is known
@@ -64,7 +64,7 @@ class Nominator:
             del nominated[uid]
             if not nominated:
                 del self._by_node[node_name]
-            self._record(node_name)
+            self.changes.record(node_name)
 
     def node_of(self, uid: str) -> str:
         """The node to which a pod is nominated; empty for none."""
@@ -79,15 +79,11 @@ class Nominator:
         uid, priority = pod.metadata.uid, pod.spec.priority
         return [info for info in self.on(node_name) if info.uid != uid and info.pod.spec.priority >= priority]
 
+    @property
+    def stamp(self) -> int:
+        """That of the log."""
+        return self.changes.stamp
+
     def changed_since(self, stamp: int) -> Iterable[str] | None:
         """The nodes whose nominations changed since a stamp, or None when any may have."""
-        behind = self.stamp - stamp
-        if behind > len(self._log):
-            return None
-        return set(self._log[len(self._log) - behind :])
-
-    def _record(self, node_name: str) -> None:
-        self.stamp += 1
-        self._log.append(node_name)
-        if len(self._log) > self._limit:
-            del self._log[: len(self._log) // 2]
+        return self.changes.rows_since(stamp)

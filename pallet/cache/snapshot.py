@@ -72,7 +72,7 @@ class Snapshot(ABC):
         """Those that were asked for, by row, until their node or its pods change."""
         self._forks: list[Fork] = []
         """Those that are open."""
-        self.starts = ChangeLog()
+        self.starts: ChangeLog[int] = ChangeLog()
         self._plugin_states: dict[str, object] = {}
 
     @abstractmethod

@@ -9,7 +9,7 @@ from pallet.cache.columns import ABSENT, LabelColumn, LabelColumns, resized
 Counts = npt.NDArray[np.int64]
 
 _REMEMBERED_CHANGES = 64
-"""Kept by each log: whoever is further behind looks at every row."""
+"""Kept by each log: a reader that is further behind looks at every row."""
 
 
 class DomainCounts:
@@ -21,20 +21,20 @@ class DomainCounts:
     flips: the rows where that brought their domain's sum above 0, or down to 0 again
     """
 
-    __slots__ = ("_column", "_stamp", "changes", "flips", "occupied", "sums")
+    __slots__ = ("_column", "_version", "changes", "flips", "occupied", "sums")
 
     def __init__(self) -> None:
         self.sums: Counts = np.zeros(1, np.int64)
         self.occupied = 0
-        self.changes = ChangeLog(_REMEMBERED_CHANGES)
-        self.flips = ChangeLog(_REMEMBERED_CHANGES)
+        self.changes: ChangeLog[int] = ChangeLog(_REMEMBERED_CHANGES)
+        self.flips: ChangeLog[int] = ChangeLog(_REMEMBERED_CHANGES)
         self._column: LabelColumn | None = None
-        self._stamp = -1
+        self._version = -1
 
     def bump(self, row: int, by: int) -> None:
         """Add to the sum of a row's domain."""
         column = self._column
-        if column is None or column.stamp != self._stamp:
+        if column is None or column.version != self._version:
             return  # will be counted when it is asked for
         code = column.codes.item(row)
         if code == ABSENT:
@@ -48,9 +48,9 @@ class DomainCounts:
 
     def count(self, column: LabelColumn, by_row: Counts) -> None:
         """Sum up again, if any row's label has changed."""
-        if self._column is column and self._stamp == column.stamp:
+        if self._version == column.version:
             return
-        self._column, self._stamp = column, column.stamp
+        self._column, self._version = column, column.version
         self.sums = np.bincount(column.codes, weights=by_row, minlength=len(column.values)).astype(np.int64)
         self.sums[ABSENT] = 0
         self.occupied = int(np.count_nonzero(self.sums > 0))
@@ -68,7 +68,7 @@ class Tally:
 
     def __init__(self, by_row: Counts) -> None:
         self.by_row = by_row
-        self.changes = ChangeLog(_REMEMBERED_CHANGES)
+        self.changes: ChangeLog[int] = ChangeLog(_REMEMBERED_CHANGES)
         self._domains: dict[str, DomainCounts] = {}
 
     def bump(self, row: int, by: int) -> None:

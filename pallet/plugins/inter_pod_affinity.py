@@ -4,7 +4,7 @@ Every question is answered by summing a counter (see `pallet.cache.counters`) by
 column. Rules and words are those of kube-scheduler's plugin of this name.
 """
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
@@ -12,8 +12,9 @@ import numpy as np
 
 from pallet.api.node import Node
 from pallet.api.pod import Pod
-from pallet.cache.changes import ChangeLog, Rows
+from pallet.cache.changes import Rows
 from pallet.cache.columns import ABSENT, LabelColumn, LabelColumns
+from pallet.cache.cursor import Cursor
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import NO_TERMS, PodInfo, PodTerms, Wish, terms_of
 from pallet.cache.selection import PodSelection, all_of
@@ -98,12 +99,10 @@ class InterPodAffinity:
     ) -> tuple[Any, list[int] | None]:
         """Where a domain got its first pod of those a term is about, or lost its last."""
         first, domains = topic.first_anywhere(snapshot), topic.domains(snapshot)
-        about = (first, *[key for key, _, _ in domains])
-        new = (about, *[each.flips.stamp for _, each, _ in domains])
-        if stamp is None or stamp[0] != about:
-            return new, None
-        flips = [(key, each.flips) for key, each, _ in domains]
-        return new, _domain_rows(snapshot.table, flips, stamp[1:])
+        keys, flips = [key for key, _, _ in domains], [each.flips for _, each, _ in domains]
+        if stamp is None or stamp[0] != (first, keys):
+            return ((first, keys), Cursor(*flips)), None
+        return stamp, _domain_rows(snapshot.table, keys, stamp[1].read_each(*flips))
 
     def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
         """Which required term refuses the node: of affinity, of anti-affinity, or of a placed pod."""
@@ -174,12 +173,10 @@ class InterPodAffinity:
     def score_changes(self, topic: "_Wishes", snapshot: Snapshot, stamp: Any) -> tuple[Any, list[int] | None]:
         """Where a pod that a term is about, or that holds one, came to a domain or went."""
         domains = topic.domains(snapshot)
-        about = [key for key, _, _ in domains]
-        new = (about, *[each.changes.stamp for _, _, each in domains])
-        if stamp is None or stamp[0] != about:
-            return new, None
-        changes = [(key, each.changes) for key, _, each in domains]
-        return new, _domain_rows(snapshot.table, changes, stamp[1:])
+        keys, changes = [key for key, _, _ in domains], [each.changes for _, _, each in domains]
+        if stamp is None or stamp[0] != keys:
+            return (keys, Cursor(*changes)), None
+        return stamp, _domain_rows(snapshot.table, keys, stamp[1].read_each(*changes))
 
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
         """The sum of weights of preferred terms, the pod's own and those of placed pods that select it."""
@@ -343,19 +340,18 @@ def _tallies(held: TermSum | None, snapshot: Snapshot) -> list[tuple[str, Tally]
 
 
 def _domain_rows(
-    table: NodeTable, changes: list[tuple[str, ChangeLog]], stamps: tuple[int, ...]
+    table: NodeTable, keys: Iterable[str], changed: Iterable[Sequence[int] | None]
 ) -> list[int] | None:
-    """All rows in the domains where something changed since the stamps; None where they may be many."""
+    """All rows in the domains of rows that changed, by topology key; None where they may be many."""
     found: list[int] = []
-    for (key, log), stamp in zip(changes, stamps, strict=True):
-        if log.stamp != stamp:
-            column, rows = table.labels[key], log.rows_since(stamp)
-            if rows is None or len(rows) > _FEW:
+    for key, rows in zip(keys, changed, strict=True):
+        if rows is None or len(rows) > _FEW:
+            return None
+        column = table.labels[key]
+        for row in rows:
+            if column.nodes[column.codes.item(row)] > _FEW:
                 return None
-            for row in rows:
-                if column.nodes[column.codes.item(row)] > _FEW:
-                    return None
-                found += column.members(row)
+            found += column.members(row)
     return sorted(set(found))
 
 

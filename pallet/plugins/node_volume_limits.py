@@ -10,6 +10,8 @@ import numpy as np
 
 from pallet.api.pod import Pod
 from pallet.api.storage import CSI_NODES, CSINode, PersistentVolumeClaim, VolumeAttachment
+from pallet.cache.changes import ChangeLog
+from pallet.cache.cursor import Cursor
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
@@ -105,7 +107,7 @@ class _Limits:
 
     def __init__(self) -> None:
         self._by_driver: dict[str, dict[str, int]] = {}
-        self._version = 0
+        self._changes: ChangeLog[str] = ChangeLog()
 
     def put(self, node: CSINode) -> None:
         """Take the drivers of a node, new or changed."""
@@ -117,7 +119,7 @@ class _Limits:
 
     def drop(self, node: CSINode) -> None:
         """Take out the drivers of a node."""
-        self._version += 1
+        self._changes.record(node.metadata.name)
         for limits in self._by_driver.values():
             limits.pop(node.metadata.name, None)
 
@@ -127,14 +129,14 @@ class _Limits:
 
     def of(self, driver: str, table: NodeTable, ledger: Ledger) -> Counts:
         """The driver's limit on each row, _NO_LIMIT where it has none; kept in the ledger."""
-        made_of = (self._version, table.capacity, table.node_changes.stamp)
+        logs = self._changes, table.node_changes
         kept = ledger.limits.get(driver)
-        if kept is None or kept[0] != made_of:
+        if kept is None or kept[0].is_behind(*logs):
             column = np.full(table.capacity, _NO_LIMIT, np.int64)
             for node_name, limit in self._by_driver[driver].items():
                 if node_name in table.row_of:
                     column[table.row_of[node_name]] = limit
-            kept = ledger.limits[driver] = (made_of, column)
+            kept = ledger.limits[driver] = (Cursor(*logs), column)
         return kept[1]
 
 

@@ -52,7 +52,7 @@ class PodTopologySpread:
         """Take the defaults, and what tells which pods they are for."""
         self._reader = SpreadReader(args, handle.informers)
         self._hints = SpreadHints(self._reader)
-        self._layouts: WeakKeyDictionary[ChangeLog, Layouts] = WeakKeyDictionary()
+        self._layouts: WeakKeyDictionary[ChangeLog[int], Layouts] = WeakKeyDictionary()
         self._memories: WeakKeyDictionary[NodeTable, _Memory] = WeakKeyDictionary()
         self._last: tuple[Pod | None, int, Spread] = (None, 0, NOT_SPREAD)
 

@@ -1,5 +1,6 @@
 """Counting pods by topology domain, over the nodes that a constraint counts on."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -10,6 +11,7 @@ from pallet.api.pod import Pod, Toleration
 from pallet.api.selectors import NodeSelector
 from pallet.bounded_cache import MIB, BoundedCache, footprint
 from pallet.cache.columns import ABSENT, Codes, Mask
+from pallet.cache.cursor import Cursor
 from pallet.cache.node_table import NodeTable
 from pallet.cache.snapshot import Snapshot
 from pallet.cache.tally import Counts
@@ -69,8 +71,7 @@ class Domains:
     """
 
     __slots__ = (
-        "_codes", "_constraint", "_count_stamp", "_ground", "_lowest", "_node_stamp", "_present", "_seen",
-        "sums",
+        "_codes", "_constraint", "_counts", "_ground", "_lowest", "_nodes", "_present", "_seen", "sums",
     )  # fmt: skip
 
     def __init__(self, constraint: Constraint, ground: Ground) -> None:
@@ -80,22 +81,21 @@ class Domains:
         self._codes: Codes = np.zeros(0, np.intp)
         self._present: Codes = np.zeros(0, np.intp)
         self._seen: Counts = np.zeros(0, np.int64)
-        self._node_stamp = self._count_stamp = -1
+        self._nodes, self._counts = Cursor(), Cursor()
         self._lowest: int | None = None
 
     def refresh(self, snapshot: Snapshot, layouts: "Layouts") -> None:
         """Catch up with the snapshot: of the pods only where their number changed."""
-        table, changes = snapshot.table, snapshot.counters.tally(self._constraint.pods).changes
-        if self._node_stamp != table.node_changes.stamp or len(self._codes) != table.capacity:
-            self._codes, self._present = layouts.layout(self._constraint.topology_key, self._ground, table)
+        table, constraint = snapshot.table, self._constraint
+        nodes = self._nodes.read(table.node_changes)
+        rows = self._counts.read(snapshot.counters.tally(constraint.pods).changes)
+        if nodes is None or nodes:
+            self._codes, self._present = layouts.layout(constraint.topology_key, self._ground, table)
             self._recount(snapshot)
-        elif self._count_stamp != changes.stamp:
-            rows = changes.rows_since(self._count_stamp)
-            if rows is None:
-                self._recount(snapshot)
-            else:
-                self._follow(rows, count_pods(self._constraint, snapshot))
-        self._node_stamp, self._count_stamp = table.node_changes.stamp, changes.stamp
+        elif rows is None:
+            self._recount(snapshot)
+        elif rows:
+            self._follow(rows, count_pods(constraint, snapshot))
 
     @property
     def bytes(self) -> int:
@@ -110,7 +110,7 @@ class Domains:
             self._lowest = 0 if few else int(self.sums[self._present].min())
         return self._lowest
 
-    def _follow(self, rows: list[int], counts: Counts) -> None:
+    def _follow(self, rows: Sequence[int], counts: Counts) -> None:
         for row in rows:
             moved = counts.item(row) - self._seen.item(row)
             if moved:
@@ -133,7 +133,7 @@ class Layouts:
     """
 
     def __init__(self) -> None:
-        self._ground: tuple[Ground, int, Mask] | None = None
+        self._ground: tuple[Ground, Cursor, Mask] | None = None
         self._layouts: BoundedCache[tuple[str, Ground], _Layout] = BoundedCache(
             "spread_layouts",
             _LAYOUTS_BYTES,
@@ -143,7 +143,7 @@ class Layouts:
     def layout(self, topology_key: str, ground: Ground, table: NodeTable) -> tuple[Codes, Codes]:
         """The codes by row and the distinct ones, not to be changed by the caller."""
         found = self._layouts.get((topology_key, ground))
-        if found is None or found.stamp != table.node_changes.stamp or found.codes.size != table.capacity:
+        if found is None or found.seen.is_behind(table.node_changes):
             found = _lay_out(topology_key, self._mask(ground, table), table)
             self._layouts[topology_key, ground] = found
         return found.codes, found.present
@@ -151,16 +151,15 @@ class Layouts:
     def _mask(self, ground: Ground, table: NodeTable) -> Mask:
         """The rows of a ground, which a pod's constraints mostly share."""
         last = self._ground
-        stamp = table.node_changes.stamp
-        if last is None or last[0] != ground or last[1] != stamp or last[2].size != table.capacity:
-            last = self._ground = ground, stamp, ground.mask(table)
+        if last is None or last[0] != ground or last[1].is_behind(table.node_changes):
+            last = self._ground = ground, Cursor(table.node_changes), ground.mask(table)
         return last[2]
 
 
 class _Layout(NamedTuple):
     codes: Codes
     present: Codes
-    stamp: int
+    seen: Cursor
 
 
 def _lay_out(topology_key: str, mask: Mask, table: NodeTable) -> _Layout:
@@ -171,7 +170,7 @@ def _lay_out(topology_key: str, mask: Mask, table: NodeTable) -> _Layout:
         codes[mask & (column.codes == ABSENT)] = unnamed
     found = np.bincount(codes, minlength=len(column.values))
     found[ABSENT] = 0
-    return _Layout(codes, found.nonzero()[0], table.node_changes.stamp)
+    return _Layout(codes, found.nonzero()[0], Cursor(table.node_changes))
 
 
 class DomainMemory:

@@ -8,6 +8,7 @@ import numpy as np
 from pallet.bounded_cache import MIB, BoundedCache
 from pallet.cache.changes import Rows
 from pallet.cache.columns import ABSENT, Codes, Mask
+from pallet.cache.cursor import Cursor
 from pallet.cache.node_table import NodeTable
 from pallet.plugins.spread_constraints import HOSTNAME
 
@@ -22,9 +23,10 @@ class Places(msgspec.Struct, frozen=True, gc=False):
     of_row: the place of each row of the table, counted from 0
     codes: for each key the label's code in each place; of HOSTNAME, only whether there is such a label
     ranked: which places take part in the ranking, for they lack no label that they need
+    seen: the changes of nodes that were read
     """
 
-    node_stamp: int
+    seen: Cursor
     of_row: Codes
     codes: tuple[Codes, ...]
     ranked: Mask
@@ -50,7 +52,7 @@ class Field(msgspec.Struct, frozen=True, gc=False):
 
     def is_of(self, rows: Rows, table: NodeTable) -> bool:
         """Whether these are its rows, and all nodes are as they were. Mostly told by the rows' identity."""
-        return self.places.node_stamp == table.node_changes.stamp and (
+        return not self.places.seen.is_behind(table.node_changes) and (
             self.rows is rows or np.array_equal(self.rows, rows)
         )
 
@@ -69,7 +71,7 @@ class Fields:
     def field(self, keys: Keys, table: NodeTable, rows: Rows, *, strict: bool) -> Field:
         """The field of some feasible rows; `strict` leaves out of the ranking what lacks a label."""
         places = self._places.get((keys, strict))
-        if places is None or places.node_stamp != table.node_changes.stamp:
+        if places is None or places.seen.is_behind(table.node_changes):
             places = self._places[keys, strict] = _survey(keys, table, strict=strict)
         field = self._fields.get((keys, strict))
         if field is None or not field.is_of(rows, table):
@@ -92,7 +94,7 @@ def _survey(keys: Keys, table: NodeTable, *, strict: bool) -> Places:
     ranked = np.ones(some_row.size, np.bool_)
     for codes in by_place if strict else ():
         ranked &= codes != ABSENT
-    return Places(table.node_changes.stamp, of_row, by_place, ranked)
+    return Places(Cursor(table.node_changes), of_row, by_place, ranked)
 
 
 def _numbered(values: Codes) -> Codes:

@@ -17,6 +17,7 @@ from pallet.api.pod import Pod
 from pallet.bounded_cache import MIB, BoundedCache, footprint
 from pallet.cache.changes import ChangeLog, Rows
 from pallet.cache.columns import ABSENT, Codes
+from pallet.cache.cursor import Cursor
 from pallet.cache.snapshot import Snapshot
 from pallet.cache.tally import Counts
 from pallet.framework.interface import MAX_SCORE, Scores
@@ -111,7 +112,7 @@ class Cells:
             for counts, low, stride in zip(self._counts, self._lows, self._strides, strict=True):
                 self._of_rows += stride * (counts - low)
             self._rows_in = np.bincount(self._of_rows, minlength=size)
-            self._stamps = [log.stamp for log in self._logs(snapshot)]
+            self._cursor = Cursor(*self._logs(snapshot))
             self._counts.clear()
 
     @property
@@ -124,13 +125,8 @@ class Cells:
         """Catch up with the pods that came and went. False where it takes new cells to do so."""
         if not self._kept:
             return False
-        for number, log in enumerate(self._logs(snapshot)):
-            if log.stamp != self._stamps[number]:
-                rows = log.rows_since(self._stamps[number])
-                if rows is None or not self._move(number, rows, snapshot):
-                    return False
-                self._stamps[number] = log.stamp
-        return True
+        changed = enumerate(self._cursor.read_each(*self._logs(snapshot)))
+        return all(rows is not None and self._move(number, rows, snapshot) for number, rows in changed)
 
     def occupied(self) -> tuple[Codes, list[Counts]]:
         """The places of all cells with any rows, and the pods in each that the constraints count."""
@@ -150,12 +146,14 @@ class Cells:
         by_cell[self._rows_in > 0] = scores
         return by_cell.take(self._of_rows)
 
-    def _logs(self, snapshot: Snapshot) -> list[ChangeLog]:
+    def _logs(self, snapshot: Snapshot) -> list[ChangeLog[int]]:
         """Where each constraint's counts changed."""
         return [snapshot.counters.tally(each.pods).changes for each in self._constraints]
 
-    def _move(self, number: int, rows: list[int], snapshot: Snapshot) -> bool:
+    def _move(self, number: int, rows: Sequence[int], snapshot: Snapshot) -> bool:
         """Move rows to the cells of their counts now. False where there is no such cell."""
+        if not rows:
+            return True
         counts = count_pods(self._constraints[number], snapshot)
         low, span, stride = self._lows[number], self._spans[number], self._strides[number]
         among = self.field.rows

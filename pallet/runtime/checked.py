@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy.typing as npt
 
+from pallet.cache.cursor import Cursor
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.interface import ALL_ROWS, Reads
@@ -67,12 +68,12 @@ class Suspect:
 
 
 class _Reader(NamedTuple):
-    """The pod for which an answer was compared last, and how far the change logs were then."""
+    """The pod for which an answer was compared last, and how far the change logs were read then."""
 
     state: CycleState
     info: PodInfo
-    nodes: int
-    loads: int
+    nodes: Cursor
+    loads: Cursor
 
 
 class Checked(Remembered):
@@ -101,7 +102,7 @@ class Checked(Remembered):
             self._accuse(state, info, snapshot, row, fresh)
             self.values[wrong] = fresh[wrong]
             self.changes.record_all(wrong.tolist())
-        self._last = _Reader(state, info, table.node_changes.stamp, table.load_changes.stamp)
+        self._last = _Reader(state, info, Cursor(table.node_changes), Cursor(table.load_changes))
 
     def _accuse(
         self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int, fresh: npt.NDArray[Any]
@@ -142,9 +143,9 @@ class Checked(Remembered):
         """What the plugin seems to read, by what changed since the answer was right."""
         table = snapshot.table
         if last is not None and self._question.reads is Reads.NODE:
-            if row in (table.load_changes.rows_since(last.loads) or ()):
+            if row in (last.loads.read(table.load_changes) or ()):
                 return Reads.LOAD
-            if table.node_changes.stamp != last.nodes:
+            if last.nodes.is_behind(table.node_changes):
                 return Reads.NODES
         return Reads.CLUSTER
 

@@ -5,8 +5,9 @@ from random import Random
 
 import numpy as np
 
-from pallet.cache.changes import Rows
+from pallet.cache.changes import FEW_ROWS, Rows
 from pallet.cache.columns import Mask
+from pallet.cache.cursor import Cursor
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
@@ -14,12 +15,10 @@ from pallet.framework.hooks import Normalize
 from pallet.framework.interface import Scores
 from pallet.framework.state import CycleState
 from pallet.runtime.ranking import FAR_BELOW, Ranking
-from pallet.runtime.verdicts import FEW_ROWS, INFEASIBLE, Remembered
+from pallet.runtime.verdicts import INFEASIBLE, Remembered
 
 _LONGEST_SCALE = 4096
 """So many different raw scores are normalised once, and looked up from then on."""
-
-_NOTHING: Sequence[int] = ()
 
 _BYTES_A_ROW = 45
 """Of a kind: feasible and its rows, the ranking, the refusals with their rows."""
@@ -31,25 +30,16 @@ _NORMALIZED_BYTES_A_ROW = 16
 class VerdictCursor:
     """A reader of one verdict, which others may read too and bring up to date meanwhile."""
 
-    __slots__ = ("_stamp", "verdict")
+    __slots__ = ("_cursor", "verdict")
 
     def __init__(self, verdict: Remembered) -> None:
         self.verdict = verdict
-        self._stamp = -1
+        self._cursor = Cursor()
 
     def catch_up(self, state: CycleState, info: PodInfo, snapshot: Snapshot) -> Sequence[int] | None:
-        """Bring the verdict up to date: the rows where it changed since last read here, None for all.
-
-        A row that changed several times is named as often.
-        """
-        verdict = self.verdict
-        verdict.refresh(state, info, snapshot)
-        changes = verdict.changes
-        if changes.stamp == self._stamp:
-            return _NOTHING
-        rows = changes.entries_since(self._stamp)
-        self._stamp = changes.stamp
-        return rows
+        """Bring the verdict up to date: the rows where it changed since last read here, None for all."""
+        self.verdict.refresh(state, info, snapshot)
+        return self._cursor.read(self.verdict.changes)
 
 
 class ScoreColumn(VerdictCursor):
@@ -224,8 +214,8 @@ class EquivalenceClass:
     """
 
     __slots__ = (
-        "_capacity", "_columns", "_filters", "_followers", "_node_stamp", "_normalized", "_ranking",
-        "_restless", "_rows", "feasible",
+        "_columns", "_filters", "_followers", "_nodes", "_normalized", "_ranking", "_restless", "_rows",
+        "feasible",
     )  # fmt: skip
 
     def __init__(self, filters: tuple[VerdictCursor, ...], columns: tuple[ScoreColumn, ...]) -> None:
@@ -237,7 +227,7 @@ class EquivalenceClass:
         self._restless = tuple(each for each in self._followers if each.verdict.restless)
         self._ranking = Ranking(np.zeros(0, np.int64))
         self._rows: Rows | None = None
-        self._capacity = self._node_stamp = -1
+        self._nodes = Cursor()
 
     @property
     def best(self) -> int:
@@ -279,16 +269,19 @@ class EquivalenceClass:
         return totals
 
     def refresh(self, state: CycleState, info: PodInfo, snapshot: Snapshot) -> None:
-        """Catch up with all verdicts."""
+        """Catch up with all verdicts; from the beginning after a plugin has failed."""
+        try:
+            self._catch_up(state, info, snapshot)
+        except BaseException:
+            self._nodes = Cursor()
+            raise
+
+    def _catch_up(self, state: CycleState, info: PodInfo, snapshot: Snapshot) -> None:
         table = snapshot.table
-        capacity, node_stamp = table.capacity, table.node_changes.stamp
-        followers, rebuild = self._restless, self._capacity != capacity
-        rows: set[int] = set()
-        if rebuild or self._node_stamp != node_stamp:
-            followers, nodes = self._followers, table.node_changes.rows_since(self._node_stamp)
-            rebuild |= nodes is None
-            rows.update(nodes or ())
-        self._capacity = -1  # should a plugin fail, all is looked at again the next time
+        nodes = self._nodes.read(table.node_changes)
+        followers, rebuild, rows = self._restless, nodes is None, set(nodes or ())
+        if nodes is None or nodes:
+            followers = self._followers
         for follower in followers:
             changed = follower.catch_up(state, info, snapshot)
             if changed:
@@ -306,7 +299,6 @@ class EquivalenceClass:
                 for row in rows:
                     self._patch(table, row)
             self._rescale()
-        self._capacity, self._node_stamp = capacity, node_stamp
 
     def _rebuild(self, table: NodeTable) -> None:
         feasible = table.live.copy()

@@ -7,7 +7,7 @@ it are supposed to be there, and the refusal with them comes before the one with
 What is found is kept for each kind of pod, and asked again only where nominations, nodes or loads changed.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pallet.api.requests import PODS
 from pallet.bounded_cache import MIB, BoundedCache, footprint
 from pallet.cache.changes import Rows
+from pallet.cache.cursor import Cursor
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.resource_columns import OVERFULL, added
 from pallet.cache.snapshot import Snapshot
@@ -31,7 +32,7 @@ from pallet.runtime.row_filters import (
     refused_by,
     without,
 )
-from pallet.runtime.verdicts import NO_ROWS, TableCursor
+from pallet.runtime.verdicts import NO_ROWS
 
 if TYPE_CHECKING:
     from pallet.cache.columns import Mask
@@ -110,23 +111,20 @@ class _Kind:
         self._plugins = plugins
         self._at_once = asks_sums_only(plugins)
         self._priority = priority
-        reads = {plugin.filter_reads for plugin in plugins}
-        self._stamps = TableCursor(loads=True, across=Reads.NODES in reads)
-        self._nominated = -1
-        self._nodes = -1
+        self._nodes, self._loads, self._nominations = Cursor(), Cursor(), Cursor()
 
     def refresh(self, snapshot: Snapshot) -> None:
         """Catch up with nominations, nodes and loads."""
         table, nominator = snapshot.table, snapshot.nominator
-        rows = self._stamps.behind(table)
-        names = nominator.changed_since(self._nominated)
-        if rows is None or names is None or self._nodes != table.node_changes.stamp:
+        nodes, rows = self._nodes.read(table.node_changes), self._loads.read(table.load_changes)
+        names: Iterable[str] | None = self._nominations.read(nominator.changes)
+        if nodes is None or nodes or rows is None or names is None:
             self.relevant = np.zeros(table.capacity, np.bool_)
             self._position = np.full(table.capacity, _UNKNOWN, np.intp)
             self._code = np.zeros(table.capacity, np.uint32)
             names = nominator
         else:
-            self._position[rows] = _UNKNOWN
+            self._position[list(rows)] = _UNKNOWN
         for name in names:
             row = table.row_of.get(name)
             if row is not None:
@@ -134,8 +132,6 @@ class _Kind:
                 self.relevant[row] = any(
                     info.pod.spec.priority >= self._priority for info in nominator.on(name)
                 )
-        self._stamps.catch_up(table)
-        self._nodes, self._nominated = table.node_changes.stamp, nominator.stamp
 
     def ask(
         self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows, own: int

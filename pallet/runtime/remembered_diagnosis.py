@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pallet.cache.changes import Rows
-from pallet.cache.node_table import NodeTable
+from pallet.cache.changes import FEW_ROWS, Rows
+from pallet.cache.cursor import Cursor
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.diagnosis import NodesToStatus
@@ -18,7 +18,7 @@ from pallet.framework.interface import VectorFilterPlugin
 from pallet.framework.state import CycleState
 from pallet.runtime.memory import FilterMemory
 from pallet.runtime.row_filters import distinct, explained, without
-from pallet.runtime.verdicts import FEW_ROWS, Remembered
+from pallet.runtime.verdicts import Remembered
 
 _CODE = (1 << 32) - 1
 
@@ -33,8 +33,7 @@ class RememberedDiagnosis:
     def __init__(self, plugins: Sequence[VectorFilterPlugin], verdicts: Sequence[Remembered]) -> None:
         self._plugins = plugins
         self._verdicts = verdicts
-        self._stamps = [-1] * len(verdicts)
-        self._nodes = -1
+        self._cursor = Cursor()
         self._first: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self._groups: dict[int, NodesToStatus] = {}
         self._all: tuple[NodesToStatus, ...] = ()
@@ -44,26 +43,13 @@ class RememberedDiagnosis:
 
         As long as none of them changes it is the very same tuple.
         """
-        rows = self._changed(snapshot.table)
+        logs = (verdict.changes for verdict in self._verdicts)
+        rows = self._cursor.read(snapshot.table.node_changes, *logs)
         if rows is None or len(rows) > FEW_ROWS:
             self._take_all(info, snapshot)
         elif rows:
             self._take(info, snapshot, rows)
         return self._all
-
-    def _changed(self, table: NodeTable) -> set[int] | None:
-        """The rows where a verdict is another one, or the node; None for all."""
-        logs = [table.node_changes, *(verdict.changes for verdict in self._verdicts)]
-        stamps = [self._nodes, *self._stamps]
-        rows: set[int] = set()
-        known = self._first.size == table.capacity
-        for log, stamp in zip(logs, stamps, strict=True):
-            if log.stamp != stamp:
-                changed = log.entries_since(stamp)
-                known &= changed is not None
-                rows.update(changed or ())
-        self._nodes, *self._stamps = (log.stamp for log in logs)
-        return rows if known else None
 
     def _take_all(self, info: PodInfo, snapshot: Snapshot) -> None:
         table = snapshot.table
@@ -76,7 +62,7 @@ class RememberedDiagnosis:
         self._groups.clear()
         self._regroup(info, snapshot, distinct(first[first != 0]))
 
-    def _take(self, info: PodInfo, snapshot: Snapshot, rows: set[int]) -> None:
+    def _take(self, info: PodInfo, snapshot: Snapshot, rows: Sequence[int]) -> None:
         table, touched = snapshot.table, set[int]()
         for row in rows:
             before, now = self._first.item(row), self._first_of(row) if table.live[row] else 0

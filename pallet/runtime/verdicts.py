@@ -5,14 +5,15 @@ vector plugin's answer is kept for each signature it gave, and brought up to dat
 that the table's change logs, or the plugin itself, name.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pallet.cache.changes import ChangeLog, Rows
+from pallet.cache.changes import FEW_ROWS, ChangeLog, Rows
+from pallet.cache.cursor import Cursor
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
@@ -28,52 +29,7 @@ NO_ROWS: Rows = np.zeros(0, np.intp)
 INFEASIBLE = -1
 """The total of a node that is not feasible."""
 
-FEW_ROWS = 8
-"""So many rows are sooner dealt with one by one, in plain integers, than all at once."""
-
 _REMEMBERED_CHANGES = 1024
-
-
-class TableCursor:
-    """How far a reader has read the change logs of a table.
-
-    `loads`: whether it reads the pods placed on a node; `across`: whether what it says about one row can
-    depend on the node of another.
-    """
-
-    __slots__ = ("_across", "_capacity", "_load", "_loads", "_node")
-
-    def __init__(self, *, loads: bool, across: bool) -> None:
-        self._loads = loads
-        self._across = across
-        self._capacity = self._node = self._load = -1
-
-    def rows_behind(self, table: NodeTable) -> list[int] | None:
-        """The rows that changed since the reader last caught up, or None for all of them."""
-        if self._capacity != table.capacity:
-            return None
-        if self._node != table.node_changes.stamp:
-            return None if self._across else self._changed(table)
-        if self._loads and self._load != table.load_changes.stamp:
-            return table.load_changes.rows_since(self._load)
-        return []
-
-    def behind(self, table: NodeTable) -> Rows | None:
-        """The same as an array."""
-        rows = self.rows_behind(table)
-        return None if rows is None else np.array(rows, np.intp)
-
-    def catch_up(self, table: NodeTable) -> None:
-        """Take note that the reader has dealt with all changes."""
-        self._capacity = table.capacity
-        self._node, self._load = table.node_changes.stamp, table.load_changes.stamp
-
-    def _changed(self, table: NodeTable) -> list[int] | None:
-        rows = table.node_changes.rows_since(self._node)
-        if rows is None or not self._loads:
-            return rows
-        loaded = table.load_changes.rows_since(self._load)
-        return None if loaded is None else sorted({*rows, *loaded})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +53,15 @@ class Remembered:
     `changes` logs the rows whose value is another than before.
     """
 
-    __slots__ = ("__weakref__", "_question", "_signature", "_stamp", "_stamps", "changes", "values")
+    __slots__ = ("__weakref__", "_cursor", "_question", "_signature", "_stamp", "changes", "values")
 
     def __init__(self, question: Question, signature: Hashable) -> None:
         self.values: npt.NDArray[Any] = np.zeros(0, np.int64)
-        self.changes = ChangeLog(_REMEMBERED_CHANGES)
+        self.changes: ChangeLog[int] = ChangeLog(_REMEMBERED_CHANGES)
         self._question = question
         self._signature = signature
         self._stamp: Any = None
-        self._stamps = TableCursor(loads=question.reads is Reads.LOAD, across=question.reads is Reads.NODES)
+        self._cursor = Cursor()
 
     def bytes_for(self, capacity: int) -> int:
         """What it takes with so many rows."""
@@ -129,21 +85,33 @@ class Remembered:
         self.values = known.values.copy()
         if self._question.reads is Reads.LOAD:
             self._update(state, info, fork, sorted(changed))
-        self._stamps.catch_up(fork.table)
+        self._changed_rows(fork.table)
 
     def refresh(self, state: CycleState, info: PodInfo, snapshot: Snapshot) -> None:
-        """Ask again where something changed."""
+        """Ask again where something changed; everywhere after the plugin has failed."""
         table = snapshot.table
-        if self._question.changes is None:
-            rows = self._stamps.rows_behind(table)
+        try:
+            if self._question.changes is None:
+                rows = self._changed_rows(table)
+            else:
+                self._stamp, rows = self._question.changes(self._signature, snapshot, self._stamp)
+                rows = rows if len(self.values) == table.capacity else None
             self._update(state, info, snapshot, rows)
-            self._stamps.catch_up(table)
-        else:
-            stamp, rows = self._question.changes(self._signature, snapshot, self._stamp)
-            self._update(state, info, snapshot, rows if len(self.values) == table.capacity else None)
-            self._stamp = stamp
+        except BaseException:
+            self._cursor, self._stamp = Cursor(), None
+            raise
 
-    def _update(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: list[int] | None) -> None:
+    def _changed_rows(self, table: NodeTable) -> Sequence[int] | None:
+        """The rows where what the plugin reads has changed since the last call; None for all."""
+        reads = self._question.reads
+        if reads is Reads.LOAD:
+            return self._cursor.read(table.node_changes, table.load_changes)
+        rows = self._cursor.read(table.node_changes)
+        return None if rows and reads is Reads.NODES else rows
+
+    def _update(
+        self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Sequence[int] | None
+    ) -> None:
         if rows is None:
             self._replace(self._question.rows(state, info, snapshot, ALL_ROWS))
         elif len(rows) <= FEW_ROWS and self._question.row is not None:

@@ -8,6 +8,7 @@ from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.selectors import LabelSelector
 from pallet.cache import counters as module
 from pallet.cache.counters import PodCounters
+from pallet.cache.cursor import Cursor
 from pallet.cache.selection import PodSelection, PodSelector, all_of, weighted
 from tests.builders import make_pod
 
@@ -174,12 +175,12 @@ def test_groups_are_compared_with_a_costly_selection_when_it_is_asked_about(
 ) -> None:
     counters, comparisons = PodCounters(ROWS), Comparisons(monkeypatch)
     assert counters.count(LONG).tolist() == [0, 0, 0]
-    stamp = counters.tally(LONG).changes.stamp
+    cursor = Cursor(counters.tally(LONG).changes)
     counters.add(make_pod("a", labels={"app": "app-7"}), 1)
     counters.add(make_pod("b", labels={"app": "app-7"}), 1)
     assert (comparisons.made, counters.uncounted(LONG)) == (0, 1)
     assert counters.count(LONG).tolist() == [0, 14, 0]
-    assert counters.tally(LONG).changes.rows_since(stamp) == [1]
+    assert cursor.read(counters.tally(LONG).changes) == [1]
     counters.add(make_pod("c", labels={"app": "app-7"}), 2)
     assert (comparisons.made, counters.uncounted(LONG)) == (1, 0)
     assert counters.count(LONG).tolist() == [0, 14, 7]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from pallet.api.node import Node, Taint
 from pallet.api.requests import LARGEST_AMOUNT, Requests
+from pallet.cache.cursor import Cursor
 from pallet.cache.node_table import NodeTable
 from pallet.cache.resource_columns import OVERFULL, Sums
 from tests.builders import ZONE, make_node
@@ -40,9 +41,9 @@ def test_the_rows_in_use_are_the_first_ones() -> None:
 
 def test_both_rows_are_logged_when_a_node_moves_to_another_one() -> None:
     table = table_of(make_node("a"), make_node("b"), make_node("c"))
-    before = table.node_changes.stamp
+    cursor = Cursor(table.node_changes)
     table.drop("a")
-    assert table.node_changes.rows_since(before) == [0, 2]
+    assert cursor.read(table.node_changes) == [0, 2]
 
 
 def test_a_moved_node_brings_all_it_has() -> None:
@@ -195,10 +196,10 @@ def test_a_node_offers_no_more_than_is_counted() -> None:
 
 def test_a_heartbeat_changes_no_row() -> None:
     table = table_of(make_node("a", labels={ZONE: "z"}, images={"image:1": 5}))
-    before = table.node_changes.stamp
+    cursor = Cursor(table.node_changes)
     same = make_node("a", labels={ZONE: "z"}, images={"image:1": 5})
     table.put(same)
-    assert table.node_changes.stamp == before
+    assert not cursor.is_behind(table.node_changes)
     assert table.nodes[table.row_of["a"]] is same
 
 
@@ -212,15 +213,31 @@ def test_every_change_that_matters_is_logged() -> None:
         make_node("a", images={"image:1": 5}),
         make_node("a", images={"image:1": 5}, uid="another"),
     ):
-        before = table.node_changes.stamp
+        cursor = Cursor(table.node_changes)
         table.put(changed)
-        rows = table.node_changes.since(before)
-        assert rows is not None
-        assert rows.tolist() == [row]
-    before = table.load_changes.stamp
+        assert cursor.read(table.node_changes) == [row]
+    cursor = Cursor(table.load_changes)
     table.place(row, GPU)
     table.displace(row, GPU)
-    assert table.load_changes.stamp == before + 2
+    assert cursor.read_each(table.load_changes) == [[row, row]]
+
+
+def test_all_rows_may_have_changed_when_the_capacity_has() -> None:
+    table, cursor = NodeTable(), Cursor()
+    capacity = table.capacity
+    for number in range(capacity):
+        table.put(make_node(f"n{number}"))
+    assert cursor.read(table.node_changes) is None
+    table.put(make_node("one-more"))
+    assert table.capacity > capacity
+    assert cursor.read(table.node_changes) is None
+    large = table.capacity
+    for number in range(capacity):
+        table.drop(f"n{number}")
+        if table.capacity != large:
+            break
+        assert cursor.read(table.node_changes) is not None
+    assert cursor.read(table.node_changes) is None
 
 
 def test_a_detached_fork_stands_alone() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pallet.cache.cursor import Cursor
 from pallet.cache.nominator import Nominator
 from pallet.cache.pod_info import PodInfo
 from tests.builders import make_pod
@@ -65,14 +66,14 @@ def test_a_pod_yields_to_others_of_its_priority_and_above() -> None:
     assert nominator.ahead_of(info("self").pod, "n2") == []
 
 
-def test_readers_catch_up_by_stamps() -> None:
-    nominator = Nominator(limit=4)
-    start = nominator.stamp
+def test_the_nodes_are_logged_to_which_others_are_nominated_than_before() -> None:
+    nominator = Nominator()
+    cursor = Cursor(nominator.changes)
     nominator.nominate(info("a"), "n1")
     nominator.nominate(info("a"), "n2")
     nominator.nominate(info("b"), "n2")
-    assert set(nominator.changed_since(start) or ()) == {"n1", "n2"}
-    assert set(nominator.changed_since(nominator.stamp) or ()) == set()
-    assert nominator.changed_since(-1) is None
+    assert cursor.read(nominator.changes) == ["n1", "n2"]
+    assert not cursor.is_behind(nominator.changes)
     nominator.drop("uid-a")
-    assert nominator.changed_since(start) is None
+    assert cursor.read(nominator.changes) == ["n2"]
+    assert cursor.read(nominator.fork().changes) is None

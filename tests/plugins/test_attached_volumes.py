@@ -16,7 +16,7 @@ from pallet.api.storage import (
     VOLUME_ATTACHMENTS,
 )
 from pallet.cache.cache import Cache
-from pallet.plugins.volumes import attached
+from pallet.cache.changes import ChangeLog
 from pallet.plugins.volumes.attached import AttachedVolumes, CSIVolume, Ledger
 from tests.builders import make_node, make_pod
 from tests.profiles import informers_of
@@ -93,17 +93,16 @@ POD_CHANGES = st.tuples(
 @given(steps=st.lists(st.one_of(THING_CHANGES, POD_CHANGES), min_size=1, max_size=12))
 def test_what_is_counted_follows_the_cluster(kept: int, steps: list[Any]) -> None:
     cluster = Cluster()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attached, "_MAX_TOUCHED", kept)
-        for step in steps:
-            match step:
-                case ((resource, thing), gone):
-                    cluster.change(resource, thing, gone=gone)
-                case (name, node, claims):
-                    cluster.toggle(name, node, claims)
-            snapshot = cluster.cache.snapshot
-            anew = AttachedVolumes(cluster.informers).ledger(snapshot)
-            assert shown(cluster.attached.ledger(snapshot)) == shown(anew)
+    cluster.attached.changes = ChangeLog(kept)
+    for step in steps:
+        match step:
+            case ((resource, thing), gone):
+                cluster.change(resource, thing, gone=gone)
+            case (name, node, claims):
+                cluster.toggle(name, node, claims)
+        snapshot = cluster.cache.snapshot
+        afresh = AttachedVolumes(cluster.informers).ledger(snapshot)
+        assert shown(cluster.attached.ledger(snapshot)) == shown(afresh)
 
 
 def test_a_fork_of_the_snapshot_is_counted_apart() -> None:

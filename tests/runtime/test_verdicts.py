@@ -3,83 +3,82 @@
 from collections.abc import Callable
 from random import Random
 
+import numpy as np
 import pytest
 
 from pallet.api.pod import ContainerPort, Pod, Toleration
 from pallet.cache.cache import Cache
-from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.snapshot import Snapshot
+from pallet.framework.hooks import Changes
+from pallet.framework.interface import ALL_ROWS, Codes, Reads, RowChoice
 from pallet.framework.state import CycleState
+from pallet.framework.status import PluginError
 from pallet.plugins.node_ports import NodePorts
 from pallet.plugins.node_resources_fit import NodeResourcesFit, NodeResourcesFitArgs
 from pallet.runtime.evaluator import Evaluator
-from pallet.runtime.verdicts import TableCursor
+from pallet.runtime.verdicts import Question, Remembered
 from tests.builders import make_node, make_pod
 from tests.profiles import default_profile, make_handle, profile_of
 from tests.runtime.test_evaluator import VectorRank
 
-NOTHING: list[int] = []
-
-
-def rows_behind(stamps: TableCursor, table: NodeTable) -> list[int] | None:
-    """The rows to look at again, after which the reader has caught up."""
-    rows = stamps.behind(table)
-    stamps.catch_up(table)
-    return None if rows is None else rows.tolist()
-
 
 @pytest.mark.parametrize(
-    ("loads", "across", "node_changed", "load_changed", "both"),
+    ("reads", "node_changed", "load_changed", "both"),
     [
-        (False, False, [0], NOTHING, [0]),
-        (True, False, [0], [1], [0, 1]),
-        (False, True, None, NOTHING, None),
-        (True, True, None, [1], None),
+        (Reads.NODE, [0], [], [0]),
+        (Reads.LOAD, [0], [1], [0, 1]),
+        (Reads.NODES, None, [], None),
     ],
 )
-def test_which_rows_a_reader_looks_at_again(
-    loads: bool,  # noqa: FBT001 - a table
-    across: bool,  # noqa: FBT001
-    node_changed: list[int] | None,
-    load_changed: list[int] | None,
-    both: list[int] | None,
+def test_which_rows_a_plugin_is_asked_about_again(
+    reads: Reads, node_changed: list[int] | None, load_changed: list[int], both: list[int] | None
 ) -> None:
-    table, stamps = NodeTable(), TableCursor(loads=loads, across=across)
-    assert rows_behind(stamps, table) is None
-    assert rows_behind(stamps, table) == NOTHING
+    cache, asked = Cache(), list[object]()
+    for name in "abc":
+        cache.put_node(make_node(name))
+    table, info = cache.snapshot.table, PodInfo(make_pod("p"))
+
+    def answer(state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
+        asked.append(None if isinstance(rows, slice) else sorted(rows.tolist()))
+        return np.zeros(snapshot.table.capacity, np.uint32)[rows]
+
+    verdict = Remembered(Question(reads, answer), "signature")
+
+    def asked_about() -> object:
+        asked.clear()
+        verdict.refresh(CycleState(), info, cache.snapshot)
+        return asked[0] if asked else []
+
+    assert asked_about() is None
+    assert asked_about() == []
     table.node_changes.record(0)
-    assert rows_behind(stamps, table) == node_changed
+    assert asked_about() == node_changed
     table.load_changes.record(1)
-    assert rows_behind(stamps, table) == load_changed
+    assert asked_about() == load_changed
     table.load_changes.record(1)
     table.node_changes.record(0)
-    assert rows_behind(stamps, table) == both
-    assert rows_behind(stamps, table) == NOTHING
+    assert asked_about() == both
+    assert asked_about() == []
 
 
-def test_a_reader_that_did_not_catch_up_is_told_again() -> None:
-    table, stamps = NodeTable(), TableCursor(loads=True, across=False)
-    stamps.catch_up(table)
-    table.load_changes.record(1)
-    for _ in range(2):
-        rows = stamps.behind(table)
-        assert rows is not None
-        assert rows.tolist() == [1]
+@pytest.mark.parametrize("changes", [None, lambda signature, snapshot, stamp: (1, [] if stamp else None)])
+def test_after_a_failure_a_plugin_is_asked_about_all_rows(changes: Changes | None) -> None:
+    cache, fails, asked = Cache(), [True], list[RowChoice]()
+    cache.put_node(make_node("a"))
 
+    def answer(state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
+        if fails.pop():
+            raise PluginError("Mine", "failed")
+        asked.append(rows)
+        return np.zeros(snapshot.table.capacity, np.uint32)[rows]
 
-def test_a_table_of_another_capacity_is_read_afresh() -> None:
-    table, stamps = NodeTable(), TableCursor(loads=False, across=False)
-    stamps.catch_up(table)
-    for number in range(table.capacity + 1):
-        table.put(make_node(f"n{number}"))
-    assert rows_behind(stamps, table) is None
-    stamps.catch_up(table)
-    large = table.capacity
-    for number in range(large):
-        table.drop(f"n{number}")
-        if table.capacity != large:
-            break
-    assert rows_behind(stamps, table) is None
+    verdict = Remembered(Question(Reads.CLUSTER if changes else Reads.NODE, answer, None, changes), "sig")
+    with pytest.raises(PluginError):
+        verdict.refresh(CycleState(), PodInfo(make_pod("p")), cache.snapshot)
+    fails.append(False)
+    verdict.refresh(CycleState(), PodInfo(make_pod("p")), cache.snapshot)
+    assert asked == [ALL_ROWS]
 
 
 class Scene:

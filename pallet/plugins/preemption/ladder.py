@@ -12,15 +12,15 @@ import numpy.typing as npt
 
 from pallet.api.requests import PODS
 from pallet.cache.cache import Cache, Hold
-from pallet.cache.changes import ChangeLog, Rows
+from pallet.cache.changes import FEW_ROWS, ChangeLog, Rows
 from pallet.cache.columns import Mask
+from pallet.cache.cursor import TableCursor
 from pallet.cache.nominator import Nominator
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.resource_columns import Amounts
 from pallet.plugins.preemption.budgets import Budgets
 from pallet.plugins.preemption.importance import by_importance, started
 from pallet.plugins.preemption.kinds import Kinds
-from pallet.runtime.verdicts import FEW_ROWS, TableCursor
 
 NOBODY = np.iinfo(np.int64).max
 """The priority on a step where no pod stands: nobody is above it."""
@@ -44,7 +44,7 @@ class Ladder:
     """
 
     def __init__(self, cache: Cache, budgets: Budgets, nominator: Nominator) -> None:
-        self.changes = ChangeLog()
+        self.changes: ChangeLog[int] = ChangeLog()
         self._cache = cache
         self._snapshot = cache.snapshot
         self._budgets = budgets

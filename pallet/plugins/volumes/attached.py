@@ -25,12 +25,13 @@ from pallet.api.storage import (
     StorageClass,
     VolumeAttachment,
 )
+from pallet.cache.changes import ChangeLog
+from pallet.cache.cursor import Cursor
 from pallet.cache.snapshot import Snapshot
 from pallet.cache.volumes_in_use import VolumesInUse
 from pallet.informers.factory import InformerFactory
 from pallet.informers.informer import Handler
 from pallet.plugins.volumes.claims import class_of, holder_of
-from pallet.runtime.verdicts import TableCursor
 
 CSIVolume = tuple[str, str]
 """CSI driver and handle; a volume that is not there yet has its claim's key, after a `?`, for a handle."""
@@ -38,8 +39,6 @@ CSIVolume = tuple[str, str]
 Counts = npt.NDArray[np.int64]
 
 V = TypeVar("V")
-
-_MAX_TOUCHED = 8192
 
 
 class AttachedVolumes:
@@ -51,8 +50,8 @@ class AttachedVolumes:
         self.claims, self._volumes, self._classes = claims.store, volumes.store, classes.store
         self._on_node: dict[str, dict[str, VolumeAttachment]] = {}
         self._nodes_of: dict[str, dict[str, str]] = {}
-        self._touched: list[str] = []
-        self._forgotten = 0
+        self.changes: ChangeLog[str] = ChangeLog()
+        """The claims and nodes of which something changed."""
         self._ledgers = WeakKeyDictionary[VolumesInUse, Ledger]()
         claims.add_handler(Handler(self._claim, lambda _, new: self._claim(new), self._claim))
         volumes.add_handler(Handler(self._volume, self._changed_volume, self._volume))
@@ -98,15 +97,6 @@ class AttachedVolumes:
         """The nodes with VolumeAttachments."""
         return self._on_node.keys()
 
-    @property
-    def stamp(self) -> int:
-        """How many changes there were; it only grows."""
-        return self._forgotten + len(self._touched)
-
-    def touched_since(self, stamp: int) -> set[str] | None:
-        """The claims and nodes of which something changed after a stamp; None where everything may have."""
-        return None if stamp < self._forgotten else set(self._touched[stamp - self._forgotten :])
-
     def _to_be_provisioned(self, claim: PersistentVolumeClaim) -> CSIVolume | None:
         """A claim without class, or of one that is not there, must be bound first: it does not count."""
         storage_class = self._classes.get(class_of(claim))
@@ -115,38 +105,28 @@ class AttachedVolumes:
         driver = DRIVERS.get(storage_class.provisioner, storage_class.provisioner)
         return (driver, f"?{key_of(claim)}") if driver else None
 
-    def _touch(self, changed: str) -> None:
-        self._touched.append(changed)
-        if len(self._touched) > _MAX_TOUCHED:
-            self._forget()
-
-    def _forget(self) -> None:
-        """Have everything counted again."""
-        self._forgotten += len(self._touched) + 1
-        self._touched.clear()
-
     def _claim(self, claim: PersistentVolumeClaim) -> None:
-        self._touch(key_of(claim))
+        self.changes.record(key_of(claim))
 
     def _volume(self, volume: PersistentVolume) -> None:
         holder = holder_of(volume)
         if holder is not None:
-            self._touch(holder)
+            self.changes.record(holder)
         for node_name in self._nodes_of.get(volume.metadata.name, {}).values():
-            self._touch(node_name)
+            self.changes.record(node_name)
 
     def _changed_volume(self, old: PersistentVolume, new: PersistentVolume) -> None:
         self._volume(old)
         self._volume(new)
 
     def _class(self, _: StorageClass) -> None:
-        self._forget()
+        self.changes.reset()
 
     def _attach(self, attachment: VolumeAttachment) -> None:
         name, spec = attachment.metadata.name, attachment.spec
         self._on_node.setdefault(spec.node_name, {})[name] = attachment
         self._nodes_of.setdefault(spec.source.persistent_volume_name or "", {})[name] = spec.node_name
-        self._touch(spec.node_name)
+        self.changes.record(spec.node_name)
 
     def _reattach(self, old: VolumeAttachment, new: VolumeAttachment) -> None:
         self._detach(old)
@@ -156,7 +136,7 @@ class AttachedVolumes:
         name, spec = attachment.metadata.name, attachment.spec
         _drop(self._on_node, spec.node_name, name)
         _drop(self._nodes_of, spec.source.persistent_volume_name or "", name)
-        self._touch(spec.node_name)
+        self.changes.record(spec.node_name)
 
 
 def _drop(by_key: dict[str, dict[str, V]], key: str, name: str) -> None:
@@ -170,29 +150,27 @@ class Ledger:
     """The counts of one snapshot.
 
     `on_row` has the volumes of the pods of each row that has any. `attached` has for each driver how many
-    volumes each row has, those of VolumeAttachments alone included: int64, (capacity,). `limits` is for those
-    who ask: columns of limits, each with what it was made of.
+    volumes each row has, those of VolumeAttachments alone included: int64, (capacity,). `limits` has columns
+    of limits for the plugin that asks, each with the changes that were read for it.
     """
 
     def __init__(self, known: AttachedVolumes) -> None:
         self.on_row: dict[int, set[CSIVolume]] = {}
         self.attached: dict[str, Counts] = {}
-        self.limits: dict[str, tuple[object, Counts]] = {}
+        self.limits: dict[str, tuple[Cursor, Counts]] = {}
         self._counted: dict[int, Counter[str]] = {}
         self._known = known
-        self._stamp = -1
-        self._stamps = TableCursor(loads=True, across=False)
+        self._table, self._changed = Cursor(), Cursor()
 
     def refresh(self, snapshot: Snapshot) -> None:
         """Count again where something changed."""
-        rows, touched = self._stamps.rows_behind(snapshot.table), self._known.touched_since(self._stamp)
-        if rows is None or touched is None:
+        rows = self._table.read(snapshot.table.node_changes, snapshot.table.load_changes)
+        changed = self._changed.read(self._known.changes)
+        if rows is None or changed is None:
             self._count_everything(snapshot)
         else:
-            for row in {*rows, *self._rows(touched, snapshot)}:
+            for row in {*rows, *self._rows(changed, snapshot)}:
                 self._count(row, snapshot)
-        self._stamps.catch_up(snapshot.table)
-        self._stamp = self._known.stamp
 
     def fork(self, snapshot: Snapshot, changed: Iterable[int]) -> "Ledger":
         """The counts of a fork, in which the pods of some rows may be others."""
@@ -201,8 +179,8 @@ class Ledger:
         twin.attached = {driver: counts.copy() for driver, counts in self.attached.items()}
         for row in changed:
             twin._count(row, snapshot)
-        twin._stamps.catch_up(snapshot.table)
-        twin._stamp = self._stamp
+        twin._table = Cursor(snapshot.table.node_changes, snapshot.table.load_changes)
+        twin._changed = Cursor(self._known.changes)
         return twin
 
     def _count_everything(self, snapshot: Snapshot) -> None:
@@ -211,9 +189,9 @@ class Ledger:
         for row in {*in_use, *self._rows(self._known.nodes(), snapshot)}:
             self._count(row, snapshot)
 
-    def _rows(self, touched: Iterable[str], snapshot: Snapshot) -> Iterable[int]:
+    def _rows(self, changed: Iterable[str], snapshot: Snapshot) -> Iterable[int]:
         """The rows of some nodes, and those where some claims are used."""
-        for name in touched:
+        for name in changed:
             yield from snapshot.volumes.claims.get(name)
             if name in snapshot.table.row_of:
                 yield snapshot.table.row_of[name]

@@ -1,16 +1,21 @@
 """How many free volumes meet a demand on each row of a node table, kept up to date."""
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
 from pallet.bounded_cache import MIB, BoundedCache, footprint
-from pallet.cache.changes import ChangeLog, Rows
+from pallet.cache.cursor import Cursor
 from pallet.cache.node_table import NodeTable
 from pallet.framework.interface import ALL_ROWS
 from pallet.plugins.volumes.free import Demand, FreeVolumes, Pool
 from pallet.plugins.volumes.reach import reach_of, reached_rows, reaching
+
+if TYPE_CHECKING:
+    from pallet.cache.changes import ChangeLog
 
 Counts = npt.NDArray[np.int64]
 
@@ -23,7 +28,7 @@ class FreeCounts:
 
     def __init__(self, free: FreeVolumes) -> None:
         self._free = free
-        self._columns: WeakKeyDictionary[ChangeLog, BoundedCache[Demand, _Column]] = WeakKeyDictionary()
+        self._columns: WeakKeyDictionary[ChangeLog[int], BoundedCache[Demand, _Column]] = WeakKeyDictionary()
 
     def of(self, demand: Demand, table: NodeTable) -> Counts:
         """The volumes that meet a demand, by row: int64, (capacity,)."""
@@ -42,13 +47,13 @@ class FreeCounts:
 class _Column:
     """One demand on one table."""
 
-    __slots__ = ("_counts", "_demand", "_nodes_seen", "_pool", "_volumes_seen")
+    __slots__ = ("_counts", "_demand", "_nodes", "_pool", "_volumes")
 
     def __init__(self, demand: Demand, pool: Pool) -> None:
         self._demand = demand
         self._pool = pool
         self._counts: Counts = np.zeros(0, np.int64)
-        self._volumes_seen = self._nodes_seen = -1
+        self._nodes, self._volumes = Cursor(), Cursor()
 
     @property
     def bytes(self) -> int:
@@ -57,21 +62,20 @@ class _Column:
 
     def fresh(self, table: NodeTable) -> Counts:
         """Catch up with the volumes and with the nodes."""
-        rows = table.node_changes.since(self._nodes_seen)
-        changes = self._pool.since(self._volumes_seen)
-        if rows is None or changes is None or len(self._counts) != table.capacity:
+        rows = self._nodes.read(table.node_changes)
+        [changes] = self._volumes.read_each(self._pool.changes)
+        if rows is None or changes is None:
             self._count_all(table)
         else:
             for by, volume in changes:
                 if self._demand.fits(volume):
                     self._counts[reached_rows(reach_of(volume), table)] += by
             self._count(table, rows)
-        self._volumes_seen, self._nodes_seen = self._pool.stamp, table.node_changes.stamp
         return self._counts
 
-    def _count(self, table: NodeTable, rows: Rows) -> None:
+    def _count(self, table: NodeTable, rows: Iterable[int]) -> None:
         """Count again on rows whose node changed."""
-        for row in rows.tolist():
+        for row in rows:
             node = table.nodes[row]
             self._counts[row] = self._pool.count(self._demand, node.metadata.labels) if node else 0
 

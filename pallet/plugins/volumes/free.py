@@ -4,16 +4,15 @@ Upstream walks all volumes of a class for each node. Here a node's labels lead t
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from pallet.api.selectors import LabelSelector
 from pallet.api.storage import PersistentVolume, PersistentVolumeClaim
+from pallet.cache.changes import ChangeLog
 from pallet.plugins.volumes.claims import capacity, class_of, holder_of, is_kept_for, requested
 from pallet.plugins.volumes.reach import Reach, reach_of, reaches, single_label
-
-_LOG_LIMIT = 8192
 
 
 class Demand(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
@@ -95,16 +94,14 @@ class Group:
 
 
 class Pool:
-    """The free volumes of one class, and a log of those that came (+1) and went (-1)."""
+    """The free volumes of one class, and a log of those that came (1) and went (-1)."""
 
     def __init__(self) -> None:
-        self.stamp = 0
-        """The number of changes so far."""
+        self.changes: ChangeLog[tuple[int, PersistentVolume]] = ChangeLog()
         self.by_label: dict[str, dict[str, list[Group]]] = {}
         """Groups that nodes with one label reach, by key and value."""
         self.others: dict[Reach, Group] = {}
         self._groups: dict[Reach, Group] = {}
-        self._log: list[tuple[int, PersistentVolume]] = []
 
     def add(self, volume: PersistentVolume) -> None:
         """Put in a volume."""
@@ -114,7 +111,7 @@ class Pool:
             group = self._groups[reach] = Group()
             self._enter(reach, group)
         group.add(volume)
-        self._record(1, volume)
+        self.changes.record((1, volume))
 
     def remove(self, volume: PersistentVolume) -> None:
         """Take out a volume."""
@@ -124,12 +121,7 @@ class Pool:
         if not group:
             del self._groups[reach]
             self._leave(reach, group)
-        self._record(-1, volume)
-
-    def since(self, stamp: int) -> Sequence[tuple[int, PersistentVolume]] | None:
-        """The changes after a stamp; None when they are not known any more."""
-        behind = self.stamp - stamp
-        return None if behind > len(self._log) else self._log[len(self._log) - behind :]
+        self.changes.record((-1, volume))
 
     def reached(self, labels: Mapping[str, str]) -> Iterator[Group]:
         """The groups that a node with these labels reaches."""
@@ -172,12 +164,6 @@ class Pool:
             by_value[value].remove(group)
             if not by_value[value]:
                 del by_value[value]
-
-    def _record(self, by: int, volume: PersistentVolume) -> None:
-        self.stamp += 1
-        self._log.append((by, volume))
-        if len(self._log) > _LOG_LIMIT:
-            del self._log[: _LOG_LIMIT // 2]
 
 
 class FreeVolumes:

@@ -5,7 +5,6 @@ for a claim; nor does it translate the topologies that a class allows.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -13,16 +12,15 @@ import numpy as np
 
 from pallet.api.in_tree import plugin_of
 from pallet.api.storage import CSI_NODES, CSINode, PersistentVolume
+from pallet.cache.changes import ChangeLog
 from pallet.cache.columns import Mask
+from pallet.cache.cursor import Cursor
 from pallet.cache.node_table import NodeTable
 from pallet.framework.interface import RowChoice
 from pallet.informers.factory import InformerFactory
 from pallet.informers.informer import Handler
 from pallet.plugins.volumes.reach import Reach, reach_of, reaches, reaching
 from pallet.plugins.volumes.topology import csi_reach, mistake_of
-
-if TYPE_CHECKING:
-    from pallet.cache.changes import ChangeLog
 
 MIGRATED_PLUGINS = "storage.alpha.kubernetes.io/migrated-plugins"
 """On a CSINode: names of in-tree plugins, with commas between."""
@@ -57,11 +55,10 @@ class Migration:
     """The nodes on which each in-tree plugin is migrated."""
 
     def __init__(self, informers: InformerFactory) -> None:
-        self.stamp = 0
-        """Grows whenever it changes."""
+        self.changes: ChangeLog[str] = ChangeLog()
+        """The nodes where it changes."""
         self._plugins: dict[str, frozenset[str]] = {}
-        self._masks: WeakKeyDictionary[ChangeLog, dict[str, tuple[tuple[int, ...], Mask]]]
-        self._masks = WeakKeyDictionary()
+        self._masks: WeakKeyDictionary[ChangeLog[int], dict[str, tuple[Cursor, Mask]]] = WeakKeyDictionary()
         nodes = informers.informer(CSI_NODES)
         nodes.add_handler(Handler(self._put, lambda _, new: self._put(new), self._drop))
 
@@ -87,13 +84,13 @@ class Migration:
     def _migrated(self, plugin: str, table: NodeTable) -> Mask:
         """The rows where a plugin is migrated; remembered until CSINodes or nodes change."""
         masks = self._masks.setdefault(table.node_changes, {})
-        now = self.stamp, table.capacity, table.node_changes.stamp
-        made_at, mask = masks.get(plugin, ((), table.live))
-        if made_at != now:
+        logs = self.changes, table.node_changes
+        seen, mask = masks.get(plugin, (Cursor(), table.live))
+        if seen.is_behind(*logs):
             mask = np.zeros_like(table.live)
             names = (name for name, plugins in self._plugins.items() if plugin in plugins)
             mask[[table.row_of[name] for name in names if name in table.row_of]] = True
-            masks[plugin] = now, mask
+            masks[plugin] = Cursor(*logs), mask
         return mask
 
     def _put(self, node: CSINode) -> None:
@@ -101,11 +98,11 @@ class Migration:
         plugins = frozenset(listed.split(","))
         if plugins != self._plugins.get(name):
             self._plugins[name] = plugins
-            self.stamp += 1
+            self.changes.record(name)
 
     def _drop(self, node: CSINode) -> None:
         self._plugins.pop(node.metadata.name, None)
-        self.stamp += 1
+        self.changes.record(node.metadata.name)
 
 
 def _untranslatable(reach: InTreeReach) -> UntranslatableError:

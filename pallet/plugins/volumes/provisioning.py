@@ -1,7 +1,7 @@
 """Whether a volume can be made for a claim: by its class, on which nodes, and where there is room for it."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,7 +17,9 @@ from pallet.api.storage import (
     StorageClass,
 )
 from pallet.bounded_cache import MIB, BoundedCache
+from pallet.cache.changes import ChangeLog
 from pallet.cache.columns import Mask
+from pallet.cache.cursor import Cursor
 from pallet.cache.node_table import NodeTable
 from pallet.framework.interface import ALL_ROWS, RowChoice
 from pallet.informers.factory import InformerFactory
@@ -25,16 +27,11 @@ from pallet.informers.informer import Handler, SharedInformer
 from pallet.plugins.node_selection import match_any, match_label
 from pallet.plugins.volumes.claims import STORAGE, class_of
 
-if TYPE_CHECKING:
-    from pallet.cache.changes import ChangeLog
-
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
 
 _MASKS_BYTES = 2 * MIB
 
-_Moment = tuple[int, int]
-"""Capacity and stamp of a table."""
-_NEVER: tuple[_Moment, Mask] = ((-1, -1), np.zeros(0, np.bool_))
+_NEVER: tuple[Cursor, Mask] = Cursor(), np.zeros(0, np.bool_)
 
 
 class Provisioning:
@@ -44,8 +41,8 @@ class Provisioning:
         self._classes = informers.informer(STORAGE_CLASSES).store
         self._drivers = informers.informer(CSI_DRIVERS).store
         self._capacities = _Capacities(informers)
-        self.stamp = 0
-        """Grows whenever anything of it changes."""
+        self.changes: ChangeLog[str] = ChangeLog()
+        """Reset whenever anything changes: it can concern all nodes."""
         for resource in (STORAGE_CLASSES, CSI_DRIVERS, CSI_STORAGE_CAPACITIES):
             informer: SharedInformer[Any] = informers.informer(resource)
             informer.add_handler(Handler(self._changed, self._changed, self._changed))
@@ -74,7 +71,7 @@ class Provisioning:
         return forbidden, ~self._capacities.enough(made_by.metadata.name, size, table)[rows]
 
     def _changed(self, *_: object) -> None:
-        self.stamp += 1
+        self.changes.reset()
 
     def _class(self, claim: PersistentVolumeClaim) -> StorageClass | None:
         return self._classes.get(class_of(claim))
@@ -98,7 +95,7 @@ class _Capacities:
     def __init__(self, informers: InformerFactory) -> None:
         informer = informers.informer(CSI_STORAGE_CAPACITIES)
         self._by_class: dict[str, dict[str, CSIStorageCapacity]] = {}
-        self._masks: WeakKeyDictionary[ChangeLog, BoundedCache[tuple[str, int], tuple[_Moment, Mask]]]
+        self._masks: WeakKeyDictionary[ChangeLog[int], BoundedCache[tuple[str, int], tuple[Cursor, Mask]]]
         self._masks = WeakKeyDictionary()
         informer.add_handler(Handler(self._put, lambda _, new: self._put(new), self._drop))
 
@@ -107,11 +104,10 @@ class _Capacities:
         masks = self._masks.get(table.node_changes)
         if masks is None:
             masks = self._masks[table.node_changes] = BoundedCache("volume_capacities", _MASKS_BYTES)
-        now = table.capacity, table.node_changes.stamp
-        made_at, mask = masks.get((storage_class, size)) or _NEVER
-        if made_at != now:
+        seen, mask = masks.get((storage_class, size)) or _NEVER
+        if seen.is_behind(table.node_changes):
             mask = self._compute(storage_class, size, table)
-            masks[storage_class, size] = now, mask
+            masks[storage_class, size] = Cursor(table.node_changes), mask
         return mask
 
     def _compute(self, storage_class: str, size: int, table: NodeTable) -> Mask:

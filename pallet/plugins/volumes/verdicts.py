@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from pallet.api.storage import PersistentVolume, PersistentVolumeClaim
+from pallet.cache.cursor import Cursor
 from pallet.cache.node_table import NodeTable
 from pallet.framework.interface import Codes, RowChoice
 from pallet.plugins.volumes.assumed import AssumeCache
@@ -27,6 +28,13 @@ class Topic(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
 
     reaches: tuple[Reach | InTreeReach, ...] = ()
     demands: tuple[tuple[Demand, bool], ...] = ()
+
+
+class _Seen:
+    """The changes that a reader has seen."""
+
+    def __init__(self) -> None:
+        self.everywhere, self.nodes, self.volumes = Cursor(), Cursor(), Cursor()
 
 
 class Verdicts:
@@ -67,25 +75,19 @@ class Verdicts:
 
     def changes(self, topic: Topic, table: NodeTable, stamp: Any) -> tuple[Any, list[int] | None]:
         """A new stamp, and the rows whose verdict may have changed since the old one; None for all."""
-        pools = [self._free.pool(demand.storage_class) for demand, _ in topic.demands]
+        seen: _Seen = stamp or _Seen()
+        pools = [self._free.pool(demand.storage_class).changes for demand, _ in topic.demands]
         migrates = any(isinstance(reach, InTreeReach) for reach in topic.reaches)
-        everywhere = self._provisioning.stamp, self._migration.stamp if migrates else 0
-        now = (everywhere, table.node_changes.stamp, *(pool.stamp for pool in pools))
-        if stamp == now:
-            return now, []
-        if stamp is None or stamp[0] != now[0]:
-            return now, None
-        changed = table.node_changes.rows_since(stamp[1])
-        if changed is None:
-            return now, None
+        everywhere = [self._provisioning.changes, *([self._migration.changes] if migrates else [])]
+        anything = seen.everywhere.read(*everywhere)
+        changed, volumes = seen.nodes.read(table.node_changes), seen.volumes.read_each(*pools)
+        if anything is None or anything or changed is None or None in volumes:
+            return seen, None
         rows = set(changed)
-        for pool, seen in zip(pools, stamp[2:], strict=True):
-            volumes = pool.since(seen)
-            if volumes is None:
-                return now, None
-            for _, volume in volumes:
+        for each in volumes:
+            for _, volume in each or ():
                 rows.update(reached_rows(reach_of(volume), table).tolist())
-        return now, sorted(rows)
+        return seen, sorted(rows)
 
     def codes(
         self,

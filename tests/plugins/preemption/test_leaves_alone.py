@@ -44,7 +44,7 @@ def said(snapshot: Snapshot) -> list[object]:
         tally.by_row.tolist(),
         [list(snapshot.pods(row)) for row in snapshot.rows()],
         snapshot.table.resources[CPU].requested.tolist(),
-        snapshot.nominator.stamp,
+        snapshot.nominator.changes.stamp,
         list(snapshot._forks),
     ]
 

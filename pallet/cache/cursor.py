@@ -1,0 +1,72 @@
+"""How far a reader has read change logs: what every catch-up is done with."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pallet.cache.changes import ChangeLog
+
+if TYPE_CHECKING:
+    from pallet.cache.node_table import NodeTable
+
+T = TypeVar("T")
+
+_NOTHING: Sequence[Any] = ()
+
+
+class Cursor:
+    """One reader's place in one or more change logs.
+
+    It is asked about the same logs in the same order each time. Where another log has taken the place of one,
+    as on a fork of which the nodes changed, everything of it may have changed. A reader that fails after it
+    has read must go on with a new cursor, which has read nothing.
+    """
+
+    __slots__ = ("_stamps",)
+
+    def __init__(self, *logs: ChangeLog[Any]) -> None:
+        """Begin with having read all that these logs have by now; without them nothing is read yet."""
+        self._stamps = [log.stamp for log in logs]
+
+    def is_behind(self, *logs: ChangeLog[Any]) -> bool:
+        """Whether there is anything that was not read yet."""
+        return self._stamps != [log.stamp for log in logs]
+
+    def read(self, *logs: ChangeLog[T]) -> Sequence[T] | None:
+        """What changed since the last call, in all logs together; None when everything may have."""
+        stamps = self._stamps
+        if len(stamps) != len(logs):
+            self._stamps = [log.stamp for log in logs]
+            return None
+        found: Sequence[T] | None = _NOTHING
+        for number, log in enumerate(logs):
+            stamp = log.stamp
+            if stamp != stamps[number]:
+                entries = log.entries_since(stamps[number])
+                stamps[number] = stamp
+                if entries is None or found is None:
+                    found = None
+                elif found or len(entries) > 1:
+                    found = list(dict.fromkeys((*found, *entries)))
+                else:
+                    found = entries
+        return found
+
+    def read_each(self, *logs: ChangeLog[T]) -> list[Sequence[T] | None]:
+        """The same of each log by itself, with all that changed as often as it did."""
+        stamps = self._stamps or [-1] * len(logs)
+        self._stamps = [log.stamp for log in logs]
+        return [log.entries_since(stamp) for log, stamp in zip(logs, stamps, strict=True)]
+
+
+class TableCursor:
+    """The same for the nodes and the loads of a table, as preemption reads them until it has cursors."""
+
+    def __init__(self, *, loads: bool, across: bool) -> None:
+        self._cursor = Cursor()
+
+    def rows_behind(self, table: "NodeTable") -> Sequence[int] | None:
+        """The rows that changed since the last call, or None for all of them."""
+        return self._cursor.read(table.node_changes, table.load_changes)
+
+    def catch_up(self, table: "NodeTable") -> None:
+        """Nothing: they are read already."""
