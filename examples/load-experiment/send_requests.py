@@ -9,6 +9,8 @@ Exit status: 0, or 1 if the workload cannot be reached or refuses the parameters
 import argparse
 import math
 import os
+import random
+import socket
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -20,6 +22,10 @@ import anyio
 
 FAILURE_PAUSE = 0.1
 """Seconds that a place rests after a failure: a server that is away is not to be flooded."""
+TRIAL_PORTS = range(10_000, 30_000)
+"""A trial is sent from one of these ports, the load never is: systems take ports from 32768 on by themselves.
+While a Service has no endpoints, its node refuses connections, and remembers the address and port of each for
+two minutes. It refuses whatever else comes from there until then, endpoints or not."""
 PATIENCE = 30.0
 """Seconds that an answer may take, beyond those that the workload is asked to sleep."""
 
@@ -166,10 +172,10 @@ async def send_load(address: str, load: Load, statistics: Statistics) -> None:
     """Send a load to the workload at IP:PORT, with a line each second; raises `UnreachableError`."""
     work = {"sleep": str(load.sleep), "prime": str(load.prime), "bloat": str(load.bloat)}
     url = f"http://{address}/"
-    timeout = aiohttp.ClientTimeout(PATIENCE + load.sleep / 1000)
+    limits = aiohttp.ClientTimeout(PATIENCE + load.sleep / 1000)
     # A connection for each request, so that a Service spreads them over all pods, new ones too.
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
-    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+    async with aiohttp.ClientSession(timeout=limits, connector=connector) as session:
 
         async def send() -> str:
             try:
@@ -181,17 +187,21 @@ async def send_load(address: str, load: Load, statistics: Statistics) -> None:
                 return f"{type(error).__name__} ({error})"
             return "" if answer.status == 200 else f"HTTP {answer.status}"
 
-        await _try(session, url, work)
+        await _try(url, work, limits)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_print_lines, statistics)
             await keep_in_flight(load, send, statistics)
             tasks.cancel_scope.cancel()
 
 
-async def _try(session: aiohttp.ClientSession, url: str, work: dict[str, str]) -> None:
+async def _try(url: str, work: dict[str, str], limits: aiohttp.ClientTimeout) -> None:
     """Send one request that is not counted, to learn whether it makes sense to send more."""
+    connector = aiohttp.TCPConnector(socket_factory=_trial_socket)
     try:
-        async with session.get(url, params=work) as answer:
+        async with (
+            aiohttp.ClientSession(timeout=limits, connector=connector) as session,
+            session.get(url, params=work) as answer,
+        ):
             if answer.status == 400:
                 raise UnreachableError(f"{url} refuses this: {(await answer.text()).strip()}")
     except TimeoutError:
@@ -202,6 +212,13 @@ async def _try(session: aiohttp.ClientSession, url: str, work: dict[str, str]) -
         raise UnreachableError(f"cannot reach the workload at {url}: {reason}") from None
     except aiohttp.ClientError as error:
         raise UnreachableError(f"{url} is not the workload: {error}") from None
+
+
+def _trial_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.bind(("", random.choice(TRIAL_PORTS)))  # noqa: S311 - any will do
+    return made
 
 
 async def _print_lines(statistics: Statistics) -> None:

@@ -1,8 +1,11 @@
 """Programs of the tests in pods of the project's image."""
 
+import random
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+
+from send_requests import TRIAL_PORTS
 
 from tests.e2e import foreign_planner
 from tests.e2e.workload import Document, Workload, eventually, is_ready
@@ -116,9 +119,10 @@ class Program:
 
 
 def is_open(address: tuple[str, int]) -> bool:
-    """Whether something takes connections at an address."""
+    """Whether something takes connections at an address, asked from a port that nothing else is sent from."""
+    source = "", random.choice(TRIAL_PORTS)  # noqa: S311 - any will do
     try:
-        socket.create_connection(address, timeout=1.0).close()
+        socket.create_connection(address, timeout=1.0, source_address=source).close()
     except OSError:
         return False
     return True

@@ -5,11 +5,22 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import anyio
 import pytest
-from send_requests import FAILURE_PAUSE, Load, Pace, Statistics, keep_in_flight, main, percentile
+from send_requests import (
+    FAILURE_PAUSE,
+    TRIAL_PORTS,
+    Load,
+    Pace,
+    Statistics,
+    keep_in_flight,
+    main,
+    percentile,
+)
 
 from tests.examples.load_experiment.serving import EXPERIMENT, serving
 from tests.faults.virtual_time import VIRTUAL_TIME
@@ -161,6 +172,32 @@ def test_ctrl_c_gives_the_figures_too() -> None:
             said = process.stdout.read()
     assert process.returncode == 0
     assert "success rate  100.0 %" in said
+
+
+def test_only_the_trial_is_sent_from_a_port_where_a_refusal_is_remembered() -> None:
+    ports: list[int] = []
+
+    class Remembering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            ports.append(self.client_address[1])
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Remembering) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        done = run(server.server_port, "--duration=0.3", "--qps=50")
+        server.shutdown()
+        thread.join()
+    assert done.returncode == 0
+    trial, *load = ports
+    assert trial in TRIAL_PORTS
+    assert load
+    assert not any(port in TRIAL_PORTS for port in load)
 
 
 def test_a_server_that_is_away_is_an_error_in_a_line() -> None:
