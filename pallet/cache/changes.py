@@ -58,8 +58,3 @@ class ChangeLog(Generic[T]):
         if not 0 <= behind <= len(self._entries):
             return None
         return self._entries[len(self._entries) - behind :]
-
-    def rows_since(self, stamp: int) -> list[T] | None:
-        """The distinct entries since the stamp, or None when everything may have changed."""
-        entries = self.entries_since(stamp)
-        return None if entries is None else list(dict.fromkeys(entries))

@@ -1,12 +1,9 @@
 """How far a reader has read change logs: what every catch-up is done with."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pallet.cache.changes import ChangeLog
-
-if TYPE_CHECKING:
-    from pallet.cache.node_table import NodeTable
 
 T = TypeVar("T")
 
@@ -56,17 +53,3 @@ class Cursor:
         stamps = self._stamps or [-1] * len(logs)
         self._stamps = [log.stamp for log in logs]
         return [log.entries_since(stamp) for log, stamp in zip(logs, stamps, strict=True)]
-
-
-class TableCursor:
-    """The same for the nodes and the loads of a table, as preemption reads them until it has cursors."""
-
-    def __init__(self, *, loads: bool, across: bool) -> None:
-        self._cursor = Cursor()
-
-    def rows_behind(self, table: "NodeTable") -> Sequence[int] | None:
-        """The rows that changed since the last call, or None for all of them."""
-        return self._cursor.read(table.node_changes, table.load_changes)
-
-    def catch_up(self, table: "NodeTable") -> None:
-        """Nothing: they are read already."""

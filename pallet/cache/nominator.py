@@ -4,7 +4,7 @@ A pod is nominated when preemption has chosen its node, or when its status says 
 assumed, others of its priority or below treat it as if it were placed.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 from pallet.api.pod import Pod
 from pallet.cache.changes import ChangeLog
@@ -78,12 +78,3 @@ class Nominator:
         """The pods nominated to a node to which this one has to yield: of its priority or above."""
         uid, priority = pod.metadata.uid, pod.spec.priority
         return [info for info in self.on(node_name) if info.uid != uid and info.pod.spec.priority >= priority]
-
-    @property
-    def stamp(self) -> int:
-        """That of the log."""
-        return self.changes.stamp
-
-    def changed_since(self, stamp: int) -> Iterable[str] | None:
-        """The nodes whose nominations changed since a stamp, or None when any may have."""
-        return self.changes.rows_since(stamp)

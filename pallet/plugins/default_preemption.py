@@ -1,9 +1,9 @@
-"""DefaultPreemption: makes room for a pod that fits nowhere, by having less important ones go.
+"""DefaultPreemption: makes room for a pod that fits nowhere, by preempting less important ones.
 
 As kube-scheduler's plugin of this name with `minCandidateNodesPercentage: 100`: wherever it can, it looks at
 all nodes and takes the best, not the best of some. What would hold up the loop for too long is done in parts:
-a candidate among the nodes looked at so far will do, and without one the pod is tried again soon. For what
-there is to it see `pallet.plugins.preemption`.
+a candidate among the nodes looked at so far will do, and without one the pod is tried again soon. The parts
+are in `pallet.plugins.preemption`.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -28,18 +28,16 @@ from pallet.framework.state import CycleState
 from pallet.framework.status import SUCCESS, Code, Status, error, unresolvable, unschedulable
 from pallet.plugins import names
 from pallet.plugins.preemption.budgets import Budgets
-from pallet.plugins.preemption.consulting import Consultations
-from pallet.plugins.preemption.eviction import Evictions
-from pallet.plugins.preemption.finding import Finding
-from pallet.plugins.preemption.ladder import Ladder
-from pallet.plugins.preemption.survey import Survey
-from pallet.plugins.preemption.trials import Trials
-from pallet.runtime.row_filters import asks_sums_only, reads_sums
+from pallet.plugins.preemption.candidates import FITS_BESIDE_ALL, Candidates
+from pallet.plugins.preemption.dry_run import Attempt
+from pallet.plugins.preemption.executor import Executor
+from pallet.plugins.preemption.extenders import ExtenderCalls
+from pallet.plugins.preemption.victims import PotentialVictims
 
 _SEARCHES_BYTES = 64 * MIB
 
-_SURVEY_BYTES_A_ROW, _TRIAL_BYTES = 64, 300
-"""Of a survey, beside a byte for each pod of a node and what is requested; and of the trial of a row."""
+_BYTES_A_ROW = 96
+"""Of what is known about a row, beside a byte for each pod there."""
 
 _PAUSE = 0.05
 """Seconds between the cycles of a search that takes several."""
@@ -68,8 +66,8 @@ class DefaultPreemptionArgs(msgspec.Struct, frozen=True, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A node to nominate and the pods that have to go there; or a status, and what becomes of an earlier
-    nomination: None lets it stand, the empty name takes it back. Or nodes to be agreed to by extenders first.
+    """A node to nominate and the victims there; or a status, and what becomes of an earlier nomination: None
+    keeps it, the empty name clears it. Or candidates by node, to which extenders have to agree first.
     """
 
     node: str | None
@@ -79,7 +77,7 @@ class Decision:
 
 
 class DefaultPreemption:
-    """Nominates a node on which pods of lower priority have to go, and has them go."""
+    """Nominates a node where victims of lower priority make room, and has them deleted."""
 
     name = names.DEFAULT_PREEMPTION
     args_type = DefaultPreemptionArgs
@@ -88,19 +86,18 @@ class DefaultPreemption:
         """Listen to disruption budgets."""
         self._args = args
         self._handle = handle
-        self._snapshot = handle.cache.snapshot
         self._budgets = Budgets(handle.informers)
-        self._ladder = Ladder(handle.cache, self._budgets, handle.nominator)
-        self._consultations = Consultations(handle)
-        self._evictions = Evictions(self.name, handle)
-        self._searches: BoundedCache[Hashable, Survey | Trials] = BoundedCache(
+        self._potential = PotentialVictims(handle.cache, self._budgets)
+        self._extenders = ExtenderCalls(handle)
+        self._executor = Executor(self.name, handle)
+        self._searches: BoundedCache[Hashable, Candidates] = BoundedCache(
             "preemption_searches", _SEARCHES_BYTES, self._size
         )
         self._last: tuple[Sequence[Refusal], Mask] = (), np.zeros(0, np.bool_)
 
     def pre_enqueue(self, info: PodInfo) -> Status:
-        """Keep a pod out of the queue while extenders are asked, or its victims are being told to go."""
-        if self._evictions.under_way(info.pod) or self._consultations.under_way(info.pod):
+        """Keep a pod out of the queue while extenders are asked, or its victims are being deleted."""
+        if self._executor.is_running(info.pod) or self._extenders.is_running(info.pod):
             return unresolvable("waiting for the preemption for this pod to be finished")
         return SUCCESS
 
@@ -113,22 +110,22 @@ class DefaultPreemption:
         filters: Filters,
     ) -> tuple[str | None, Status]:
         """Find the best node to preempt on, and start to; where extenders have a say, ask them first."""
-        decision = self._agreed(info, refusals)
+        decision = self._agreed(info, snapshot, refusals)
         if decision is None:
             self._handle.metrics.preemption_attempts_total.inc()
             decision = self.decide(state, info, snapshot, refusals, filters)
         node, status = decision.node, decision.status
         if node and status.ok:
-            self._evictions.start(info.pod, node, decision.victims)
+            self._executor.start(info.pod, node, decision.victims)
             return node, status
         if status is _UNFINISHED:
-            self._handle.tasks.start(self._go_on, info.uid)
+            self._handle.tasks.start(self._continue_soon, info.uid)
         if decision.candidates:
-            self._consultations.start(info.pod, decision.candidates)
+            self._extenders.start(info.pod, decision.candidates)
         return node, msgspec.structs.replace(status, reasons=(f"preemption: {status.message}",))
 
     def events_to_register(self) -> list[EventInterest]:
-        """A deletion, which by itself helps nobody: the plugins that refused the preemptor know better."""
+        """A deletion, which by itself does not help: the plugins that refused the preemptor know better."""
         deleted = ClusterEvent(EventResource.ASSIGNED_POD, Action.DELETE)
         return [EventInterest(deleted, lambda _pod, _old, _new: Hint.SKIP)]
 
@@ -140,70 +137,63 @@ class DefaultPreemption:
         refusals: Sequence[Refusal],
         filters: Filters,
     ) -> Decision:
-        """Where to preempt and whom; nothing is done about it."""
-        hindrance = self._hindrance(info.pod, refusals)
-        if hindrance:
-            return Decision(None, unschedulable(hindrance))
-        helpful = self._helpful(refusals)
-        rows = self._ladder.refresh(helpful)
-        search = self._search(state, info, filters)
-        nodes = int(np.count_nonzero(helpful))
-        few = self._args.min_candidate_nodes_absolute
+        """Where to preempt and which pods; nothing is done about it."""
+        ineligible = self._ineligible(info.pod, snapshot, refusals)
+        if ineligible:
+            return Decision(None, unschedulable(ineligible))
+        potential = self._potential_rows(snapshot, refusals)
+        sorted_ = self._potential.refresh(potential)
+        attempt = Attempt(state, info, snapshot, filters)
+        asks_extenders = self._extenders.are_needed(info.pod)
+        nodes, few = int(np.count_nonzero(potential)), self._args.min_candidate_nodes_absolute
         enough = max(1, few, nodes * self._args.min_candidate_nodes_percentage // 100)
-        if isinstance(search, Survey):
-            found = search.find(state, info, snapshot, rows)
-        else:
-            found = search.find(state, info, snapshot, rows, filters, few, enough)
-        if found.row < 0 and (found.unfinished or np.count_nonzero(rows) < nodes):
-            return Decision(None, _UNFINISHED)
-        if found.row < 0:
-            return self._nowhere(found)
-        name = self._snapshot.table.name
-        if not self._consultations.are_needed(info.pod):
-            victims = tuple(victim.pod for victim in found.victims)
-            return Decision(name(found.row), SUCCESS, victims)
-        if isinstance(search, Survey):
-            others = search.others(rows, found.row, enough - 1)
-        else:
-            others = search.others(state, info, snapshot, rows, filters, found.row, enough - 1)
-        candidates = {found.row: Victims(found.victims, found.violations), **others}
-        return Decision(None, _UNDECIDED, candidates={name(row): each for row, each in candidates.items()})
+        found = self._search(attempt).find(attempt, sorted_, few, enough, all_=asks_extenders)
+        if not found.candidates:
+            if found.unfinished or np.count_nonzero(sorted_) < nodes:
+                return Decision(None, _UNFINISHED)
+            return _nowhere(snapshot, found.failures)
+        candidates = {snapshot.table.name(row): victims for row, victims in found.candidates.items()}
+        if asks_extenders:
+            return Decision(None, _UNDECIDED, candidates=candidates)
+        ((node, victims),) = candidates.items()
+        return Decision(node, SUCCESS, tuple(victim.pod for victim in victims.pods))
 
-    def _agreed(self, info: PodInfo, refusals: Sequence[Refusal]) -> Decision | None:
+    def _agreed(self, info: PodInfo, snapshot: Snapshot, refusals: Sequence[Refusal]) -> Decision | None:
         """What extenders agreed to, if they were asked and their victims are still where they were."""
-        answer = self._consultations.answer(info.pod)
+        answer = self._extenders.answer(info.pod)
         if answer is None:
             return None
         if isinstance(answer, Status):
             return Decision(None, answer)
-        row = self._snapshot.table.row_of.get(answer.node)
-        if row is None or not self._helpful(refusals)[row]:
+        node, victims = answer
+        row = snapshot.table.row_of.get(node)
+        if row is None or not self._potential_rows(snapshot, refusals)[row]:
             return None
-        standing = {each.uid: each.pod for each in self._snapshot.pods(row)}
-        if any(victim.uid not in standing for victim in answer.victims):
+        placed = {each.uid: each.pod for each in snapshot.pods(row)}
+        if any(victim.uid not in placed for victim in victims.pods):
             return None
-        return Decision(answer.node, SUCCESS, tuple(standing[victim.uid] for victim in answer.victims))
+        return Decision(node, SUCCESS, tuple(placed[victim.uid] for victim in victims.pods))
 
-    async def _go_on(self, uid: str) -> None:
-        """Have a pod tried again soon, for which there was not the time to try all nodes."""
+    async def _continue_soon(self, uid: str) -> None:
+        """Have a pod tried again, for which there was not the time to try all nodes."""
         await anyio.sleep(_PAUSE)
         self._handle.activate((uid,))
 
-    def _helpful(self, refusals: Sequence[Refusal]) -> Mask:
-        """The rows where taking pods away may help: bool, (capacity,), not to be changed by the caller.
+    def _potential_rows(self, snapshot: Snapshot, refusals: Sequence[Refusal]) -> Mask:
+        """The rows where preempting may help: bool, (capacity,), not to be changed by the caller.
 
-        The evaluator gives the very same refusals to pod after pod of a kind, as long as they stand.
+        The evaluator gives the same refusals to pod after pod of one signature, until they change.
         """
         last, rows = self._last
-        if refusals is not last or rows.size != self._snapshot.table.capacity:
-            rows = np.zeros(self._snapshot.table.capacity, np.bool_)
+        if refusals is not last or rows.size != snapshot.table.capacity:
+            rows = np.zeros(snapshot.table.capacity, np.bool_)
             for each in refusals:
                 if each.status.code is Code.UNSCHEDULABLE:
                     rows[each.rows] = True
             self._last = refusals, rows
         return rows
 
-    def _hindrance(self, pod: Pod, refusals: Sequence[Refusal]) -> str:
+    def _ineligible(self, pod: Pod, snapshot: Snapshot, refusals: Sequence[Refusal]) -> str:
         """Why a pod may not preempt; empty if it may.
 
         One that preempted before waits for its victims, unless its node is out of the question by now. What
@@ -211,54 +201,51 @@ class DefaultPreemption:
         """
         if pod.spec.preemption_policy == "Never":
             return "not eligible due to preemptionPolicy=Never."
-        node = self._handle.nominator.node_of(pod.metadata.uid) or pod.status.nominated_node_name
-        row = self._snapshot.table.row_of.get(node)
-        if row is None or not self._snapshot.table.live[row]:
+        node = snapshot.nominator.node_of(pod.metadata.uid) or pod.status.nominated_node_name
+        row = snapshot.table.row_of.get(node)
+        if row is None or not snapshot.table.live[row]:
             return ""
         status = next((each.status for each in refusals if row in each.rows), None)
         if status is None or status.code is Code.UNSCHEDULABLE_AND_UNRESOLVABLE:
             return ""
         if any(
-            other.pod.spec.priority < pod.spec.priority and self._evictions.is_going(other.pod)
-            for other in self._snapshot.pods(row)
+            other.pod.spec.priority < pod.spec.priority and self._executor.is_preempted(other.pod)
+            for other in snapshot.pods(row)
         ):
             return "not eligible due to a terminating pod on the nominated node."
         return ""
 
-    def _search(self, state: CycleState, info: PodInfo, filters: Filters) -> Survey | Trials:
+    def _search(self, attempt: Attempt) -> Candidates:
         """What is known of preempting for pods of this priority that the filters cannot tell apart."""
-        priority = info.pod.spec.priority
-        key = (priority, filters.key(state, info))
+        state, info, _, filters = attempt
+        key = (info.pod.spec.priority, filters.key(state, info))
         search = self._searches.get(key)
         if search is None:
-            plugins = filters.asked(state, info)
-            ladder, budgets, handle = self._ladder, self._budgets, self._handle
-            if asks_sums_only(plugins):
-                search = Survey(plugins, priority, ladder, budgets, handle.nominator, handle.rng)
-            else:
-                sums = [plugin for plugin in plugins if reads_sums(plugin)]
-                bounds = Survey(sums, priority, ladder, None, handle.nominator, handle.rng)
-                search = Trials(plugins, priority, bounds, ladder, budgets, handle.rng)
-            self._searches[key] = search
+            search = self._searches[key] = Candidates(
+                filters.asked(state, info),
+                info.pod.spec.priority,
+                self._potential,
+                self._budgets,
+                self._handle.rng,
+            )
         return search
 
-    def _size(self, key: Hashable, search: Survey | Trials) -> int:
-        table = self._snapshot.table
-        by_row = _SURVEY_BYTES_A_ROW + len(self._ladder.priority) + 8 * len(table.resources)
-        if isinstance(search, Trials):
-            by_row += _TRIAL_BYTES
-        return footprint(key, _SEARCHES_BYTES) + by_row * table.capacity
+    def _size(self, key: Hashable, _: Candidates) -> int:
+        steps, capacity = self._potential.priority.shape
+        return int(footprint(key, _SEARCHES_BYTES) + (_BYTES_A_ROW + steps) * capacity)
 
-    def _nowhere(self, found: Finding) -> Decision:
-        """Preempting helps nowhere: say why, and take back an earlier nomination."""
-        if found.idle:
-            idle_nodes = map(self._snapshot.table.name, found.idle)
-            causes = [f'expected at least one victim pod on node "{name}"' for name in idle_nodes]
-            return Decision(None, error(causes[0] if len(causes) == 1 else f"[{', '.join(causes)}]"))
-        nodes = self._snapshot.table.node_count
-        others = nodes - sum(len(each.rows) for each in found.failures)
-        reasons = [
-            *found.failures,
-            *([NodesToStatus(_NOT_HELPFUL, np.zeros(others, np.intp))] if others else []),
-        ]
-        return Decision("", unschedulable(fit_message(nodes, reasons)))
+
+def _nowhere(snapshot: Snapshot, failures: Sequence[NodesToStatus]) -> Decision:
+    """Preempting helps nowhere: say why, and clear an earlier nomination."""
+    causes = [
+        f'{FITS_BESIDE_ALL.message} on node "{snapshot.table.name(row)}"'
+        for each in failures
+        if each.status == FITS_BESIDE_ALL
+        for row in each.rows.tolist()
+    ]
+    if causes:
+        return Decision(None, error(causes[0] if len(causes) == 1 else f"[{', '.join(causes)}]"))
+    nodes = snapshot.table.node_count
+    others = nodes - sum(len(each.rows) for each in failures)
+    absent = [NodesToStatus(_NOT_HELPFUL, np.zeros(others, np.intp))] if others else []
+    return Decision("", unschedulable(fit_message(nodes, [*failures, *absent])))

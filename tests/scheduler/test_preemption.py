@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from pallet.api.pod import Pod
-from pallet.plugins.preemption import ladder
+from pallet.plugins.preemption import victims
 from tests.builders import SCHEDULER, make_node
 from tests.faults.virtual_time import VIRTUAL_TIME
 from tests.scheduler.world import World, a_world
@@ -75,7 +75,7 @@ async def test_a_pod_is_tried_again_until_all_nodes_have_been(world: World) -> N
     world.add_node("n2")
     world.add_pod("stronger", cpu="4", priority=9, node="n1")
     world.add_pod("weaker", cpu="4", node="n2")
-    with patch.object(ladder, "MOST_AT_ONCE", 1):
+    with patch.object(victims, "MOST_AT_ONCE", 1):
         world.add_pod("high", cpu="4", priority=5)
         await world.until(lambda: bool(world.api.deleted))
     assert world.api.deleted == ["weaker"]

@@ -56,7 +56,7 @@ class Pallet:
         for plugin in (each for profile in graph.profiles.values() for each in profile.post_filter):
             if isinstance(plugin, DefaultPreemption):
                 # Nothing is to be evicted: who is to go is all that is wanted to be known.
-                plugin._evictions.start = self._note_eviction  # type: ignore[method-assign, assignment]
+                plugin._executor.start = self._note_eviction  # type: ignore[method-assign, assignment]
         self._pods = graph.informers.informer(PODS)
         self._changed = anyio.Event()
         self._pods.add_handler(Handler(self._wake, self._update, self._wake))  # after the cache's own

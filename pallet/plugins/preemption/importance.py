@@ -1,7 +1,7 @@
 """Which pods are more important than others: the least important are preempted first.
 
 By priority, then by how long they run; a pod that has not started yet counts as started just now. The rules
-are kube-scheduler's.
+are kube-scheduler's (`MoreImportantPod`).
 """
 
 import math
@@ -23,7 +23,7 @@ def by_importance(pod: Pod) -> tuple[int, float]:
     return -pod.spec.priority, started(pod)
 
 
-def leaving_for_another(pod: Pod) -> bool:
+def terminating_by_preemption(pod: Pod) -> bool:
     """Whether a pod is terminating because it was preempted."""
     if not pod.terminating:
         return False

@@ -12,7 +12,7 @@ from pallet.cache.pod_info import PodInfo
 from pallet.framework.state import CycleState
 from pallet.plugins import names
 from pallet.plugins.inter_pod_affinity import InterPodAffinity
-from pallet.plugins.preemption import trials
+from pallet.plugins.preemption import candidates
 from tests.builders import ZONE, make_node, make_pod, pod_affinity, pod_term
 from tests.plugins.preemption.scene import Scene
 from tests.plugins.preemption.test_default_preemption import nodes, pod
@@ -37,7 +37,7 @@ def keeper(node: str, priority: int) -> Pod:
 def test_what_pods_on_other_nodes_refuse_is_not_tried(wanted: Pod, reason: str) -> None:
     weak = [pod("v", "a", 1), pod("w", "b", 1)]
     scene = Scene(nodes(1, 1, labels={ZONE: "z"}), [*weak, keeper("a", 1), keeper("b", 1)])
-    with patch.object(trials, "MOST_MOVES", 0):
+    with patch.object(candidates, "MOST_MOVES", 0):
         assert scene.decision(wanted) == f"0/2 nodes are available: 2 node(s) {reason}."
 
 

@@ -12,7 +12,7 @@ from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner
 from pallet.framework.state import CycleState
 from pallet.plugins.default_preemption import DefaultPreemptionArgs
-from pallet.plugins.preemption import contest, ladder, survey
+from pallet.plugins.preemption import dry_run
 from tests.builders import make_node, make_pod, pod_affinity, pod_term
 from tests.plugins.preemption.oracle import candidates
 from tests.plugins.preemption.scene import Scene, make_budget
@@ -67,11 +67,7 @@ def scenes(draw: st.DrawFn) -> Scene:
 @settings(max_examples=120)
 @given(data=st.data())
 def test_the_choice_is_one_that_trying_every_node_finds(few: int, data: st.DataObject) -> None:
-    with (
-        patch.object(survey, "_FEW", few),
-        patch.object(ladder, "FEW_ROWS", few),
-        patch.object(contest, "_MANY", few / 8),
-    ):
+    with patch.object(dry_run, "FEW_ROWS", few):
         check(data)
 
 

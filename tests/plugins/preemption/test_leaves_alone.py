@@ -71,6 +71,25 @@ async def test_planning_leaves_the_live_snapshot_and_its_logs_untouched(one: Sce
     assert said(one.cache.snapshot) == before
 
 
+@pytest.mark.parametrize("ports", [[], PORT], ids=["all rows at once", "one by one"])
+def test_on_a_fork_pods_are_victims_that_are_there_and_on_the_live_snapshot(
+    ports: list[ContainerPort],
+) -> None:
+    low = [
+        make_pod(name, pod_set="", node="a", cpu="1", priority=1, started=started)
+        for name, started in (("first", 0), ("last", 10), ("removed", 20))
+    ]
+    one = Scene([make_node("a", cpu="3")], low)
+    preemptor = PodInfo(make_pod("p", pod_set="", cpu="1", priority=5, ports=ports))
+    with one.cache.snapshot.fork() as fork:
+        fork.remove(PodInfo(low[2]), fork.table.row_of["a"])
+        fork.place(PodInfo(make_pod("placed", pod_set="", cpu="1", priority=1)), "a")
+        evaluator, state = one.evaluator.on(fork), CycleState()
+        choice = evaluator.choose(state, preemptor)
+        decision = one.plugin.decide(state, preemptor, fork, choice.refusals, evaluator.row_filters)
+    assert [victim.metadata.name for victim in decision.victims] == ["last"]
+
+
 @pytest.mark.parametrize(
     ("ports", "planned", "asked"), [((), "2", "4"), (PORT, "1", "3")], ids=["all rows at once", "one by one"]
 )

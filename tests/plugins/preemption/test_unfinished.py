@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 import pytest
 
-from pallet.plugins.preemption import ladder, trials
+from pallet.plugins.preemption import candidates, victims
 from tests.builders import pod_affinity, pod_term
 from tests.plugins.preemption.scene import Scene
 from tests.plugins.preemption.test_default_preemption import nodes, pod
@@ -14,7 +14,7 @@ UNFINISHED = "not all nodes have been tried yet"
 
 def test_a_cycle_sorts_some_nodes_and_the_next_goes_on() -> None:
     scene = Scene(nodes(1, 1, 1), [pod("x", "a", 9), pod("y", "b", 8), pod("z", "c", 1)])
-    with patch.object(ladder, "MOST_AT_ONCE", 1):
+    with patch.object(victims, "MOST_AT_ONCE", 1):
         decisions = [scene.decision(pod("p", priority=5)) for _ in range(3)]
         assert decisions == [UNFINISHED, UNFINISHED, "c: z"]
         scene.cache.put_pod(pod("z2", "c", 9, "0"))
@@ -23,13 +23,13 @@ def test_a_cycle_sorts_some_nodes_and_the_next_goes_on() -> None:
 
 def test_the_best_of_the_nodes_sorted_so_far_is_taken() -> None:
     scene = Scene(nodes(1, 1), [pod("x", "a", 3), pod("y", "b", 1)])
-    with patch.object(ladder, "MOST_AT_ONCE", 1):
+    with patch.object(victims, "MOST_AT_ONCE", 1):
         assert [scene.decision(pod("p", priority=5)) for _ in range(2)] == ["a: x", "b: y"]
 
 
 def test_nodes_that_are_out_of_the_question_are_not_sorted() -> None:
     scene = Scene(nodes(1, 1), [pod("x", "a", 3), pod("y", "b", 1)])
-    with patch.object(ladder, "MOST_AT_ONCE", 1):
+    with patch.object(victims, "MOST_AT_ONCE", 1):
         assert scene.decision(pod("p", priority=5, node_selector={"kubernetes.io/hostname": "b"})) == "b: y"
 
 
@@ -40,7 +40,7 @@ def test_a_cycle_tries_some_nodes_and_the_next_goes_on(there: str) -> None:
     weak = [pod("x", "a", 1), pod("y", "b", 1), pod("z", "c", 3)]
     scene = Scene(nodes(1, 1, 1), [*placed, *weak])
     wanted = [pod(name, priority=5, affinity=pod_affinity(away=[pod_term("x")])) for name in "pq"]
-    with patch.object(trials, "MOST_MOVES", 1):
+    with patch.object(candidates, "MOST_MOVES", 1):
         decisions = [scene.decision(wanted[turn % 2]) for turn in range(3)]
     message = "0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules."
     assert decisions == [UNFINISHED, UNFINISHED, "c: z" if there else message]
@@ -61,5 +61,5 @@ def test_fewer_nodes_are_tried_in_a_cycle_for_a_pod_of_many_topology_keys(keys: 
     placed = [pod(f"stays-{name}", name, 9, "0", labels={"app": "x"}) for name in "ab"]
     scene = Scene(nodes(1, 1, 1), [*placed, pod("x", "a", 1), pod("y", "b", 1), pod("z", "c", 3)])
     away = [pod_term("x"), *(pod_term("x", f"key-{number}") for number in range(keys - 1))]
-    with patch.object(trials, "MOST_MOVES", 100):
+    with patch.object(candidates, "MOST_MOVES", 100):
         assert scene.decision(pod("p", priority=5, affinity=pod_affinity(away=away))) == decision

@@ -1,7 +1,7 @@
 """Preempting: what is written about the victims, and when the preemptor may be tried again.
 
-The decision is made within a cycle; the writes go on beside the loop. Until they are done the preemptor is
-kept out of the queue, so that it does not preempt once more.
+The decision is made within a cycle, the writes are made in a task. Until they are done the preemptor is kept
+out of the queue, so that it does not preempt once more.
 """
 
 from collections.abc import Sequence
@@ -18,52 +18,52 @@ from pallet.client.errors import AnswerLost, ApiError, Unreachable
 from pallet.framework.handle import Handle
 from pallet.informers.informer import Handler
 from pallet.logs import get_logger
-from pallet.plugins.preemption.importance import DISRUPTION_TARGET, PREEMPTED, leaving_for_another
+from pallet.plugins.preemption.importance import DISRUPTION_TARGET, PREEMPTED, terminating_by_preemption
 
 log = get_logger(__name__)
 
 DELETED_BYTES: Final = 8 * MIB
-"""Of the names of victims that were told to go and are not seen going; of more the oldest are forgotten."""
+"""Of the names of victims that were deleted and are still seen; of more the oldest are forgotten."""
 
 PATIENCE_SECONDS: Final = 1.0
-"""How long a preemptor that something helped meanwhile waits to see its victims gone; some take longer."""
+"""How long a preemptor that an event helped meanwhile waits to see its victims gone; some take longer."""
 
 _FAILURES: Final = (ApiError, AnswerLost, Unreachable)
 
 
-class Evictions:
-    """The preemptions under way. All words are kube-scheduler's."""
+class Executor:
+    """The preemptions that are running. Messages are kube-scheduler's."""
 
     def __init__(self, plugin: str, handle: Handle) -> None:
         self._plugin = plugin
         self._handle = handle
-        self._under_way: set[str] = set()
+        self._running: set[str] = set()
         self._deleted: BoundedCache[str, bool] = BoundedCache("preemption_victims", DELETED_BYTES)
         self._unseen: dict[str, anyio.Event] = {}
         pods = handle.informers.informer(PODS)
         self._pods = pods.store
         pods.add_handler(Handler(on_delete=self._see_gone))
 
-    def under_way(self, preemptor: Pod) -> bool:
-        """Whether a pod's victims are being told to go."""
-        return preemptor.metadata.uid in self._under_way
+    def is_running(self, preemptor: Pod) -> bool:
+        """Whether a pod's victims are being deleted."""
+        return preemptor.metadata.uid in self._running
 
-    def is_going(self, pod: Pod) -> bool:
-        """Whether a pod goes because it was preempted, though the API may not show that yet."""
-        return pod.metadata.uid in self._deleted or leaving_for_another(pod)
+    def is_preempted(self, pod: Pod) -> bool:
+        """Whether a pod was preempted and still terminates, though the API may not show that yet."""
+        return pod.metadata.uid in self._deleted or terminating_by_preemption(pod)
 
     def start(self, preemptor: Pod, node_name: str, victims: Sequence[Pod]) -> None:
-        """Have the victims go. Those that are going already need not be told."""
-        staying = [victim for victim in victims if not victim.terminating]
-        if staying:
+        """Have the victims deleted, except those that terminate already."""
+        running = [victim for victim in victims if not victim.terminating]
+        if running:
             self._handle.metrics.preemption_victims.observe(len(victims))
-            self._under_way.add(preemptor.metadata.uid)
-            self._handle.tasks.start(self._evict_all, preemptor, node_name, staying)
+            self._running.add(preemptor.metadata.uid)
+            self._handle.tasks.start(self._prepare_candidate, preemptor, node_name, running)
 
-    async def _evict_all(self, preemptor: Pod, node_name: str, victims: Sequence[Pod]) -> None:
-        """Tell all of them to go, and those nominated to the node that they have to look elsewhere.
+    async def _prepare_candidate(self, preemptor: Pod, node_name: str, victims: Sequence[Pod]) -> None:
+        """Delete the victims, and clear the nominations to the node of pods that yield to the preemptor.
 
-        The last one goes when the others were told to, as in kube-scheduler: that they went is seen while the
+        The last one is deleted after the others, as in kube-scheduler: that these are gone is seen while the
         preemptor is still kept out, and so it is not tried again before there is room.
         """
         uid = preemptor.metadata.uid
@@ -81,18 +81,18 @@ class Evictions:
             async with anyio.create_task_group() as tasks:
                 for info in self._handle.nominator.on(node_name):
                     if info.pod.spec.priority < preemptor.spec.priority:
-                        tasks.start_soon(attempt, self._send_elsewhere, info.pod)
+                        tasks.start_soon(attempt, self._clear_nomination, info.pod)
                 for victim in victims[:-1]:
-                    tasks.start_soon(attempt, self._evict, victim, preemptor, node_name)
+                    tasks.start_soon(attempt, self._preempt_pod, victim, preemptor, node_name)
             if not failed:
-                await attempt(self._evict, victims[-1], preemptor, node_name)
+                await attempt(self._preempt_pod, victims[-1], preemptor, node_name)
         finally:
-            self._under_way.discard(uid)
-        if failed:  # without room nothing will come that helps
+            self._running.discard(uid)
+        if failed:  # without room no event will come that helps
             self._handle.activate((uid,))
             return
-        # What helps the preemptor may have come while it was kept out. But as long as victims are seen, most
-        # likely all it could find is that it has to wait for them.
+        # An event that helps the preemptor may have come while it was kept out. But as long as victims are
+        # seen, most likely a cycle would only find that it has to wait for them.
         with anyio.move_on_after(PATIENCE_SECONDS):
             for victim in victims:
                 await self._seen_gone(victim)
@@ -111,12 +111,12 @@ class Evictions:
         if seen is not None:
             seen.set()
 
-    async def _send_elsewhere(self, pod: Pod) -> None:
+    async def _clear_nomination(self, pod: Pod) -> None:
         """Take back the nomination of a pod that yields to the preemptor."""
         if pod.status.nominated_node_name:
             await self._patch(pod, {"nominatedNodeName": None})
 
-    async def _evict(self, victim: Pod, preemptor: Pod, node_name: str) -> None:
+    async def _preempt_pod(self, victim: Pod, preemptor: Pod, node_name: str) -> None:
         note = f"Preempted by pod {preemptor.metadata.uid} on node {node_name}"
         waiting = self._handle.waiting.get(victim.metadata.uid)
         if waiting is not None and waiting.preempt(self._plugin):
@@ -134,7 +134,7 @@ class Evictions:
         )
 
     async def _delete(self, victim: Pod, preemptor: Pod) -> bool:
-        """Write on a victim why it has to go, and delete it; False when it was gone before."""
+        """Write on a victim why it is preempted, and delete it; False when it was gone before."""
         words = f"{preemptor.spec.scheduler_name}: preempting to accommodate a higher priority pod"
         meta = victim.metadata
         try:

@@ -15,7 +15,7 @@ from pallet.api.pod import PODS, Pod, PodCondition
 from pallet.cache.pod_info import PodInfo
 from pallet.client.client import Client
 from pallet.framework.waiting import WaitingPod
-from pallet.plugins.preemption.eviction import PATIENCE_SECONDS, Evictions
+from pallet.plugins.preemption.executor import PATIENCE_SECONDS, Executor
 from tests.builders import SCHEDULER, at, make_pod
 from tests.faults.virtual_time import VIRTUAL_TIME
 from tests.profiles import make_handle
@@ -46,7 +46,7 @@ class Recorder:
 
 
 class Scene:
-    """Evictions, and an API server that does what it is told."""
+    """An executor, and an API server that does what it is told."""
 
     def __init__(self, server: FaultProxy, client: Client) -> None:
         self.server = server
@@ -61,7 +61,7 @@ class Scene:
             activate=self.activated.extend,
             ungate=self.ungated.extend,
         )
-        self.evictions = Evictions("DefaultPreemption", self.handle)
+        self.executor = Executor("DefaultPreemption", self.handle)
         self.preemptor = make_pod("preemptor", priority=9)
 
     def serve(self) -> None:
@@ -75,15 +75,15 @@ class Scene:
         return web.json_response({"kind": "Pod", "metadata": {"name": path}})
 
     def start(self, victims: Iterable[Pod]) -> None:
-        self.evictions.start(self.preemptor, "n1", list(victims))
+        self.executor.start(self.preemptor, "n1", list(victims))
 
     @property
     def requests(self) -> list[str]:
         return sorted(f"{method} {path}" for method, path, _ in self.written)
 
     @property
-    def under_way(self) -> bool:
-        return self.evictions.under_way(self.preemptor)
+    def is_running(self) -> bool:
+        return self.executor.is_running(self.preemptor)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def victim(name: str = "v", **more: Any) -> Pod:
 async def test_a_victim_carries_the_reason_and_is_deleted(scene: Scene) -> None:
     scene.serve()
     scene.start([victim()])
-    assert scene.under_way
+    assert scene.is_running
     await anyio.sleep(1)
     patch, deletion = scene.written
     [condition] = patch[2]["status"]["conditions"]
@@ -120,7 +120,7 @@ async def test_a_victim_carries_the_reason_and_is_deleted(scene: Scene) -> None:
     assert deletion == ("DELETE", "v", {"preconditions": {"uid": "uid-v"}})
     note = "Preempted by pod uid-preemptor on node n1"
     assert scene.recorder.events == [("v", SCHEDULER, "Normal", "Preempted", "Preempting", note)]
-    assert (scene.under_way, scene.ungated, scene.activated) == (False, ["uid-preemptor"], [])
+    assert (scene.is_running, scene.ungated, scene.activated) == (False, ["uid-preemptor"], [])
 
 
 async def test_all_victims_are_told_and_counted(scene: Scene) -> None:
@@ -133,7 +133,7 @@ async def test_all_victims_are_told_and_counted(scene: Scene) -> None:
 
 async def test_nothing_is_done_about_victims_that_are_going_already(scene: Scene) -> None:
     scene.start([victim(deleted=5)])
-    assert not scene.under_way
+    assert not scene.is_running
     await anyio.sleep(1)
     assert scene.server.requests == []
 
@@ -175,7 +175,7 @@ async def test_after_a_failure_the_preemptor_is_tried_again_at_once(scene: Scene
     scene.serve()
     scene.start([victim()])
     await anyio.sleep(1)
-    assert (scene.under_way, scene.ungated, scene.activated) == (False, [], ["uid-preemptor"])
+    assert (scene.is_running, scene.ungated, scene.activated) == (False, [], ["uid-preemptor"])
     assert scene.recorder.events == []
 
 
@@ -185,10 +185,10 @@ async def test_the_preemptor_is_kept_out_until_all_is_written(scene: Scene) -> N
     scene.serve()
     scene.start([victim("v1"), victim("v2")])
     await anyio.sleep(1)
-    assert (scene.under_way, scene.ungated) == (True, [])
+    assert (scene.is_running, scene.ungated) == (True, [])
     answered.set()
     await anyio.sleep(1)
-    assert not scene.under_way
+    assert not scene.is_running
 
 
 async def test_the_last_victim_goes_when_the_others_were_told_to(scene: Scene) -> None:
@@ -220,7 +220,7 @@ async def test_what_helped_meanwhile_counts_when_the_victims_are_gone(scene: Sce
     await anyio.sleep(PATIENCE_SECONDS / 2)
     pods.put(victim(version=2, deleted=5))
     await anyio.wait_all_tasks_blocked()
-    assert (scene.under_way, scene.ungated) == (False, [])
+    assert (scene.is_running, scene.ungated) == (False, [])
     pods.remove(victim(version=3))
     await anyio.wait_all_tasks_blocked()
     assert scene.ungated == ["uid-preemptor"]
