@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 Rows = npt.NDArray[np.intp]
 
+NO_ROWS: Rows = np.zeros(0, np.intp)
+
 T = TypeVar("T")
 
 FEW_ROWS = 8

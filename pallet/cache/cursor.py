@@ -28,10 +28,23 @@ class Cursor:
         """Whether there is anything that was not read yet."""
         return self._stamps != [log.stamp for log in logs]
 
-    def read(self, *logs: ChangeLog[T]) -> Sequence[T] | None:
-        """What changed since the last call, in all logs together; None when everything may have."""
+    def read(self, log: ChangeLog[T]) -> Sequence[T] | None:
+        """What changed since the last call, once each; None when everything may have."""
+        stamps, stamp = self._stamps, log.stamp
+        if not stamps:
+            self._stamps = [stamp]
+            return None
+        before = stamps[0]
+        if stamp == before:  # most of the time: this is asked for each pod
+            return _NOTHING
+        stamps[0] = stamp
+        entries = log.entries_since(before)
+        return entries if entries is None or len(entries) < 2 else list(dict.fromkeys(entries))
+
+    def read_all(self, *logs: ChangeLog[T]) -> Sequence[T] | None:
+        """The same of several logs together."""
         stamps = self._stamps
-        if len(stamps) != len(logs):
+        if not stamps:
             self._stamps = [log.stamp for log in logs]
             return None
         found: Sequence[T] | None = _NOTHING
@@ -49,7 +62,7 @@ class Cursor:
         return found
 
     def read_each(self, *logs: ChangeLog[T]) -> list[Sequence[T] | None]:
-        """The same of each log by itself, with all that changed as often as it did."""
+        """The same of several logs, each by itself, with all that changed as often as it did."""
         stamps = self._stamps or [-1] * len(logs)
         self._stamps = [log.stamp for log in logs]
         return [log.entries_since(stamp) for log, stamp in zip(logs, stamps, strict=True)]

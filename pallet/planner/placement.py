@@ -16,8 +16,8 @@ from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import Problem
 from pallet.runtime.counting import Counting
 from pallet.runtime.evaluator import Evaluator
+from pallet.runtime.incremental_totals import INFEASIBLE
 from pallet.runtime.pod_limits import large_part
-from pallet.runtime.verdicts import INFEASIBLE
 
 _SHARE = 3
 """Slices that others get for each one that a large pod takes."""

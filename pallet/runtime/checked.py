@@ -19,7 +19,7 @@ from pallet.cache.snapshot import Snapshot
 from pallet.framework.interface import ALL_ROWS, Reads
 from pallet.framework.state import CycleState
 from pallet.runtime.adapter import FilterAdapter, ScoreAdapter
-from pallet.runtime.verdicts import Question, Remembered
+from pallet.runtime.results import PluginMethods, PluginResult
 
 
 class WrongDeclaration(NamedTuple):
@@ -42,8 +42,8 @@ Report = Callable[[WrongDeclaration], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
-    """A plugin at Filter or Score, and whom to tell when one of its declarations does not hold."""
+class CheckedPlugin:
+    """A plugin at Filter or Score, and what reports that one of its declarations does not hold."""
 
     plugin: Any
     point: str
@@ -61,7 +61,7 @@ class Suspect:
             return f"scores {answer}"
         return f'refuses with "{self.plugin.explain(info, answer).message}"' if answer else "lets it pass"
 
-    def accuse(self, declaration: str, remedy: str, difference: str) -> None:
+    def report_wrong(self, declaration: str, remedy: str, difference: str) -> None:
         """Report that a declaration does not hold."""
         place = _place_of(type(self.written), declaration)
         self.report(WrongDeclaration(self.plugin.name, declaration, place, remedy, difference))
@@ -76,73 +76,73 @@ class _Reader(NamedTuple):
     loads: Cursor
 
 
-class Checked(Remembered):
-    """One plugin's answer for one signature, which is put right when it is found to be wrong."""
+class CheckedResult(PluginResult):
+    """What one plugin answers for one signature, corrected when it is found to be wrong."""
 
-    __slots__ = ("_last", "_suspect")
+    __slots__ = ("_last", "_plugin")
 
-    def __init__(self, question: Question, signature: Hashable, suspect: Suspect) -> None:
-        super().__init__(question, signature)
-        self._suspect = suspect
+    def __init__(self, methods: PluginMethods, signature: Hashable, plugin: CheckedPlugin) -> None:
+        super().__init__(methods, signature)
+        self._plugin = plugin
         self._last: _Reader | None = None
 
     @property
-    def restless(self) -> bool:
-        """Whether placing a pod can change the answer: it is looked at in any case."""
+    def changes_with_load(self) -> bool:
+        """It is compared in any case."""
         return True
 
     def refresh(self, state: CycleState, info: PodInfo, snapshot: Snapshot) -> None:
         """Ask again where something changed, then everywhere, and go on with the fresh answer."""
         super().refresh(state, info, snapshot)
         table = snapshot.table
-        fresh = self._question.rows(state, info, snapshot, ALL_ROWS)
+        fresh = self._methods.rows(state, info, snapshot, ALL_ROWS)
         wrong = (table.live & (fresh != self.values)).nonzero()[0]
         if wrong.size:
             row = wrong.item(0)
-            self._accuse(state, info, snapshot, row, fresh)
+            self._report_wrong(state, info, snapshot, row, fresh)
             self.values[wrong] = fresh[wrong]
             self.changes.record_all(wrong.tolist())
         self._last = _Reader(state, info, Cursor(table.node_changes), Cursor(table.load_changes))
 
-    def _accuse(
+    def _report_wrong(
         self, state: CycleState, info: PodInfo, snapshot: Snapshot, row: int, fresh: npt.NDArray[Any]
     ) -> None:
         """Find out which declaration led to a wrong answer about a row."""
-        question, point, last = self._question, self._suspect.point, self._last
+        methods, point, last = self._methods, self._plugin.point, self._last
         remembered, answer = self.values.item(row), fresh.item(row)
-        words, name = self._suspect.words, snapshot.table.name(row)
+        words, name = self._plugin.words, snapshot.table.name(row)
         difference = (
             f"for pod {info.pod.key} on node {name} the plugin {words(info, answer)}, "
             f"and what was remembered {words(info, remembered)}"
         )
-        quick = question.row if hasattr(self._suspect.written, f"{point}_row") else None
+        quick = methods.row if hasattr(self._plugin.written, f"{point}_row") else None
         if quick is not None and quick(state, info, snapshot, row) != answer:
-            self._suspect.accuse(f"{point}_row", f"answer as {point}_rows does", difference)
+            self._plugin.report_wrong(f"{point}_row", f"answer as {point}_rows does", difference)
         elif last is not None and self._is_of_another_pod(last, info, snapshot, row):
-            self._suspect.accuse(
-                f"{point}_signature" if question.changes is None else f"{point}_topic",
+            self._plugin.report_wrong(
+                f"{point}_signature" if methods.changes is None else f"{point}_topic",
                 f"return all of the pod that {point} looks at",
                 f"{difference}, as for pod {last.info.pod.key}",
             )
-        elif question.changes is not None:
-            self._suspect.accuse(
+        elif methods.changes is not None:
+            self._plugin.report_wrong(
                 f"{point}_changes", "name all rows whose answer may have changed", difference
             )
         else:
             reads = self._wider(last, snapshot, row)
-            self._suspect.accuse(f"{point}_reads", f"write {point}_reads = {reads}", difference)
+            self._plugin.report_wrong(f"{point}_reads", f"write {point}_reads = {reads}", difference)
 
     def _is_of_another_pod(self, last: _Reader, info: PodInfo, snapshot: Snapshot, row: int) -> bool:
         """Whether the remembered answer still is the one about the pod before."""
         if last.info.pod is info.pod:
             return False
-        answer = self._question.rows(last.state, last.info, snapshot, slice(row, row + 1))
+        answer = self._methods.rows(last.state, last.info, snapshot, slice(row, row + 1))
         return bool(answer.item(0) == self.values.item(row))
 
     def _wider(self, last: _Reader | None, snapshot: Snapshot, row: int) -> Reads:
         """What the plugin seems to read, by what changed since the answer was right."""
         table = snapshot.table
-        if last is not None and self._question.reads is Reads.NODE:
+        if last is not None and self._methods.reads is Reads.NODE:
             if row in (last.loads.read(table.load_changes) or ()):
                 return Reads.LOAD
             if last.nodes.is_behind(table.node_changes):

@@ -3,48 +3,36 @@
 The scheduler decides with an evaluator on the live snapshot; planners decide with their own on a fork.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from random import Random
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from pallet.bounded_cache import MIB, BoundedCache, footprint
-from pallet.cache.changes import Rows
+from pallet.cache.changes import NO_ROWS, Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Fork, Snapshot
-from pallet.framework.diagnosis import NodesToStatus, blame, fit_message, nothing_left, rejection_message
+from pallet.framework.diagnosis import NodesToStatus, blame, fit_message, rejection_message
 from pallet.framework.extender_result import ExtenderResult
-from pallet.framework.instruments import Counter
 from pallet.framework.interface import Scores
 from pallet.framework.state import CycleState
-from pallet.framework.status import SUCCESS, Code, PluginError, Status
+from pallet.framework.status import Code, PluginError, Status
 from pallet.runtime.checked import Report
-from pallet.runtime.equivalence_class import EquivalenceClass
+from pallet.runtime.equivalence_class import EquivalenceClasses
 from pallet.runtime.explainer import Explainer
-from pallet.runtime.memory import FilterMemory, ScoreMemory
-from pallet.runtime.metrics_recorder import PRE_FILTER, PRE_SCORE, UNRECORDED, MetricsRecorder
-from pallet.runtime.nominees import Nominees
-from pallet.runtime.pod_limits import NAME as LIMITS
-from pallet.runtime.pod_limits import check_limits
+from pallet.runtime.incremental_totals import INFEASIBLE, IncrementalTotals
+from pallet.runtime.memory import FilterMemory, PluginMemory, ScoreMemory
+from pallet.runtime.metrics_recorder import FILTER, PRE_SCORE, SCORE, UNRECORDED, MetricsRecorder, timed
+from pallet.runtime.nominated_pods import NominatedPods
+from pallet.runtime.pre_filter import PreFilters
 from pallet.runtime.profile import Profile
-from pallet.runtime.remembered_diagnosis import RememberedDiagnosis
 from pallet.runtime.row_filters import FiltersWithNominatedPods
 from pallet.runtime.sampling import Sampler
-from pallet.runtime.verdicts import INFEASIBLE, NO_ROWS
 
 NO_NODES = "no nodes available to schedule pods"
 
 NO_TOTALS: Scores = np.zeros(0, np.int64)
-
-T = TypeVar("T")
-
-_KINDS_BYTES = 128 * MIB
-"""Of a kind and the verdicts that it follows: 100 to 200 bytes a node, and 150 KiB."""
-
-_KEY_BYTES = MIB // 2
-"""What plugins know a pod by may take so much. To measure a longer one would take as long as the decision."""
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -70,13 +58,6 @@ class Scored(NamedTuple):
     shares: dict[str, int]
 
 
-class _Known(NamedTuple):
-    """What is kept for pods that the remembering plugins cannot tell apart."""
-
-    kind: EquivalenceClass
-    refusals: RememberedDiagnosis
-
-
 class Evaluator:
     """Decides for the pods of one profile on one snapshot, and remembers what helps with the next pod.
 
@@ -98,28 +79,22 @@ class Evaluator:
         self._rng = rng
         self._recorder = recorder
         self._wrong = wrong
-        self._pre_filters = _asked(PRE_FILTER, ((p.name, p.pre_filter) for p in profile.pre_filter), recorder)
-        self._pre_scores = _asked(PRE_SCORE, ((p.name, p.pre_score) for p in profile.pre_score), recorder)
+        self._pre_filters = PreFilters(profile, recorder)
+        self._pre_scores = timed(PRE_SCORE, ((p.name, p.pre_score) for p in profile.pre_score), recorder)
         self._filters: list[FilterMemory] = [
-            FilterMemory(plugin, recorder, wrong, base._filters[number] if base else None)
+            PluginMemory(plugin, FILTER, recorder, wrong, base._filters[number] if base else None)
             for number, plugin in enumerate(profile.filter)
         ]
         self._scores: list[ScoreMemory] = [
-            ScoreMemory(plugin, weight, recorder, wrong, base._scores[number] if base else None)
+            PluginMemory(plugin, SCORE, recorder, wrong, base._scores[number] if base else None, weight)
             for number, (plugin, weight) in enumerate(profile.score)
         ]
-        self._kept_filters = [each for each in self._filters if not each.fleeting]
-        self._kept_scores = [each for each in self._scores if not each.fleeting]
-        self._fleeting_filters = [each for each in self._filters if each.fleeting]
-        self._fleeting_scores = [each for each in self._scores if each.fleeting]
-        self._nominees = Nominees(self._filters, snapshot)
-        self._explainer = Explainer(self._filters, self._nominees, snapshot)
+        self._classes = EquivalenceClasses(self._filters, self._scores, snapshot)
+        self._uncacheable_filters = [each for each in self._filters if not each.cacheable]
+        self._uncacheable_scores = [each for each in self._scores if not each.cacheable]
+        self._nominated_pods = NominatedPods(self._filters, snapshot)
+        self._explainer = Explainer(self._filters, self._nominated_pods, snapshot)
         self.row_filters = FiltersWithNominatedPods(self._filters, snapshot)
-        self._kinds: BoundedCache[Hashable, _Known] = BoundedCache(
-            "pod_kinds",
-            _KINDS_BYTES,
-            lambda key, known: _key_bytes(key) + known.kind.bytes_for(snapshot.table.capacity),
-        )
         percentage = profile.percentage_of_nodes_to_score
         self._sampler = None if percentage is None else Sampler(percentage)
 
@@ -132,20 +107,21 @@ class Evaluator:
         state: CycleState,
         info: PodInfo,
         only: frozenset[str] | None = None,
-        advice: ExtenderResult | None = None,
+        extender_result: ExtenderResult | None = None,
     ) -> Choice:
         """Pick a node with the highest total among the feasible ones, at random where several have it.
 
-        `only` names the nodes to consider, for callers that know them; `advice` does so too, and adds scores
-        and reasons. Nothing is changed but memories. Raises PluginError when a plugin answers with an error.
+        `only` names the nodes to consider, for callers that know them; `extender_result` does so too, and
+        adds scores and reasons. Nothing is changed but what is kept. Raises PluginError when a plugin answers
+        with an error.
         """
-        if advice is not None:
-            only = advice.names
+        if extender_result is not None:
+            only = extender_result.names
         if not self.snapshot.table.node_count:
             return Choice(node=None, message=NO_NODES)
-        names, narrowed_by, refusal = self._pre_filter(state, info)
+        names, narrowed_by, refusal = self._pre_filters.run(state, info, self.snapshot)
         if refusal is not None:
-            return self._refuse(refusal, narrowed_by)
+            return self._rejected(refusal, narrowed_by)
         nominated = info.pod.status.nominated_node_name
         if (
             nominated
@@ -159,16 +135,16 @@ class Evaluator:
         if names is None:
             return self._choose_among_all(state, info)
         rows, totals = self._totals_over(state, info, self._rows(names))
-        if advice is not None:
-            totals = totals + self._scores_of(rows, advice)
+        if extender_result is not None:
+            totals = totals + self._extender_scores(rows, extender_result)
         found = self._best_of(rows, totals)
         if found is None:
-            if advice is not None:
+            if extender_result is not None:
                 names = allowed
             table = self.snapshot.table
             rows = table.live.nonzero()[0] if names is None else self._rows(names)
-            refusals = self._explainer.among(state, info, rows, narrowed_by, advice)
-            return self._nowhere(table.node_count if names is None else len(names), refusals)
+            refusals = self._explainer.among(state, info, rows, narrowed_by, extender_result)
+            return self._unschedulable(table.node_count if names is None else len(names), refusals)
         row, best, feasible = found
         name = self.snapshot.table.name(row)
         return Choice(node=name, score=best, feasible=feasible, evaluated=len(names))
@@ -176,7 +152,7 @@ class Evaluator:
     def fits(self, state: CycleState, info: PodInfo, name: str, fork: Fork | None = None) -> bool:
         """Whether a pod can go to one node, by name, as it is or as a fork supposes. Raises PluginError."""
         snapshot = fork or self.snapshot
-        names, _, refusal = self._pre_filter(state, info, snapshot)
+        names, _, refusal = self._pre_filters.run(state, info, snapshot)
         return (
             refusal is None and (names is None or name in names) and self._fits(state, info, name, snapshot)
         )
@@ -191,13 +167,13 @@ class Evaluator:
 
         Raises PluginError when a plugin answers with an error.
         """
-        names, _, refusal = self._pre_filter(state, info)
+        names, _, refusal = self._pre_filters.run(state, info, self.snapshot)
         rows, found = NO_ROWS, NO_TOTALS
         if refusal is None and names is None:
-            kind = self._fresh(state, info).kind
-            some = self._totals_of_some(state, info, kind)
+            known = self._classes.of(state, info).totals
+            some = self._totals_of_some(state, info, known)
             if some is None:
-                return kind.totals()
+                return known.totals()
             rows, found = some
         elif refusal is None and names is not None:
             rows, found = self._totals_over(state, info, self._rows(names))
@@ -206,12 +182,12 @@ class Evaluator:
         return totals
 
     def scored(self, info: PodInfo) -> Iterator["Scored"]:
-        """Every node that can take a pod, with what each plugin gives it; all is asked for afresh.
+        """Every node that can take a pod, with what each plugin gives it; every plugin is asked.
 
         Raises PluginError.
         """
         state, table = CycleState(), self.snapshot.table
-        names, _, refusal = self._pre_filter(state, info)
+        names, _, refusal = self._pre_filters.run(state, info, self.snapshot)
         if refusal is not None:
             return
         rows = table.live.nonzero()[0] if names is None else self._rows(names)
@@ -220,46 +196,6 @@ class Evaluator:
         shares = {plugin: share.tolist() for plugin, share in self._shares(state, info, rows, scorers)}
         for place, (row, total) in enumerate(zip(rows.tolist(), totals.tolist(), strict=True)):
             yield Scored(table.name(row), total, {plugin: share[place] for plugin, share in shares.items()})
-
-    def _pre_filter(
-        self, state: CycleState, info: PodInfo, snapshot: Snapshot | None = None
-    ) -> tuple[frozenset[str] | None, tuple[str, ...], Status | None]:
-        """The only nodes to look at (None for all), or else a refusal; and between them, who said so."""
-        self._recorder.begin()
-        within = check_limits(info)
-        if within.rejected:
-            return None, (LIMITS,), within
-        found = self._ask_pre_filters(state, info, snapshot or self.snapshot)
-        self._recorder.pre_filtered(found[2] or SUCCESS)
-        return found
-
-    def _ask_pre_filters(
-        self, state: CycleState, info: PodInfo, snapshot: Snapshot
-    ) -> tuple[frozenset[str] | None, tuple[str, ...], Status | None]:
-        nodes: frozenset[str] | None = None
-        narrowed_by: tuple[str, ...] = ()
-        refused: tuple[str, Status] | None = None
-        for plugin, pre_filter, evaluations in self._pre_filters[state.sampled]:
-            names, status = pre_filter(state, info, snapshot)
-            if status.code is Code.SKIP:
-                state.skipped_filters.add(plugin)
-                continue
-            evaluations.inc()
-            if status.code is Code.UNSCHEDULABLE:
-                refused = plugin, status  # preemption may help, and needs what the others prepare
-                continue
-            if status.rejected:
-                return None, (plugin,), status
-            if not status.ok:
-                raise PluginError(plugin, status.message)
-            if names is not None:
-                narrowed_by = (*narrowed_by, plugin)
-                nodes = names if nodes is None else nodes & names
-                if not nodes:
-                    return nodes, narrowed_by, nothing_left(narrowed_by)
-        if refused is not None:
-            return None, (refused[0], *narrowed_by), refused[1]
-        return nodes, narrowed_by, None
 
     def _fits(self, state: CycleState, info: PodInfo, name: str, snapshot: Snapshot) -> bool:
         """Whether all filters pass a pod on a node, such as the one that was nominated for it."""
@@ -274,22 +210,23 @@ class Evaluator:
 
     def _choose_among_all(self, state: CycleState, info: PodInfo) -> Choice:
         """The decision on a pod that may go anywhere."""
-        known = self._fresh(state, info)
-        found = self._best_of_all(state, info, known.kind)
+        known = self._classes.of(state, info)
+        found = self._best_of_all(state, info, known.totals)
         table = self.snapshot.table
         if found is None:
-            return self._nowhere(table.node_count, self._explainer.everywhere(state, info, known.refusals))
+            refusals = self._explainer.everywhere(state, info, known.diagnosis)
+            return self._unschedulable(table.node_count, refusals)
         row, best, feasible = found
         return Choice(node=table.name(row), score=best, feasible=feasible, evaluated=table.node_count)
 
     def _best_of_all(
-        self, state: CycleState, info: PodInfo, kind: EquivalenceClass
+        self, state: CycleState, info: PodInfo, known: IncrementalTotals
     ) -> tuple[int, int, int] | None:
-        """The row of choice among all, its total and how many are feasible; mostly from memory."""
-        some = self._totals_of_some(state, info, kind)
+        """The row of choice among all, its total and how many are feasible."""
+        some = self._totals_of_some(state, info, known)
         if some is None and self._sampler is None:
-            return (kind.pick(self._rng), kind.best, kind.feasible_count) if kind.feasible_count else None
-        rows, totals = some or (kind.feasible_rows(), kind.totals_over(kind.feasible_rows()))
+            return (known.pick(self._rng), known.best, known.feasible_count) if known.feasible_count else None
+        rows, totals = some or (known.feasible_rows(), known.totals_over(known.feasible_rows()))
         if self._sampler is not None:
             sampled = self._sampler.sample(rows, self.snapshot.table.node_count)
             rows, totals = rows[sampled], totals[sampled]
@@ -305,40 +242,40 @@ class Evaluator:
         return int(rows[pick]), best, rows.size
 
     def _totals_of_some(
-        self, state: CycleState, info: PodInfo, kind: EquivalenceClass
+        self, state: CycleState, info: PodInfo, known: IncrementalTotals
     ) -> tuple[Rows, Scores] | None:
-        """What is left of the kind's feasible rows after all that is not remembered, each with its total.
+        """The rows that are feasible to plugins without kept results and to nominated pods too, with totals.
 
-        None where nothing of that kind has anything to say.
+        None where they have nothing to say.
         """
-        filters = [each for each in self._fleeting_filters if each.asked(state, info)]
-        scorers = [each for each in self._fleeting_scores if each.asked(state, info)]
+        filters = [each for each in self._uncacheable_filters if each.asked(state, info)]
+        scorers = [each for each in self._uncacheable_scores if each.asked(state, info)]
         if not filters and not scorers and not self.snapshot.nominator:
             return None
-        feasible = kind.feasible_rows()
-        rows = self._nominees.sift(state, info, self._sift(state, info, feasible, filters))
-        added = self._weigh(state, info, rows, scorers) if scorers else None
+        feasible = known.feasible_rows()
+        rows = self._nominated_pods.filter(state, info, self._filter(state, info, feasible, filters))
+        added = self._score(state, info, rows, scorers) if scorers else None
         if rows.size == feasible.size and added is None:
             return None
-        totals = kind.totals_over(rows)
+        totals = known.totals_over(rows)
         return rows, totals if added is None else totals + added
 
     def _totals_over(self, state: CycleState, info: PodInfo, rows: Rows) -> tuple[Rows, Scores]:
-        """The feasible ones of a few rows, each with its total, all asked for afresh."""
-        feasible = self._sift(state, info, rows, [each for each in self._filters if each.asked(state, info)])
-        feasible = self._nominees.sift(state, info, feasible)
+        """The feasible ones of a few rows, each with its total; every plugin is asked."""
+        filters = [each for each in self._filters if each.asked(state, info)]
+        feasible = self._nominated_pods.filter(state, info, self._filter(state, info, rows, filters))
         scorers = [each for each in self._scores if each.asked(state, info)]
-        totals = self._weigh(state, info, feasible, scorers)
+        totals = self._score(state, info, feasible, scorers)
         return feasible, np.zeros(feasible.size, np.int64) if totals is None else totals
 
-    def _sift(self, state: CycleState, info: PodInfo, rows: Rows, filters: list[FilterMemory]) -> Rows:
+    def _filter(self, state: CycleState, info: PodInfo, rows: Rows, filters: list[FilterMemory]) -> Rows:
         for each in filters:
-            codes = each.filter_rows(state, info, self.snapshot, rows)
+            codes = each.methods.rows(state, info, self.snapshot, rows)
             if codes.any():
                 rows = rows.compress(codes == 0)
         return rows
 
-    def _weigh(
+    def _score(
         self, state: CycleState, info: PodInfo, rows: Rows, scorers: list[ScoreMemory]
     ) -> Scores | None:
         """The sum of the scorers' weighted shares over the rows, which are all feasible.
@@ -351,7 +288,7 @@ class Evaluator:
         for plugin, pre_score, evaluations in self._pre_scores[state.sampled]:
             status = pre_score(state, info, self.snapshot, rows)
             if status.code is Code.SKIP:
-                state.skipped_scores.add(plugin)
+                state.skipped["score"].add(plugin)
                 continue
             evaluations.inc()
             if not status.ok:
@@ -367,32 +304,10 @@ class Evaluator:
     ) -> Iterator[tuple[str, Scores]]:
         """The weighted scores of each plugin over the rows, once the pre-score plugins have been asked."""
         for each in scorers:
-            if each.plugin.name not in state.skipped_scores:
+            if each.plugin.name not in state.skipped["score"]:
                 yield each.plugin.name, each.weight * each.scores(state, info, self.snapshot, rows)
 
-    def _fresh(self, state: CycleState, info: PodInfo) -> _Known:
-        """What is known of pods like this one, brought up to date."""
-        snapshot = self.snapshot
-        filters = [each.signature(state, info, snapshot) for each in self._kept_filters]
-        scores = [each.signature(state, info, snapshot) for each in self._kept_scores]
-        key = (*filters, *scores)
-        known = self._kinds.get(key)
-        if known is None:
-            asked = [pair for pair in zip(self._kept_filters, filters, strict=True) if pair[1] is not None]
-            followers = tuple(each.follower(signature, state, info, snapshot) for each, signature in asked)
-            columns = tuple(
-                each.column(signature, state, info, snapshot)
-                for each, signature in zip(self._kept_scores, scores, strict=True)
-                if signature is not None
-            )
-            refusals = RememberedDiagnosis(
-                [each.plugin for each, _ in asked], [each.verdict for each in followers]
-            )
-            known = self._kinds[key] = _Known(EquivalenceClass(followers, columns), refusals)
-        known.kind.refresh(state, info, snapshot)
-        return known
-
-    def _refuse(self, refusal: Status, plugins: tuple[str, ...]) -> Choice:
+    def _rejected(self, refusal: Status, plugins: tuple[str, ...]) -> Choice:
         """The answer when pre-filter plugins refused the pod, whatever the node."""
         table = self.snapshot.table
         return Choice(
@@ -402,8 +317,8 @@ class Evaluator:
             message=rejection_message(table.node_count, refusal),
         )
 
-    def _nowhere(self, evaluated: int, refusals: tuple[NodesToStatus, ...]) -> Choice:
-        """The answer when no node will do, of so many that were looked at."""
+    def _unschedulable(self, evaluated: int, refusals: tuple[NodesToStatus, ...]) -> Choice:
+        """The answer when no node is feasible, of so many that were evaluated."""
         return Choice(
             node=None,
             evaluated=evaluated,
@@ -411,25 +326,6 @@ class Evaluator:
             message=fit_message(self.snapshot.table.node_count, refusals),
         )
 
-    def _scores_of(self, rows: Rows, advice: ExtenderResult) -> Scores:
+    def _extender_scores(self, rows: Rows, extender_result: ExtenderResult) -> Scores:
         name = self.snapshot.table.name
-        return np.array([advice.scores.get(name(row), 0) for row in rows.tolist()], np.int64)
-
-
-def _key_bytes(key: Hashable) -> int:
-    """The bytes of what plugins know a pod by, or more than are kept."""
-    found = footprint(key, _KEY_BYTES)
-    return found if found <= _KEY_BYTES else _KINDS_BYTES
-
-
-_Asked = tuple[str, Callable[..., T], Counter]
-"""A plugin's name, its method, and what counts its evaluations."""
-
-
-def _asked(
-    point: str, methods: Iterable[tuple[str, Callable[..., T]]], recorder: MetricsRecorder
-) -> Mapping[bool, list[_Asked[T]]]:
-    """Whom to ask at a point, by whether the cycle is sampled."""
-    asked = [(name, method, recorder.evaluations(point, name)) for name, method in methods]
-    timed = [(name, recorder.executed(point, name, method), counter) for name, method, counter in asked]
-    return {False: asked, True: timed}
+        return np.array([extender_result.scores.get(name(row), 0) for row in rows.tolist()], np.int64)

@@ -5,7 +5,7 @@ verdicts are remembered, filter and score plugins are asked far less often than 
 what is counted and timed is each time one is asked, about however many rows.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import cycle
 from time import perf_counter
 from typing import Any, Final, Protocol, TypeVar
@@ -15,6 +15,11 @@ from pallet.framework.metrics import Metrics
 from pallet.framework.status import Code, Status
 
 Asked = TypeVar("Asked", bound=Callable[..., Any])
+
+T = TypeVar("T")
+
+Timed = tuple[str, Callable[..., T], Counter]
+"""A plugin's name, its method, and the counter of its evaluations."""
 
 PRE_FILTER: Final = "PreFilter"
 FILTER: Final = "Filter"
@@ -69,7 +74,7 @@ class NoRecorder:
         return method
 
     def evaluations(self, _point: str, _plugin: str) -> Counter:
-        """A counter that nobody looks at."""
+        """A counter that is not shown."""
         return Counter()
 
     def begin(self) -> None:
@@ -83,6 +88,15 @@ class NoRecorder:
 
 
 UNRECORDED: Final = NoRecorder()
+
+
+def timed(
+    point: str, methods: Iterable[tuple[str, Callable[..., T]]], recorder: MetricsRecorder
+) -> Mapping[bool, list[Timed[T]]]:
+    """The methods of some plugins at PreFilter or PreScore, by whether the cycle is sampled."""
+    plain = [(name, method, recorder.evaluations(point, name)) for name, method in methods]
+    sampled = [(name, recorder.executed(point, name, method), counter) for name, method, counter in plain]
+    return {False: plain, True: sampled}
 
 
 class PrometheusRecorder:

@@ -4,17 +4,16 @@ from random import Random
 
 import numpy as np
 
-from pallet.cache.changes import Rows
+from pallet.cache.changes import NO_ROWS, Rows
 from pallet.framework.interface import Scores
-from pallet.runtime.verdicts import NO_ROWS
 
 FAR_BELOW = 1 << 60
 """Taken from the rank of a row that is not feasible, which makes it negative."""
 
 _MANY = 64
-"""Of more rows than these, nobody follows the changes one by one."""
+"""When more rows than these have changed, the best ones are found by a look at all."""
 
-_NOWHERE = np.zeros(0, np.int32)
+_NO_POSITIONS = np.zeros(0, np.int32)
 
 
 class Ranking:
@@ -23,29 +22,32 @@ class Ranking:
     ranks: int64, (rows,); feasible: how many of them are not below 0
     """
 
-    __slots__ = ("_best", "_leaders", "_leading", "_position", "feasible", "ranks")
+    __slots__ = ("_best", "_best_count", "_best_rows", "_position", "feasible", "ranks")
 
     def __init__(self, ranks: Scores) -> None:
         self.ranks = ranks
         self.feasible = int(np.count_nonzero(ranks >= 0))
         self._best = 0
-        self._leaders: Rows = NO_ROWS
-        self._leading = 0  # so many of `_leaders` are; 0 where they are not known
-        self._position = _NOWHERE  # of each leader among the `_leaders`
+        self._best_rows: Rows = NO_ROWS
+        """With room at the end: only the first `_best_count` count."""
+        self._best_count = 0
+        """0 where the best rows are not known."""
+        self._position = _NO_POSITIONS
+        """Of each of the best rows among them, by row."""
 
     @property
     def best(self) -> int:
         """The highest rank; below 0 when no row is feasible."""
-        if not self._leading:
-            self._find_leaders()
+        if not self._best_count:
+            self._find_best()
         return self._best
 
     def pick(self, rng: Random) -> int:
         """One of the best rows, by chance where there are several. There must be at least one row."""
-        if not self._leading:
-            self._find_leaders()
-        leading = self._leading
-        return self._leaders.item(rng.randrange(leading) if leading > 1 else 0)
+        if not self._best_count:
+            self._find_best()
+        count = self._best_count
+        return self._best_rows.item(rng.randrange(count) if count > 1 else 0)
 
     def put(self, row: int, rank: int) -> None:
         """Change the rank of one row."""
@@ -54,8 +56,8 @@ class Ranking:
             return
         self.ranks[row] = rank
         self.feasible += (rank >= 0) - (before >= 0)
-        if self._leading:
-            self._follow(row, before, rank)
+        if self._best_count:
+            self._update_best(row, before, rank)
 
     def put_many(self, rows: Rows, ranks: Scores) -> None:
         """Change the ranks of some rows."""
@@ -64,9 +66,9 @@ class Ranking:
         self.feasible += int(np.count_nonzero(ranks >= 0) - np.count_nonzero(before >= 0))
         changed = (ranks != before).nonzero()[0]
         if changed.size > _MANY:
-            self._leading = 0
-        for position in changed.tolist() if self._leading else ():
-            self._follow(rows.item(position), before.item(position), ranks.item(position))
+            self._best_count = 0
+        for position in changed.tolist() if self._best_count else ():
+            self._update_best(rows.item(position), before.item(position), ranks.item(position))
 
     def shift(self, by: Scores | int) -> None:
         """Add to all ranks; feasible rows stay so."""
@@ -74,39 +76,39 @@ class Ranking:
         if isinstance(by, int):
             self._best += by
         else:
-            self._leading = 0
+            self._best_count = 0
 
-    def _follow(self, row: int, before: int, rank: int) -> None:
-        """Keep the leaders, if they are known, while one row gets another rank."""
-        if not self._leading:
+    def _update_best(self, row: int, before: int, rank: int) -> None:
+        """Take in, if the best rows are known, that one row has got another rank."""
+        if not self._best_count:
             return
         if rank > self._best:
-            self._best, self._leading = rank, 0
-            self._add_leader(row)
+            self._best, self._best_count = rank, 0
+            self._add(row)
         elif rank == self._best:
-            self._add_leader(row)
+            self._add(row)
         elif before == self._best:
-            self._drop_leader(row)
+            self._remove(row)
 
-    def _find_leaders(self) -> None:
+    def _find_best(self) -> None:
         self._best = self.ranks.item(int(self.ranks.argmax()))
-        self._leaders = (self.ranks == self._best).nonzero()[0]
-        self._leading = self._leaders.size
+        self._best_rows = (self.ranks == self._best).nonzero()[0]
+        self._best_count = self._best_rows.size
         if self._position.size != self.ranks.size:
             self._position = np.zeros(self.ranks.size, np.int32)
-        self._position[self._leaders] = np.arange(self._leading)
+        self._position[self._best_rows] = np.arange(self._best_count)
 
-    def _add_leader(self, row: int) -> None:
-        if self._leading == self._leaders.size:
-            self._leaders = np.concatenate((self._leaders, self._leaders))  # the second half is room
-        self._leaders[self._leading] = row
-        self._position[row] = self._leading
-        self._leading += 1
+    def _add(self, row: int) -> None:
+        if self._best_count == self._best_rows.size:
+            self._best_rows = np.concatenate((self._best_rows, self._best_rows))  # the second half is room
+        self._best_rows[self._best_count] = row
+        self._position[row] = self._best_count
+        self._best_count += 1
 
-    def _drop_leader(self, row: int) -> None:
-        """Put the last leader in the place of one that is none any more."""
-        self._leading -= 1
-        last = self._leaders.item(self._leading)
+    def _remove(self, row: int) -> None:
+        """Move the last of the best rows to the place of one that is none any more."""
+        self._best_count -= 1
+        last = self._best_rows.item(self._best_count)
         position = self._position.item(row)
-        self._leaders[position] = last
+        self._best_rows[position] = last
         self._position[last] = position

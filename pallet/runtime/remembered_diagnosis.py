@@ -1,7 +1,7 @@
-"""Why pods of a kind are refused everywhere, kept from one pod to the next.
+"""Why the pods of an equivalence class are refused everywhere, kept from one pod to the next.
 
-A pod that fits nowhere is told for every node which filter was the first to refuse it. Pods of one kind get
-the same answer, but for the rows where a verdict changed meanwhile.
+A pod that fits nowhere is told for every node which filter was the first to refuse it. Pods of one class get
+the same diagnosis, but for the rows where a filter's result has changed since.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from pallet.framework.diagnosis import NodesToStatus
 from pallet.framework.interface import VectorFilterPlugin
 from pallet.framework.state import CycleState
 from pallet.runtime.memory import FilterMemory
+from pallet.runtime.results import PluginResult
 from pallet.runtime.row_filters import distinct, explained, without
-from pallet.runtime.verdicts import Remembered
 
 _CODE = (1 << 32) - 1
 
@@ -30,21 +30,20 @@ class RememberedDiagnosis:
     no filter refuses.
     """
 
-    def __init__(self, plugins: Sequence[VectorFilterPlugin], verdicts: Sequence[Remembered]) -> None:
-        self._plugins = plugins
-        self._verdicts = verdicts
+    def __init__(self, filters: Sequence[tuple[VectorFilterPlugin, PluginResult]]) -> None:
+        self._filters = filters
         self._cursor = Cursor()
         self._first: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self._groups: dict[int, NodesToStatus] = {}
         self._all: tuple[NodesToStatus, ...] = ()
 
     def read(self, info: PodInfo, snapshot: Snapshot) -> tuple[NodesToStatus, ...]:
-        """The refusals by filter and code, from verdicts that are up to date.
+        """The refusals by filter and code, from results that are up to date.
 
         As long as none of them changes it is the very same tuple.
         """
-        logs = (verdict.changes for verdict in self._verdicts)
-        rows = self._cursor.read(snapshot.table.node_changes, *logs)
+        logs = (result.changes for _, result in self._filters)
+        rows = self._cursor.read_all(snapshot.table.node_changes, *logs)
         if rows is None or len(rows) > FEW_ROWS:
             self._take_all(info, snapshot)
         elif rows:
@@ -54,8 +53,8 @@ class RememberedDiagnosis:
     def _take_all(self, info: PodInfo, snapshot: Snapshot) -> None:
         table = snapshot.table
         first = np.zeros(table.capacity, np.int64)
-        for position in range(len(self._verdicts), 0, -1):  # so that the first one has the last word
-            codes = self._verdicts[position - 1].values.astype(np.int64)
+        for position in range(len(self._filters), 0, -1):  # the first one last, so that its code is kept
+            codes = self._filters[position - 1][1].values.astype(np.int64)
             first = np.where(codes != 0, position << 32 | codes, first)
         first[~table.live] = 0
         self._first = first
@@ -73,8 +72,8 @@ class RememberedDiagnosis:
             self._regroup(info, snapshot, touched - {0})
 
     def _first_of(self, row: int) -> int:
-        for position, verdict in enumerate(self._verdicts, start=1):
-            code = int(verdict.values.item(row))
+        for position, (_, result) in enumerate(self._filters, start=1):
+            code = int(result.values.item(row))
             if code:
                 return position << 32 | code
         return 0
@@ -88,7 +87,7 @@ class RememberedDiagnosis:
             elif each in self._groups:
                 self._groups[each] = NodesToStatus(self._groups[each].status, rows)
             else:
-                plugin = self._plugins[(each >> 32) - 1]
+                plugin, _ = self._filters[(each >> 32) - 1]
                 self._groups[each] = NodesToStatus(
                     explained(plugin, info, each & _CODE, snapshot, rows.item(0)), rows
                 )
@@ -107,7 +106,7 @@ def apart_from(
 def refused_in_order(
     filters: Sequence[FilterMemory], state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows
 ) -> tuple[list[NodesToStatus], Rows]:
-    """The same found afresh: why some of the rows are refused, each by the first filter; and those left."""
+    """Why some of the rows are refused, each by the first filter, and those left; nothing is kept."""
     refusals: list[NodesToStatus] = []
     for each in filters:
         if each.asked(state, info):

@@ -280,7 +280,7 @@ class Scheduler:
     ) -> tuple[CycleState, Choice]:
         state = CycleState(sampled=next(self._samples))
         started = self._clock()
-        choice = evaluator.choose(state, queued.info, advice=advice)
+        choice = evaluator.choose(state, queued.info, extender_result=advice)
         self._metrics.scheduling_algorithm_duration_seconds.observe(self._clock() - started)
         self._recorders[evaluator.profile.scheduler_name].end_cycle(scored=choice.feasible > 1)
         return state, choice

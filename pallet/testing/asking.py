@@ -25,14 +25,15 @@ from pallet.framework.status import Code, Status
 from pallet.runtime.adapter import vector_filter, vector_score
 from pallet.runtime.checked import WrongDeclaration
 from pallet.runtime.contract import pod_metadata_of, problems
-from pallet.runtime.memory import FilterMemory, ScoreMemory
+from pallet.runtime.memory import PluginMemory
+from pallet.runtime.metrics_recorder import FILTER, SCORE
 from pallet.runtime.registry import PluginFactory
 from pallet.runtime.row_filters import explained
 from pallet.testing.disturbing import disturb, others_like
 from pallet.testing.handle import Objects, make_handle
 
 if TYPE_CHECKING:
-    from pallet.runtime.equivalence_class import VerdictCursor
+    from pallet.runtime.results import PluginResult
 
 
 class Asked:
@@ -73,7 +74,7 @@ class Asked:
         judge = vector_filter(self.plugin)
         if judge.filter_signature(info) is None:
             return dict.fromkeys(self._names())
-        self._test(FilterMemory(judge, wrong=_refuse), "filter", info)
+        self._test(PluginMemory(judge, FILTER, wrong=_refuse), "filter", info)
         codes = self._answers(judge, "filter", state, info)
         row_of = snapshot.table.row_of
         return {
@@ -94,9 +95,9 @@ class Asked:
         if hasattr(self.plugin, "pre_filter"):
             self.plugin.pre_filter(state, info, snapshot)
         judge = vector_score(self.plugin)
-        if self.plugin.name in state.skipped_scores or judge.score_signature(info) is None:
+        if self.plugin.name in state.skipped["score"] or judge.score_signature(info) is None:
             return {}
-        self._test(ScoreMemory(judge, 1, wrong=_refuse), "score", info)
+        self._test(PluginMemory(judge, SCORE, wrong=_refuse), "score", info)
         if hasattr(self.plugin, "pre_score"):
             chosen = self._names() if among is None else among
             rows = np.array(sorted(snapshot.table.row_of[name] for name in chosen), np.intp)
@@ -119,12 +120,12 @@ class Asked:
         helpful = any(each.hint is None or each.hint(waiting, old, new) is Hint.QUEUE for each in interests)
         return Hint.QUEUE if helpful else Hint.SKIP
 
-    def _test(self, memory: FilterMemory | ScoreMemory, point: str, info: PodInfo) -> None:
+    def _test(self, memory: PluginMemory[Any], point: str, info: PodInfo) -> None:
         """Change the pod and the cluster, and see that what is remembered is still right.
 
         Once for each signature. Raises AssertionError.
         """
-        followers: dict[Hashable, VerdictCursor] = {}
+        results: dict[Hashable, PluginResult] = {}
 
         def compare(pod: Pod) -> None:
             state, info = CycleState(), PodInfo(pod)
@@ -132,12 +133,12 @@ class Asked:
                 self.plugin.pre_filter(state, info, self.cache.snapshot)
             signature = memory.signature(state, info, self.cache.snapshot)
             if signature is not None:
-                if signature not in followers:
-                    followers[signature] = memory.follower(signature, state, info, self.cache.snapshot)
-                followers[signature].catch_up(state, info, self.cache.snapshot)
+                result = memory.recall(signature, state, info, self.cache.snapshot)
+                results[signature] = result
+                result.refresh(state, info, self.cache.snapshot)
 
         key = point, memory.signature(CycleState(), info, self.cache.snapshot)
-        if memory.fleeting or key in self._tested:
+        if not memory.cacheable or key in self._tested:
             return
         self._tested.add(key)
         compare(info.pod)

@@ -69,9 +69,9 @@ def test_several_logs_are_read_together_or_each_by_itself(
             log.reset()
         else:
             log.record_all(entries)
-    assert listed(together.read(*logs)) == both
+    assert listed(together.read_all(*logs)) == both
     assert list(map(listed, each.read_each(*logs))) == [one, other]
-    assert listed(together.read(*logs)) == []
+    assert listed(together.read_all(*logs)) == []
     assert list(map(listed, each.read_each(*logs))) == [[], []]
 
 
@@ -108,7 +108,7 @@ def test_no_change_is_ever_missed(limit: int, steps: list[tuple[int, int] | None
             new.append(step[1])
         else:
             assert cursor.is_behind(*logs) == bool(new)
-            read = cursor.read(*logs)
+            read = cursor.read_all(*logs)
             if len(new) <= limit // 2:
                 assert read is not None
             assert read is None or set(read) == set(new)

@@ -11,4 +11,4 @@ def test_what_is_written_can_be_read() -> None:
 def test_a_plugin_leaves_out_its_score_alone() -> None:
     state = CycleState()
     state.skip_score("A")
-    assert (state.skipped_scores, state.skipped_filters) == ({"A"}, set())
+    assert state.skipped == {"score": {"A"}, "filter": set()}

@@ -34,7 +34,8 @@ from pallet.framework.status import Code, Status
 from pallet.informers.informer import SharedInformer
 from pallet.plugins.volume_binding import VolumeBinding, VolumeBindingArgs
 from pallet.plugins.volumes.provisioning import NO_PROVISIONER
-from pallet.runtime.memory import FilterMemory
+from pallet.runtime.memory import PluginMemory
+from pallet.runtime.metrics_recorder import FILTER
 from tests.builders import HOSTNAME, make_node, make_pod
 from tests.profiles import make_handle
 from tests.storage import claimed, make_claim, make_class, make_free_volume
@@ -100,7 +101,7 @@ class Scene:
         object.__setattr__(handle, "client", self.api)
         self.handle, self.cache, self.informers = handle, handle.cache, handle.informers
         self.plugin = VolumeBinding(VolumeBindingArgs(bind_timeout_seconds=timeout), handle)
-        self._memory = FilterMemory(self.plugin)
+        self._memory = PluginMemory(self.plugin, FILTER)
         self.see(*([make_node("a"), make_node("b")] if nodes is None else nodes))
         self.see(LATE, LOCAL, IMMEDIATE, *objects)
 

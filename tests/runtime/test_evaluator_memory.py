@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from random import Random
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -28,12 +29,15 @@ from pallet.framework.interface import ALL_ROWS
 from pallet.framework.state import CycleState
 from pallet.plugins import inter_pod_affinity, spread_scores
 from pallet.plugins.names import IMAGE_LOCALITY
-from pallet.runtime import equivalence_class, ranking, verdicts
+from pallet.runtime import incremental_totals, ranking, results
 from pallet.runtime.evaluator import Choice, Evaluator
+from pallet.runtime.incremental_totals import INFEASIBLE
 from pallet.runtime.profile import Profile
-from pallet.runtime.verdicts import INFEASIBLE
 from tests.builders import HOSTNAME, ZONE, even, make_node, make_pod, pod_affinity, pod_term, rather_even
 from tests.profiles import default_profile
+
+if TYPE_CHECKING:
+    from pallet.runtime.memory import PluginMemory
 
 NODES = tuple(f"n{number}" for number in range(9))
 """More than are dealt with one by one when all change."""
@@ -210,7 +214,7 @@ class Remembering(RuleBasedStateMachine):
         table = self.cache.snapshot.table
         live = table.live.nonzero()[0]
         state = CycleState()
-        _, _, refusal = new._pre_filter(state, info)
+        _, _, refusal = new._pre_filters.run(state, info, self.cache.snapshot)
         assert refusal is None
         self.compare_single_rows(new, state, info)
         rows, few = new._totals_over(state, info, live)
@@ -228,13 +232,13 @@ class Remembering(RuleBasedStateMachine):
     def compare_single_rows(self, evaluator: Evaluator, state: CycleState, info: PodInfo) -> None:
         """What plugins say about one row in integers, with what they say about it in a vector."""
         snapshot = self.cache.snapshot
-        questions = [each.question for each in evaluator._kept_filters if each.asked(state, info)]
-        questions += [each.question for each in evaluator._kept_scores if each.asked(state, info)]
-        for question in questions:
-            if question.row is not None:
+        memories: list[PluginMemory[Any]] = [*evaluator._filters, *evaluator._scores]
+        for memory in memories:
+            methods = memory.methods
+            if memory.cacheable and memory.asked(state, info) and methods.row is not None:
                 rows = list(snapshot.rows())
-                answers = question.rows(state, info, snapshot, ALL_ROWS)[rows].tolist()
-                assert [question.row(state, info, snapshot, row) for row in rows] == answers
+                answers = methods.rows(state, info, snapshot, ALL_ROWS)[rows].tolist()
+                assert [methods.row(state, info, snapshot, row) for row in rows] == answers
 
     def choice(self, evaluator: Evaluator, info: PodInfo) -> Choice:
         return evaluator.choose(CycleState(), info)
@@ -264,8 +268,8 @@ class RememberingAllAtOnce(Remembering):
         super().__init__()
         self.patch = pytest.MonkeyPatch()
         for module, name in (
-            (verdicts, "FEW_ROWS"),
-            (equivalence_class, "FEW_ROWS"),
+            (results, "FEW_ROWS"),
+            (incremental_totals, "FEW_ROWS"),
             (inter_pod_affinity, "_FEW"),
             (ranking, "_MANY"),
             (spread_scores, "_FEW_CELLS"),

@@ -1,5 +1,6 @@
 """What decides on a fork begins with what is known of the snapshot, and answers as one that knows nothing."""
 
+from collections.abc import Sequence
 from random import Random
 
 import pytest
@@ -15,7 +16,7 @@ from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Fork, Snapshot
 from pallet.framework.state import CycleState
 from pallet.runtime.evaluator import Evaluator
-from pallet.runtime.verdicts import Remembered
+from pallet.runtime.results import PluginResult
 from tests.builders import ZONE, make_node, make_pod, make_pod_on, pod_affinity, pod_term
 from tests.profiles import default_profile
 
@@ -124,15 +125,15 @@ def test_what_is_known_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> No
     pod = PodInfo(make_pod("p", pod_set="", cpu="2"))
     evaluator.choose(CycleState(), pod)
     asked: dict[str, set[object]] = {}
-    update = Remembered._update
+    update = PluginResult._update
 
     def counted(
-        self: Remembered, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: list[int] | None
+        self: PluginResult, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Sequence[int] | None
     ) -> None:
-        asked.setdefault(self._question.reads.name, set()).add(None if rows is None else tuple(rows))
+        asked.setdefault(self._methods.reads.name, set()).add(None if rows is None else tuple(rows))
         update(self, state, info, snapshot, rows)
 
-    monkeypatch.setattr(Remembered, "_update", counted)
+    monkeypatch.setattr(PluginResult, "_update", counted)
     with cache.snapshot.fork() as fork:
         fork.place(PodInfo(make_pod("other", pod_set="", cpu="3")), "b")
         row = fork.table.row_of["b"]

@@ -66,7 +66,7 @@ class Run:
         snapshot = self.cache.snapshot
         live = snapshot.table.live.nonzero()[0]
         state = CycleState()
-        self.evaluator._pre_filter(state, info)
+        self.evaluator._pre_filters.run(state, info, snapshot)
         refusals, left = refused_in_order(self.evaluator._filters, state, info, snapshot, live)
         return refusals, left.size
 

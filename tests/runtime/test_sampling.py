@@ -10,8 +10,8 @@ from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.state import CycleState
 from pallet.runtime.evaluator import Evaluator
+from pallet.runtime.incremental_totals import INFEASIBLE
 from pallet.runtime.sampling import Sampler
-from pallet.runtime.verdicts import INFEASIBLE
 from tests.builders import make_node, make_pod
 from tests.profiles import default_profile
 

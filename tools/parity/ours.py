@@ -24,8 +24,8 @@ from pallet.framework.state import CycleState
 from pallet.informers.informer import Handler
 from pallet.plugins.default_preemption import DefaultPreemption
 from pallet.runtime.evaluator import Choice, Evaluator
+from pallet.runtime.incremental_totals import INFEASIBLE
 from pallet.runtime.post_filter import run_post_filters
-from pallet.runtime.verdicts import INFEASIBLE
 from tools.parity.decision import Decision
 
 SYNC_SECONDS = 30.0
@@ -109,7 +109,7 @@ class Pallet:
         except ExtenderError as failure:
             return Decision(message=str(failure))
         state = CycleState()
-        choice = evaluator.choose(state, info, advice=advice)
+        choice = evaluator.choose(state, info, extender_result=advice)
         if choice.node is None:
             return await self._refusal(evaluator, state, info, choice)
         shares = {name: _totals(alone, info, advice) for name, alone in self._alone[profile].items()}
@@ -177,7 +177,7 @@ def _totals(evaluator: Evaluator, info: PodInfo, advice: ExtenderResult | None) 
     table = evaluator.snapshot.table
     if advice is not None:
         state = CycleState()
-        evaluator._pre_filter(state, info)  # or else its filters would not know the pod
+        evaluator._pre_filters.run(state, info, evaluator.snapshot)  # so that its filters know the pod
         found, some = evaluator._totals_over(state, info, evaluator._rows(advice.names))
         return {table.name(row): total for row, total in zip(found.tolist(), some.tolist(), strict=True)}
     totals = evaluator.totals(CycleState(), info)

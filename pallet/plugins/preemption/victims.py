@@ -100,7 +100,7 @@ class PotentialVictims:
         nodes, to which kube-scheduler confines its search.
         """
         snapshot, table = self._snapshot, self._snapshot.table
-        moved = self._pods_read.read(table.node_changes, table.load_changes, snapshot.starts)
+        moved = self._pods_read.read_all(table.node_changes, table.load_changes, snapshot.starts)
         nominated = self._nominations_read.read(snapshot.nominator.changes)
         nodes = self._nodes_read.read(table.node_changes)
         if moved is None or len(self._distinct) > self._most_distinct:

@@ -164,7 +164,7 @@ class Ledger:
 
     def refresh(self, snapshot: Snapshot) -> None:
         """Count again where something changed."""
-        rows = self._table.read(snapshot.table.node_changes, snapshot.table.load_changes)
+        rows = self._table.read_all(snapshot.table.node_changes, snapshot.table.load_changes)
         changed = self._changed.read(self._known.changes)
         if rows is None or changed is None:
             self._count_everything(snapshot)

@@ -79,7 +79,7 @@ class Verdicts:
         pools = [self._free.pool(demand.storage_class).changes for demand, _ in topic.demands]
         migrates = any(isinstance(reach, InTreeReach) for reach in topic.reaches)
         everywhere = [self._provisioning.changes, *([self._migration.changes] if migrates else [])]
-        anything = seen.everywhere.read(*everywhere)
+        anything = seen.everywhere.read_all(*everywhere)
         changed, volumes = seen.nodes.read(table.node_changes), seen.volumes.read_each(*pools)
         if anything is None or anything or changed is None or None in volumes:
             return seen, None

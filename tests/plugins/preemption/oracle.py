@@ -102,7 +102,7 @@ class _Trial:
         return all(
             not plugin.filter_rows(self.state, self.info, self.snapshot, here).any()
             for plugin in self.scene.profile.filter
-            if plugin.name not in self.state.skipped_filters
+            if plugin.name not in self.state.skipped["filter"]
             and plugin.filter_signature(self.info) is not None
         )
 

@@ -1,8 +1,8 @@
-"""Verdicts that are kept from one pod to the next.
+"""Results of plugins that are kept from one pod to the next.
 
-Pods of one template get the same verdicts from most plugins, and a bound pod changes one row only. So a
-vector plugin's answer is kept for each signature it gave, and brought up to date by asking again for the rows
-that the table's change logs, or the plugin itself, name.
+Pods of one template get the same results from most plugins, and a bound pod changes one row only. So what a
+vector plugin answers is kept for each signature that it gave, and brought up to date by asking again for the
+rows that the table's change logs, or the plugin itself, name.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pallet.cache.changes import FEW_ROWS, ChangeLog, Rows
+from pallet.cache.changes import FEW_ROWS, ChangeLog
 from pallet.cache.cursor import Cursor
 from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
@@ -24,17 +24,12 @@ from pallet.framework.state import CycleState
 AskRows = Callable[[CycleState, PodInfo, Snapshot, Any], npt.NDArray[Any]]
 AskRow = Callable[[CycleState, PodInfo, Snapshot, int], int]
 
-NO_ROWS: Rows = np.zeros(0, np.intp)
-
-INFEASIBLE = -1
-"""The total of a node that is not feasible."""
-
 _REMEMBERED_CHANGES = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """How a plugin is asked: about some rows, perhaps also about a single one, perhaps about what changed."""
+class PluginMethods:
+    """A plugin at Filter or Score: for some rows, perhaps also for a single one, perhaps what changed."""
 
     reads: Reads
     rows: AskRows
@@ -42,23 +37,23 @@ class Question:
     changes: Changes | None = None
 
     @property
-    def fleeting(self) -> bool:
-        """Whether nobody can tell for how long an answer holds, so that it is not worth keeping."""
-        return self.reads is Reads.CLUSTER and self.changes is None
+    def cacheable(self) -> bool:
+        """Whether it can be told for how long a result holds, so that it is worth keeping."""
+        return self.reads is not Reads.CLUSTER or self.changes is not None
 
 
-class Remembered:
-    """One plugin's answer for one signature, over all rows.
+class PluginResult:
+    """What one plugin answers for one signature, over all rows: a code or a score each.
 
     `changes` logs the rows whose value is another than before.
     """
 
-    __slots__ = ("__weakref__", "_cursor", "_question", "_signature", "_stamp", "changes", "values")
+    __slots__ = ("__weakref__", "_cursor", "_methods", "_signature", "_stamp", "changes", "values")
 
-    def __init__(self, question: Question, signature: Hashable) -> None:
+    def __init__(self, methods: PluginMethods, signature: Hashable) -> None:
         self.values: npt.NDArray[Any] = np.zeros(0, np.int64)
         self.changes: ChangeLog[int] = ChangeLog(_REMEMBERED_CHANGES)
-        self._question = question
+        self._methods = methods
         self._signature = signature
         self._stamp: Any = None
         self._cursor = Cursor()
@@ -68,22 +63,23 @@ class Remembered:
         return 8 * capacity + 16 * _REMEMBERED_CHANGES
 
     @property
-    def restless(self) -> bool:
-        """Whether placing a pod can change the answer."""
-        return self._question.reads is Reads.LOAD or self._question.reads is Reads.CLUSTER
+    def changes_with_load(self) -> bool:
+        """Whether placing a pod can change the result."""
+        return self._methods.reads is Reads.LOAD or self._methods.reads is Reads.CLUSTER
 
-    def begin_with(self, known: "Remembered", state: CycleState, info: PodInfo, fork: Snapshot) -> None:
-        """Begin with what is known on the snapshot that was forked, and ask again where the pods may differ.
+    def begin_with(self, known: "PluginResult", state: CycleState, info: PodInfo, fork: Snapshot) -> None:
+        """Begin with the result on the snapshot that was forked, and ask again where the pods may differ.
 
-        What has its own way of telling what changed is asked afresh: its stamps are of the other snapshot.
+        A plugin that tells by itself what changed is asked about all rows: its stamps are of the other
+        snapshot.
         """
         base = fork.base()
-        if base is None or self._question.changes is not None:
+        if base is None or self._methods.changes is not None:
             return
         snapshot, changed = base
         known.refresh(state, info, snapshot)
         self.values = known.values.copy()
-        if self._question.reads is Reads.LOAD:
+        if self._methods.reads is Reads.LOAD:
             self._update(state, info, fork, sorted(changed))
         self._changed_rows(fork.table)
 
@@ -91,10 +87,10 @@ class Remembered:
         """Ask again where something changed; everywhere after the plugin has failed."""
         table = snapshot.table
         try:
-            if self._question.changes is None:
+            if self._methods.changes is None:
                 rows = self._changed_rows(table)
             else:
-                self._stamp, rows = self._question.changes(self._signature, snapshot, self._stamp)
+                self._stamp, rows = self._methods.changes(self._signature, snapshot, self._stamp)
                 rows = rows if len(self.values) == table.capacity else None
             self._update(state, info, snapshot, rows)
         except BaseException:
@@ -103,9 +99,9 @@ class Remembered:
 
     def _changed_rows(self, table: NodeTable) -> Sequence[int] | None:
         """The rows where what the plugin reads has changed since the last call; None for all."""
-        reads = self._question.reads
+        reads = self._methods.reads
         if reads is Reads.LOAD:
-            return self._cursor.read(table.node_changes, table.load_changes)
+            return self._cursor.read_all(table.node_changes, table.load_changes)
         rows = self._cursor.read(table.node_changes)
         return None if rows and reads is Reads.NODES else rows
 
@@ -113,16 +109,16 @@ class Remembered:
         self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Sequence[int] | None
     ) -> None:
         if rows is None:
-            self._replace(self._question.rows(state, info, snapshot, ALL_ROWS))
-        elif len(rows) <= FEW_ROWS and self._question.row is not None:
+            self._replace(self._methods.rows(state, info, snapshot, ALL_ROWS))
+        elif len(rows) <= FEW_ROWS and self._methods.row is not None:
             for row in rows:
-                value = self._question.row(state, info, snapshot, row)
+                value = self._methods.row(state, info, snapshot, row)
                 if value != self.values.item(row):
                     self.values[row] = value
                     self.changes.record(row)
         elif rows:
             choice = np.array(rows, np.intp)
-            values = self._question.rows(state, info, snapshot, choice)
+            values = self._methods.rows(state, info, snapshot, choice)
             changed = values != self.values[choice]
             self.values[choice] = values
             self.changes.record_all(choice[changed].tolist())

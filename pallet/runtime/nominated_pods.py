@@ -1,10 +1,11 @@
-"""Yielding to pods that are nominated to nodes.
+"""Filters with nominated pods, about many rows at once.
 
 A pod must fit on a node with the pods there that are nominated to it, of the same or a higher priority, and
 also without them: for they may yet go elsewhere. As in kube-scheduler, on each node only those nominated to
 it are supposed to be there, and the refusal with them comes before the one without them.
 
-What is found is kept for each kind of pod, and asked again only where nominations, nodes or loads changed.
+What is found is kept for each equivalence class, and asked again only where nominations, nodes or loads
+changed.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from pallet.api.requests import PODS
 from pallet.bounded_cache import MIB, BoundedCache, footprint
-from pallet.cache.changes import Rows
+from pallet.cache.changes import NO_ROWS, Rows
 from pallet.cache.cursor import Cursor
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.resource_columns import OVERFULL, added
@@ -32,31 +33,30 @@ from pallet.runtime.row_filters import (
     refused_by,
     without,
 )
-from pallet.runtime.verdicts import NO_ROWS
 
 if TYPE_CHECKING:
     from pallet.cache.columns import Mask
 
-_KINDS_BYTES = 16 * MIB
+_CLASSES_BYTES = 16 * MIB
 
 _BYTES_A_ROW = 17
 
 _UNKNOWN = -1
 
 
-class Nominees:
+class NominatedPods:
     """What a profile's filters say while the nominated pods are there."""
 
     def __init__(self, filters: Sequence[FilterMemory], snapshot: Snapshot) -> None:
         self._filters = filters
         self._snapshot = snapshot
-        self._kinds: BoundedCache[Hashable, _Kind] = BoundedCache(
+        self._classes: BoundedCache[Hashable, _ClassRefusals] = BoundedCache(
             "nominee_kinds",
-            _KINDS_BYTES,
-            lambda key, _: footprint(key, _KINDS_BYTES) + _BYTES_A_ROW * snapshot.table.capacity,
+            _CLASSES_BYTES,
+            lambda key, _: footprint(key, _CLASSES_BYTES) + _BYTES_A_ROW * snapshot.table.capacity,
         )
 
-    def sift(self, state: CycleState, info: PodInfo, rows: Rows) -> Rows:
+    def filter(self, state: CycleState, info: PodInfo, rows: Rows) -> Rows:
         """Leave out those of the rows, all feasible without them, that are refused with them."""
         if not self._snapshot.nominator:
             return rows
@@ -81,15 +81,15 @@ class Nominees:
         """Those of the rows with nominated pods to yield to; which filter refuses them, and how."""
         signatures = (each.signature(state, info, self._snapshot) for each in self._filters)
         key = (info.pod.spec.priority, *signatures)
-        kind = self._kinds.get(key)
-        if kind is None:
-            kind = self._kinds[key] = _Kind(self._plugins(state, info), info.pod.spec.priority)
-        kind.refresh(self._snapshot)
-        asked = rows[kind.relevant[rows]]
+        found = self._classes.get(key)
+        if found is None:
+            found = self._classes[key] = _ClassRefusals(self._plugins(state, info), info.pod.spec.priority)
+        found.refresh(self._snapshot)
+        asked = rows[found.relevant[rows]]
         if not asked.size:
             return NO_ROWS, NO_ROWS, np.zeros(0, np.uint32)
         own = self._snapshot.table.row_of.get(self._snapshot.nominator.node_of(info.uid), -1)
-        return kind.ask(state, info, self._snapshot, asked, own)
+        return found.ask(state, info, self._snapshot, asked, own)
 
     def _plugins(self, state: CycleState, info: PodInfo) -> list[VectorFilterPlugin]:
         return [
@@ -97,7 +97,7 @@ class Nominees:
         ]
 
 
-class _Kind:
+class _ClassRefusals:
     """The refusals for pods of one priority that the filters cannot tell apart.
 
     relevant: bool, (capacity,), rows to which a pod of the same or a higher priority is nominated
@@ -141,16 +141,16 @@ class _Kind:
         if self._at_once:
             self._ask_at_once(state, info, snapshot, unknown[unknown != own])
             unknown = unknown[unknown == own]
-        fleeting = self._ask_one_by_one(state, info, snapshot, unknown, own) if unknown.size else []
+        not_lasting = self._ask_one_by_one(state, info, snapshot, unknown, own) if unknown.size else []
         position, code = self._position[rows], self._code[rows]
-        self._position[fleeting] = _UNKNOWN
+        self._position[not_lasting] = _UNKNOWN
         return rows, position, code
 
     def _ask_one_by_one(
         self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows, own: int
     ) -> list[int]:
-        """Ask about each of the rows. Give those of which the answer will not do for the next pod."""
-        fleeting = []
+        """Ask about each of the rows. Give those whose answer does not hold for the next pod."""
+        not_lasting = []
         with snapshot.fork() as fork:
             for row in rows.tolist():
                 checkpoint = place_nominated(fork, info.pod, row)
@@ -159,8 +159,8 @@ class _Kind:
                 if checkpoint is not None:
                     fork.rollback(checkpoint)
                 if not lasting or row == own:
-                    fleeting.append(row)
-        return fleeting
+                    not_lasting.append(row)
+        return not_lasting
 
     def _ask_at_once(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> None:
         if rows.size:
@@ -175,7 +175,7 @@ class _Kind:
         row: int,
         plugins: Sequence[VectorFilterPlugin],
     ) -> bool:
-        """Ask plugins about one row, and tell whether the answer will do for the next pod of the kind."""
+        """Ask plugins about one row, and tell whether the answer holds for the next pod of the class."""
         lasting = True
         self._position[row] = self._code[row] = 0
         for number, plugin in enumerate(plugins, start=1):

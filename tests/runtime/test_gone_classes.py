@@ -2,7 +2,9 @@
 
 import gc
 from collections.abc import Iterable
+from dataclasses import replace
 from random import Random
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import numpy as np
@@ -16,10 +18,13 @@ from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.interface import Codes, RowChoice
 from pallet.framework.state import CycleState
-from pallet.runtime import evaluator as module
+from pallet.runtime import equivalence_class as module
 from pallet.runtime.evaluator import Evaluator
 from tests.builders import make_node, make_pod, pod_affinity, pod_term
 from tests.profiles import default_profile
+
+if TYPE_CHECKING:
+    from pallet.runtime.memory import PluginMemory
 
 LIMIT = 2_000_000
 
@@ -34,44 +39,44 @@ def cache() -> Cache:
 
 @pytest.fixture
 def evaluator(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> Evaluator:
-    monkeypatch.setattr(module, "_KINDS_BYTES", LIMIT)
+    monkeypatch.setattr(module, "_CLASSES_BYTES", LIMIT)
     return Evaluator(default_profile(cache), cache.snapshot, Random(0))  # noqa: S311 - breaks ties
 
 
 def decide(evaluator: Evaluator, number: int) -> None:
-    """Decide about a pod of which there is no other kind."""
+    """Decide about a pod that is in a class of its own."""
     own = {"app": f"app-{number}"}
     apart = pod_affinity(away=[pod_term(own["app"])])
     pod = make_pod(f"p{number}", labels=own, cpu=f"{number + 1}m", affinity=apart)
     assert evaluator.choose(CycleState(), PodInfo(pod)).node
 
 
-def verdicts(evaluator: Evaluator) -> int:
-    memories = [each._memory for each in evaluator._filters] + [each._memory for each in evaluator._scores]
-    return sum(len(memory._remembered) for memory in memories)
+def results(evaluator: Evaluator) -> int:
+    memories: list[PluginMemory[Any]] = [*evaluator._filters, *evaluator._scores]
+    return sum(len(each._results) for each in memories)
 
 
-def test_kinds_that_never_come_again_do_not_pile_up(evaluator: Evaluator) -> None:
+def test_classes_that_never_come_again_do_not_pile_up(evaluator: Evaluator) -> None:
     for number in range(100):
         decide(evaluator, number)
-        assert evaluator._kinds.bytes <= LIMIT
-    assert 2 < len(evaluator._kinds) < 50
-    assert verdicts(evaluator) <= 12 * len(evaluator._kinds)
+        assert evaluator._classes._classes.bytes <= LIMIT
+    assert 2 < len(evaluator._classes._classes) < 50
+    assert results(evaluator) <= 12 * len(evaluator._classes._classes)
 
 
-def test_kinds_that_are_not_used_are_given_back_with_their_verdicts(evaluator: Evaluator) -> None:
+def test_classes_that_are_not_used_are_given_back_with_their_results(evaluator: Evaluator) -> None:
     decide(evaluator, 1)
-    assert verdicts(evaluator)
+    assert results(evaluator)
     for _ in range(2):
         for cache in registered():
             cache.age()
-    assert len(evaluator._kinds) == verdicts(evaluator) == 0
+    assert len(evaluator._classes._classes) == results(evaluator) == 0
 
 
-def test_a_kind_that_is_known_by_very_much_is_not_kept(
+def test_a_class_with_very_large_signatures_is_not_kept(
     evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it is known by would have to be measured, which takes longer than to decide again."""
+    """Their size would have to be measured, which takes longer than to decide again."""
     parts: list[object] = []
     parts_of = bounded_cache._parts
 
@@ -84,7 +89,7 @@ def test_a_kind_that_is_known_by_very_much_is_not_kept(
     for count, kept in ((10, 1), (5000, 1)):
         tolerations = [Toleration(key=f"k{number}") for number in range(count)]
         assert evaluator.choose(CycleState(), PodInfo(make_pod("p", tolerations=tolerations))).node
-        assert len(evaluator._kinds) == kept
+        assert len(evaluator._classes._classes) == kept
     assert len(parts) < 5000
 
 
@@ -103,7 +108,7 @@ def test_an_evaluator_goes_with_what_it_remembers(cache: Cache) -> None:
         gc.enable()
 
 
-def test_where_no_kind_has_a_verdict_only_the_rows_in_question_are_asked_about(
+def test_where_no_class_has_a_result_only_the_rows_in_question_are_asked_about(
     evaluator: Evaluator, cache: Cache
 ) -> None:
     memory = next(each for each in evaluator._filters if each.name == "NodeResourcesFit")
@@ -114,6 +119,6 @@ def test_where_no_kind_has_a_verdict_only_the_rows_in_question_are_asked_about(
         asked.append(rows.tolist())
         return np.zeros(rows.size, np.uint32)
 
-    memory.filter_rows = ask
+    memory.methods = replace(memory.methods, rows=ask)
     memory.codes(CycleState(), PodInfo(make_pod("p")), cache.snapshot, np.array([0, 2]))
     assert asked == [[0, 2]]

@@ -13,7 +13,7 @@ from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner
 from pallet.framework.state import CycleState
 from pallet.runtime.evaluator import Choice, Evaluator
-from pallet.runtime.verdicts import INFEASIBLE
+from pallet.runtime.incremental_totals import INFEASIBLE
 from tests.builders import make_node, make_pod, pod_affinity, pod_term
 from tests.profiles import default_profile
 
@@ -156,13 +156,14 @@ def crowded(scene: Scene, wanted: Pod) -> set[str]:
             for plugin in scene.profile.pre_filter:
                 _, status = plugin.pre_filter(state, info, scene.cache.snapshot)
                 if not status.ok:
-                    state.skipped_filters.add(plugin.name)
+                    state.skipped["filter"].add(plugin.name)
             row = trial.table.row_of[name]
             there.append(
                 all(
                     not plugin.filter_rows(state, info, trial, slice(row, row + 1)).any()
                     for plugin in scene.profile.filter
-                    if plugin.name not in state.skipped_filters and plugin.filter_signature(info) is not None
+                    if plugin.name not in state.skipped["filter"]
+                    and plugin.filter_signature(info) is not None
                 )
             )
             trial.close()

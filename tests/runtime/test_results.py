@@ -17,7 +17,7 @@ from pallet.framework.status import PluginError
 from pallet.plugins.node_ports import NodePorts
 from pallet.plugins.node_resources_fit import NodeResourcesFit, NodeResourcesFitArgs
 from pallet.runtime.evaluator import Evaluator
-from pallet.runtime.verdicts import Question, Remembered
+from pallet.runtime.results import PluginMethods, PluginResult
 from tests.builders import make_node, make_pod
 from tests.profiles import default_profile, make_handle, profile_of
 from tests.runtime.test_evaluator import VectorRank
@@ -43,11 +43,11 @@ def test_which_rows_a_plugin_is_asked_about_again(
         asked.append(None if isinstance(rows, slice) else sorted(rows.tolist()))
         return np.zeros(snapshot.table.capacity, np.uint32)[rows]
 
-    verdict = Remembered(Question(reads, answer), "signature")
+    result = PluginResult(PluginMethods(reads, answer), "signature")
 
     def asked_about() -> object:
         asked.clear()
-        verdict.refresh(CycleState(), info, cache.snapshot)
+        result.refresh(CycleState(), info, cache.snapshot)
         return asked[0] if asked else []
 
     assert asked_about() is None
@@ -62,23 +62,25 @@ def test_which_rows_a_plugin_is_asked_about_again(
     assert asked_about() == []
 
 
-@pytest.mark.parametrize("changes", [None, lambda signature, snapshot, stamp: (1, [] if stamp else None)])
+@pytest.mark.parametrize("changes", [None, lambda signature, snapshot, stamp: (1, [0] if stamp else None)])
 def test_after_a_failure_a_plugin_is_asked_about_all_rows(changes: Changes | None) -> None:
-    cache, fails, asked = Cache(), [True], list[RowChoice]()
+    cache, fails, asked = Cache(), [False, True, False], list[RowChoice]()
     cache.put_node(make_node("a"))
 
     def answer(state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
-        if fails.pop():
+        if fails.pop(0):
             raise PluginError("Mine", "failed")
         asked.append(rows)
         return np.zeros(snapshot.table.capacity, np.uint32)[rows]
 
-    verdict = Remembered(Question(Reads.CLUSTER if changes else Reads.NODE, answer, None, changes), "sig")
+    methods = PluginMethods(Reads.CLUSTER if changes else Reads.NODE, answer, None, changes)
+    result, info = PluginResult(methods, "signature"), PodInfo(make_pod("p"))
+    result.refresh(CycleState(), info, cache.snapshot)
+    cache.snapshot.table.node_changes.record(0)
     with pytest.raises(PluginError):
-        verdict.refresh(CycleState(), PodInfo(make_pod("p")), cache.snapshot)
-    fails.append(False)
-    verdict.refresh(CycleState(), PodInfo(make_pod("p")), cache.snapshot)
-    assert asked == [ALL_ROWS]
+        result.refresh(CycleState(), info, cache.snapshot)
+    result.refresh(CycleState(), info, cache.snapshot)
+    assert asked == [ALL_ROWS, ALL_ROWS]
 
 
 class Scene:
