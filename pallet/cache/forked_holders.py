@@ -138,7 +138,7 @@ class ForkedTerms:
         return ForkedSum(terms, tallies, self._changes)
 
     def _meet_alone(self, pod: Pod) -> TermSum | None:
-        """The same where the parent goes by other labels of namespaces: all terms are compared afresh."""
+        """The same where the parent goes by other labels of namespaces: all terms are compared again."""
         found = {term: rows for term, rows in self.held() if self._counters.selects(term.pods, pod)}
         if not found:
             return None

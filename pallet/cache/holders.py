@@ -170,7 +170,7 @@ class HeldTerms:
         self._logged = self._live = 0
         """How many terms stand in the logs, and how many of them are still held; each in every log."""
         self._version = 0
-        """Grows whenever a term comes or goes."""
+        """Grows whenever a term is added or removed."""
         self._went = 0
         """How many terms have gone."""
         self._newcomers: BoundedCache[GroupKey, _Newcomers] = BoundedCache(

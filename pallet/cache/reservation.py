@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Owner:
-    """For whom room is reserved, such as a pod set.
+    """What room is reserved for, such as a pod set.
 
     firm: whether the room is held against every pod; if not, only against pods of an equal or lower priority
     reserved: the node by UID of each pod with a reservation; the cache alone changes it

@@ -1,7 +1,7 @@
 """The model that a cycle decides on: nodes, placed pods and counters, kept together.
 
 There is one live snapshot, which only the cache changes. A scheduling cycle does not await between its first
-look and its assumption, so that it sees one state. Whoever supposes something takes a fork:
+look and its assumption, so that it sees one state. What supposes something takes a fork:
 
     with snapshot.fork() as fork:
         fork.place(info, "node-1")

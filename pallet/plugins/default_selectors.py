@@ -32,11 +32,11 @@ _OWNERS: Mapping[tuple[str, str], Resource[Any]] = {
 class DefaultSelectors:
     """Follows Services, ReplicationControllers, ReplicaSets and StatefulSets.
 
-    `changes` grows whenever an answer may have become another one.
+    `version` grows whenever an answer may have become another one.
     """
 
     def __init__(self, informers: InformerFactory) -> None:
-        self.changes = 0
+        self.version = 0
         self._services: dict[tuple[str, str, str], dict[str, Labels]] = {}
         """Selectors by Service, under the namespace and one label that each of them asks for."""
         informers.informer(SERVICES).add_handler(
@@ -85,7 +85,7 @@ class DefaultSelectors:
         for key, value in list(service.spec.selector.items())[:1]:
             place = (service.metadata.namespace, key, value)
             self._services.setdefault(place, {})[key_of(service)] = service.spec.selector
-            self.changes += 1
+            self.version += 1
 
     def _drop(self, service: Service) -> None:
         for key, value in list(service.spec.selector.items())[:1]:
@@ -93,7 +93,7 @@ class DefaultSelectors:
             del self._services[place][key_of(service)]
             if not self._services[place]:
                 del self._services[place]
-            self.changes += 1
+            self.version += 1
 
     def _update(self, old: Service, new: Service) -> None:
         if old.spec.selector is not new.spec.selector:
@@ -101,11 +101,11 @@ class DefaultSelectors:
             self._add(new)
 
     def _note(self, _: Any) -> None:
-        self.changes += 1
+        self.version += 1
 
     def _note_new_selector(self, old: Any, new: Any) -> None:
         if old.spec.selector != new.spec.selector:
-            self.changes += 1
+            self.version += 1
 
 
 def _controller(pod: ObjectMeta) -> OwnerReference | None:

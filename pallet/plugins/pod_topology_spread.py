@@ -136,10 +136,10 @@ class PodTopologySpread:
 
     def _spread(self, pod: Pod) -> Spread:
         """The pod's constraints; asked several times for each pod in turn."""
-        last, changes, spread = self._last
-        if last is not pod or changes != self._reader.changes:
+        last, version, spread = self._last
+        if last is not pod or version != self._reader.version:
             spread = self._reader.read(pod)
-            self._last = (pod, self._reader.changes, spread)
+            self._last = (pod, self._reader.version, spread)
         return spread
 
     def _memory(self, table: NodeTable) -> "_Memory":

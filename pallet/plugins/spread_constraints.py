@@ -112,9 +112,9 @@ class SpreadReader:
         self._selectors = DefaultSelectors(informers) if self._defaults else None
 
     @property
-    def changes(self) -> int:
+    def version(self) -> int:
         """Grows whenever a pod may get other default constraints than before."""
-        return self._selectors.changes if self._selectors else 0
+        return self._selectors.version if self._selectors else 0
 
     def read(self, pod: Pod) -> Spread:
         """The pod's own constraints, or else the defaults where pods that belong to it can be told."""

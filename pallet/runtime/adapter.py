@@ -36,7 +36,7 @@ _LAST_CODE = 2**32 - 1
 class FilterAdapter:
     """A filter over all nodes made of one for a single node.
 
-    Its verdicts are remembered if it declares what they depend on (see `FilterDependence`).
+    Its results are kept if it declares what they depend on (see `FilterDependence`).
     """
 
     def __init__(self, plugin: FilterPlugin) -> None:

@@ -1,4 +1,4 @@
-"""Where a pod goes: pre-filter, filter, score and select, as one pure and synchronous decision.
+"""Which node a pod is placed on: pre-filter, filter, score and select, as one pure and synchronous decision.
 
 The scheduler decides with an evaluator on the live snapshot; planners decide with their own on a fork.
 """
@@ -59,10 +59,10 @@ class Scored(NamedTuple):
 
 
 class Evaluator:
-    """Decides for the pods of one profile on one snapshot, and remembers what helps with the next pod.
+    """Decides for the pods of one profile on one snapshot, and keeps what helps with the next pod.
 
-    With `wrong`, what is remembered of plugins is compared with fresh answers, and differences are reported.
-    With a base, which decides on the snapshot that was forked, it begins with what that remembers.
+    With `wrong`, kept results of plugins are compared with fresh ones, and differences are reported. With a
+    base, which decides on the snapshot that was forked, it begins with what that has kept.
     """
 
     def __init__(
@@ -92,9 +92,9 @@ class Evaluator:
         self._classes = EquivalenceClasses(self._filters, self._scores, snapshot)
         self._uncacheable_filters = [each for each in self._filters if not each.cacheable]
         self._uncacheable_scores = [each for each in self._scores if not each.cacheable]
-        self._nominated_pods = NominatedPods(self._filters, snapshot)
-        self._explainer = Explainer(self._filters, self._nominated_pods, snapshot)
         self.row_filters = FiltersWithNominatedPods(self._filters, snapshot)
+        self._nominated_pods = NominatedPods(self.row_filters, snapshot)
+        self._explainer = Explainer(self._filters, self._nominated_pods, snapshot)
         percentage = profile.percentage_of_nodes_to_score
         self._sampler = None if percentage is None else Sampler(percentage)
 

@@ -1,7 +1,7 @@
 """Timing plugins from outside, for the metrics.
 
 As in kube-scheduler an extension point is timed in every cycle, a single plugin in one cycle of ten. Since
-verdicts are remembered, filter and score plugins are asked far less often than there are pods and nodes:
+results are kept, filter and score plugins are asked far less often than there are pods and nodes:
 what is counted and timed is each time one is asked, about however many rows.
 """
 

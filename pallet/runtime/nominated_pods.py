@@ -24,8 +24,8 @@ from pallet.cache.snapshot import Snapshot
 from pallet.framework.diagnosis import NodesToStatus
 from pallet.framework.interface import Codes, Reads, VectorFilterPlugin
 from pallet.framework.state import CycleState
-from pallet.runtime.memory import FilterMemory
 from pallet.runtime.row_filters import (
+    FiltersWithNominatedPods,
     asks_sums_only,
     code_of,
     first_codes,
@@ -47,7 +47,7 @@ _UNKNOWN = -1
 class NominatedPods:
     """What a profile's filters say while the nominated pods are there."""
 
-    def __init__(self, filters: Sequence[FilterMemory], snapshot: Snapshot) -> None:
+    def __init__(self, filters: FiltersWithNominatedPods, snapshot: Snapshot) -> None:
         self._filters = filters
         self._snapshot = snapshot
         self._classes: BoundedCache[Hashable, _ClassRefusals] = BoundedCache(
@@ -74,27 +74,22 @@ class NominatedPods:
         if not refused.size:
             return [], rows
         supposed = with_nominated(self._snapshot, info, refused)
-        refusals = refused_by(self._plugins(state, info), info, supposed, position, code, asked)
+        refusals = refused_by(self._filters.asked(state, info), info, supposed, position, code, asked)
         return refusals, without(rows, refused, self._snapshot.table.capacity)
 
     def _ask(self, state: CycleState, info: PodInfo, rows: Rows) -> tuple[Rows, Rows, Codes]:
         """Those of the rows with nominated pods to yield to; which filter refuses them, and how."""
-        signatures = (each.signature(state, info, self._snapshot) for each in self._filters)
-        key = (info.pod.spec.priority, *signatures)
+        priority = info.pod.spec.priority
+        key = priority, self._filters.key(state, info)
         found = self._classes.get(key)
         if found is None:
-            found = self._classes[key] = _ClassRefusals(self._plugins(state, info), info.pod.spec.priority)
+            found = self._classes[key] = _ClassRefusals(self._filters.asked(state, info), priority)
         found.refresh(self._snapshot)
         asked = rows[found.relevant[rows]]
         if not asked.size:
             return NO_ROWS, NO_ROWS, np.zeros(0, np.uint32)
         own = self._snapshot.table.row_of.get(self._snapshot.nominator.node_of(info.uid), -1)
         return found.ask(state, info, self._snapshot, asked, own)
-
-    def _plugins(self, state: CycleState, info: PodInfo) -> list[VectorFilterPlugin]:
-        return [
-            each.plugin for each in self._filters if each.signature(state, info, self._snapshot) is not None
-        ]
 
 
 class _ClassRefusals:

@@ -86,7 +86,7 @@ class Registry:
         self._loaded: dict[str, PluginFactory] = {}
 
     def mistakes(self, profile: Profile) -> list[Mistake]:
-        """What a profile names and nobody provides, or provides wrongly, each with its place in the file."""
+        """The plugins of a profile that there are not, or that are wrong, each with its place in the file."""
         places = dict(profile.named_plugins())
         found = [name for name in places if name in self._known or ":" in name]
         broken = [places[name].mistake(problem) for name in found for problem in self._problems(name)]

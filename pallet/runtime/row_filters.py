@@ -1,4 +1,4 @@
-"""All filters of a profile, asked afresh about single rows, or about many under supposed loads."""
+"""All filters of a profile, about single rows or about many under supposed loads; no result is kept."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
@@ -35,7 +35,7 @@ class FiltersWithNominatedPods:
         ]
 
     def key(self, state: CycleState, info: PodInfo) -> Hashable:
-        """What they know a pod by."""
+        """Their signatures of a pod."""
         return tuple(each.signature(state, info, self._snapshot) for each in self._filters)
 
     def asker(
@@ -108,7 +108,7 @@ def explained(plugin: VectorFilterPlugin, info: PodInfo, code: int, snapshot: Sn
 
 
 def reads_loads(plugin: VectorFilterPlugin) -> bool:
-    """Whether a filter's verdict can depend on the pods that are placed."""
+    """Whether a filter's result can depend on the pods that are placed."""
     return plugin.filter_reads in _LOADS
 
 
@@ -131,7 +131,7 @@ def first_codes(
 ) -> tuple[Rows, Codes]:
     """For each row which of the filters is the first to refuse it, counted from 1, and with what code.
 
-    0 and 0 where all pass. They are asked afresh, so that other loads may be supposed on the snapshot.
+    0 and 0 where all pass. No result is kept, so that other loads may be supposed on the snapshot.
     """
     position = np.zeros(rows.size, np.intp)
     code = np.zeros(rows.size, np.uint32)

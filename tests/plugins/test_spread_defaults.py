@@ -140,7 +140,7 @@ def test_changes_are_followed() -> None:
 
     def look() -> None:
         spread = reader.read(pod(owner("ReplicaSet")))
-        seen.append((reader.changes, written(spread.soft[0].pods) if spread.soft else []))
+        seen.append((reader.version, written(spread.soft[0].pods) if spread.soft else []))
 
     look()
     services.put(service("s", {"tier": "a"}))
