@@ -65,4 +65,5 @@ class Cursor:
         """The same of several logs, each by itself, with all that changed as often as it did."""
         stamps = self._stamps or [-1] * len(logs)
         self._stamps = [log.stamp for log in logs]
-        return [log.entries_since(stamp) for log, stamp in zip(logs, stamps, strict=True)]
+        pairs = zip(logs, stamps, strict=True)
+        return [_NOTHING if log.stamp == stamp else log.entries_since(stamp) for log, stamp in pairs]

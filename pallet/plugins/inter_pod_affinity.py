@@ -347,8 +347,8 @@ def _domain_rows(
     for key, rows in zip(keys, changed, strict=True):
         if rows is None or len(rows) > _FEW:
             return None
-        column = table.labels[key]
         for row in rows:
+            column = table.labels[key]
             if column.nodes[column.codes.item(row)] > _FEW:
                 return None
             found += column.members(row)

@@ -48,7 +48,17 @@ class PluginResult:
     `changes` logs the rows whose value is another than before.
     """
 
-    __slots__ = ("__weakref__", "_cursor", "_methods", "_signature", "_stamp", "changes", "values")
+    __slots__ = (
+        "__weakref__",
+        "_across",
+        "_cursor",
+        "_loads",
+        "_methods",
+        "_signature",
+        "_stamp",
+        "changes",
+        "values",
+    )
 
     def __init__(self, methods: PluginMethods, signature: Hashable) -> None:
         self.values: npt.NDArray[Any] = np.zeros(0, np.int64)
@@ -57,6 +67,7 @@ class PluginResult:
         self._signature = signature
         self._stamp: Any = None
         self._cursor = Cursor()
+        self._loads, self._across = methods.reads is Reads.LOAD, methods.reads is Reads.NODES
 
     def bytes_for(self, capacity: int) -> int:
         """What it takes with so many rows."""
@@ -99,11 +110,10 @@ class PluginResult:
 
     def _changed_rows(self, table: NodeTable) -> Sequence[int] | None:
         """The rows where what the plugin reads has changed since the last call; None for all."""
-        reads = self._methods.reads
-        if reads is Reads.LOAD:
+        if self._loads:
             return self._cursor.read_all(table.node_changes, table.load_changes)
         rows = self._cursor.read(table.node_changes)
-        return None if rows and reads is Reads.NODES else rows
+        return None if rows and self._across else rows
 
     def _update(
         self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Sequence[int] | None
