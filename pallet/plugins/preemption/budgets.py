@@ -1,4 +1,4 @@
-"""PodDisruptionBudgets: whom it would hurt to lose."""
+"""PodDisruptionBudgets: which pods they guard, and whose preemption violates one."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -16,9 +16,9 @@ _Key = tuple[str, str]
 
 
 class Budgets:
-    """All budgets, and which pods each of them is about.
+    """All budgets, and which pods each of them selects.
 
-    `stamp` grows with every change, `selection` with those that may change which pods a budget is about.
+    `stamp` grows with every change, `selection` with those that may change which pods a budget selects.
     """
 
     def __init__(self, informers: InformerFactory) -> None:
@@ -36,27 +36,27 @@ class Budgets:
         return len(self._budgets)
 
     def guards(self, pod: Pod) -> bool:
-        """Whether any budget is about a pod."""
-        return bool(self._about(pod))
+        """Whether any budget selects a pod."""
+        return bool(self._selecting(pod))
 
     def violated_by(self, pods: Iterable[Pod]) -> list[bool]:
-        """For each of some pods, whether preempting it after those before it breaks a budget.
+        """For each of some pods, whether preempting it after those before it violates a budget.
 
         A pod that its budget's status names as disrupted is counted already.
         """
         taken: Counter[_Key] = Counter()
         violated = []
         for pod in pods:
-            broken = False
-            for key in self._about(pod) if self._budgets else ():
+            is_violated = False
+            for key in self._selecting(pod) if self._budgets else ():
                 status = self._budgets[key].status
                 if pod.metadata.name not in status.disrupted_pods:
                     taken[key] += 1
-                    broken |= taken[key] > status.disruptions_allowed
-            violated.append(broken)
+                    is_violated |= taken[key] > status.disruptions_allowed
+            violated.append(is_violated)
         return violated
 
-    def _about(self, pod: Pod) -> tuple[_Key, ...]:
+    def _selecting(self, pod: Pod) -> tuple[_Key, ...]:
         meta = pod.metadata
         if not meta.labels:
             return ()
@@ -93,7 +93,7 @@ def _key(budget: PodDisruptionBudget) -> _Key:
 
 
 def _selects(budget: PodDisruptionBudget, namespace: str, labels: Labels) -> bool:
-    """A budget without selector, or with an empty one, is about no pods here."""
+    """A budget without selector, or with an empty one, selects no pods here."""
     selector = budget.spec.selector
     if selector is None or not (selector.match_labels or selector.match_expressions):
         return False

@@ -7,6 +7,7 @@ requests.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import NamedTuple
 
@@ -128,30 +129,18 @@ class ForkDryRuns:
         if self._fork is not None:
             self._fork.close()
 
-    def run(self, row: int, pods: Sequence[PodInfo], violating: Sequence[bool]) -> tuple[Status, list[int]]:
-        """What all filters say without the potential victims of a row, and which of these are victims.
-
-        The victims are indexes. There are none where the preemptor does not fit, or where it fits beside all.
-        """
+    def run(
+        self, row: int, potential: Sequence[PodInfo], violating: Sequence[bool]
+    ) -> tuple[Status, list[int]]:
+        """Select victims on a row (see `select_victims`)."""
         if self._fork is None:
             self._fork = self._attempt.snapshot.fork()
             self._fits, self._still_fits = self._askers(self._fork)
-        fork, name = self._fork, self._fork.table.name(row)
-        victims: list[int] = []
-        self.moves += 2 * len(pods) + self._asking
-        before = fork.checkpoint()
-        for pod in pods:
-            fork.remove(pod, row)
-        status = self._fits(row)
-        for index in sorted(range(len(pods)), key=lambda index: not violating[index]) if status.ok else ():
-            without = fork.checkpoint()
-            fork.place(pods[index], name)
-            self.moves += self._asking
-            if not self._still_fits(row).ok:
-                fork.rollback(without)
-                victims.append(index)
-        fork.rollback(before)
-        return status, sorted(victims)
+        fits, still_fits = partial(self._fits, row), partial(self._still_fits, row)
+        status, victims = select_victims(self._fork, row, potential, violating, fits, still_fits)
+        asked = 1 + len(potential) * status.ok
+        self.moves += 2 * len(potential) + asked * self._asking
+        return status, victims
 
     def _askers(self, fork: Fork) -> tuple[Callable[[int], Status], Callable[[int], Status]]:
         """What asks all filters, and those that a pod which is put back concerns.
@@ -160,3 +149,33 @@ class ForkDryRuns:
         """
         state, info, _, filters = self._attempt
         return filters.asker(state, info, fork), filters.asker(state, info, fork, loads_only=True)
+
+
+def select_victims(
+    fork: Fork,
+    row: int,
+    potential: Sequence[PodInfo],
+    violating: Sequence[bool],
+    fits: Callable[[], Status],
+    still_fits: Callable[[], Status],
+) -> tuple[Status, list[int]]:
+    """Whether the preemptor fits without the potential victims, and the indexes of the victims among them.
+
+    The potential victims are in the order of their importance. `fits` tells whether the preemptor fits on the
+    fork as it then is; `still_fits` may leave out what a pod that is put back does not concern. The fork is
+    rolled back. There are no victims where the preemptor does not fit, or where it fits beside all.
+    """
+    name = fork.table.name(row)
+    victims: list[int] = []
+    before = fork.checkpoint()
+    for pod in potential:
+        fork.remove(pod, row)
+    status = fits()
+    for index in sorted(range(len(potential)), key=lambda index: not violating[index]) if status.ok else ():
+        without = fork.checkpoint()
+        fork.place(potential[index], name)
+        if not still_fits().ok:
+            fork.rollback(without)
+            victims.append(index)
+    fork.rollback(before)
+    return status, sorted(victims)

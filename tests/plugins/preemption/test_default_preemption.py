@@ -1,4 +1,4 @@
-"""DefaultPreemption by cases: who may preempt, who has to go, which node is best, and what is said."""
+"""DefaultPreemption by cases: which pods may preempt, the victims, the best node, and the messages."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -181,7 +181,7 @@ def test_filters_that_look_at_more_than_sums(wanted: Pod, decision: str) -> None
     assert Scene(nodes(4), placed).decision(wanted) == decision
 
 
-def test_a_victim_that_keeps_the_pod_away_goes() -> None:
+def test_a_pod_that_keeps_the_preemptor_away_is_a_victim() -> None:
     """Once it is away, no term is about the preemptor any more; it is asked for all the same."""
     away = pod("x", "a", 1, affinity=pod_affinity(away=[pod_term("p")]))
     scene = Scene(nodes(4), [away, pod("y", "a", 2)])
@@ -204,7 +204,7 @@ def test_affinity_to_the_victims_does_not_help() -> None:
             [pod("x", "a"), pod("y", "b")],
             pod("p"),
             "2 No preemption victims found for incoming pod",
-            id="nobody is weaker",
+            id="no pod is less important",
         ),
         pytest.param(
             [pod("x", "a", 9), pod("x2", "a", 0, "0"), pod("y", "b", 9)],
@@ -325,7 +325,7 @@ def test_arguments_that_are_refused(args: dict[str, int], problem: str) -> None:
         decode_args(DefaultPreemptionArgs, args, FieldPath())
 
 
-def test_a_deletion_is_heard_of_but_helps_nobody_by_itself() -> None:
+def test_a_deletion_is_registered_but_does_not_help_by_itself() -> None:
     plugin = Scene(nodes(1)).plugin
     (interest,) = plugin.events_to_register()
     assert interest.event.matches(ASSIGNED_POD_DELETE)
@@ -373,7 +373,7 @@ def test_pods_that_ask_for_more_than_is_counted_can_be_preempted() -> None:
 
 
 @pytest.mark.parametrize("ports", [(), PORT])
-def test_nobody_is_preempted_on_a_node_that_is_full_beyond_counting(ports: list[ContainerPort]) -> None:
+def test_no_pod_is_preempted_on_a_node_that_is_full_beyond_counting(ports: list[ContainerPort]) -> None:
     """Half of 2,048 pods with 2^53 each are 2^63: what is left without these must not look like room."""
     holder = pod("holder", "a", cpu="0", ports=ports, priority=9)
     there = [huge(number, "a", 0 if number % 2 else 9) for number in range(2048)]

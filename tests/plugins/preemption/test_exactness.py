@@ -110,6 +110,6 @@ def check(data: st.DataObject) -> None:
         assert rank == min(each for each, _ in expected.values())
         assert {victim.metadata.uid for victim in decision.victims} == victims
         scene.handle.nominator.nominate(info, decision.node)
-        if data.draw(st.booleans(), label="the victims go at once"):
+        if data.draw(st.booleans(), label="the victims are gone at once"):
             for victim in decision.victims:
                 scene.cache.drop_pod(victim)

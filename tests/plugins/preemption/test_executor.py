@@ -131,7 +131,7 @@ async def test_all_victims_are_told_and_counted(scene: Scene) -> None:
     assert scene.handle.metrics.preemption_victims.sum == 3
 
 
-async def test_nothing_is_done_about_victims_that_are_going_already(scene: Scene) -> None:
+async def test_nothing_is_done_about_victims_that_terminate_already(scene: Scene) -> None:
     scene.start([victim(deleted=5)])
     assert not scene.is_running
     await anyio.sleep(1)
@@ -191,7 +191,7 @@ async def test_the_preemptor_is_kept_out_until_all_is_written(scene: Scene) -> N
     assert not scene.is_running
 
 
-async def test_the_last_victim_goes_when_the_others_were_told_to(scene: Scene) -> None:
+async def test_the_last_victim_is_deleted_after_the_others(scene: Scene) -> None:
     answered = anyio.Event()
     scene.server.on("DELETE", "/pods/v1", hold(answered))
     scene.serve()

@@ -12,7 +12,7 @@ from tests.plugins.preemption.test_default_preemption import nodes, pod
 UNFINISHED = "not all nodes have been tried yet"
 
 
-def test_a_cycle_sorts_some_nodes_and_the_next_goes_on() -> None:
+def test_a_cycle_sorts_some_nodes_and_the_next_continues() -> None:
     scene = Scene(nodes(1, 1, 1), [pod("x", "a", 9), pod("y", "b", 8), pod("z", "c", 1)])
     with patch.object(victims, "MOST_AT_ONCE", 1):
         decisions = [scene.decision(pod("p", priority=5)) for _ in range(3)]
@@ -34,7 +34,7 @@ def test_nodes_that_are_out_of_the_question_are_not_sorted() -> None:
 
 
 @pytest.mark.parametrize("there", ["", "z"], ids=["nowhere", "on the last node"])
-def test_a_cycle_tries_some_nodes_and_the_next_goes_on(there: str) -> None:
+def test_a_cycle_tries_some_nodes_and_the_next_continues(there: str) -> None:
     held = "ab" if there else "abc"
     placed = [pod(f"stays-{name}", name, 9, "0", labels={"app": "x"}) for name in held]
     weak = [pod("x", "a", 1), pod("y", "b", 1), pod("z", "c", 3)]
@@ -46,7 +46,7 @@ def test_a_cycle_tries_some_nodes_and_the_next_goes_on(there: str) -> None:
     assert decisions == [UNFINISHED, UNFINISHED, "c: z" if there else message]
 
 
-def test_what_was_found_by_a_search_that_ended_does_not_stand_for_the_next() -> None:
+def test_what_a_search_found_that_ended_is_not_used_by_the_next() -> None:
     holder = pod("stays", "a", 9, "0", labels={"app": "x"})
     zone = {"zone": "z"}
     scene = Scene(nodes(1, 1, labels=zone), [holder, pod("x", "a", 9), pod("y", "b", 1)])

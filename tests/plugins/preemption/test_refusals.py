@@ -41,7 +41,7 @@ def test_what_pods_on_other_nodes_refuse_is_not_tried(wanted: Pod, reason: str) 
         assert scene.decision(wanted) == f"0/2 nodes are available: 2 node(s) {reason}."
 
 
-def test_where_all_that_refuse_stand_on_the_node_itself_they_may_go() -> None:
+def test_where_all_that_refuse_are_on_the_node_itself_they_may_be_victims() -> None:
     weak = [pod("v", "a", 1), pod("w", "b", 1)]
     scene = Scene(nodes(1, 1, labels={ZONE: "z"}), [*weak, keeper("a", 1)])
     assert scene.decision(pod("p", priority=5, labels={"app": "y"})) == "a: v keeper-a"
@@ -62,7 +62,7 @@ def test_what_is_said_with_a_nominated_pod_there_comes_first() -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_code_that_stands_whoever_goes_is_what_the_filter_says_whoever_goes(seed: int) -> None:
+def test_a_code_regardless_of_pods_is_what_the_filter_says_whichever_are_removed(seed: int) -> None:
     rng = Random(seed)  # noqa: S311 - chooses what happens
     scene = Scene(
         [make_node(name, labels={ZONE: rng.choice("zy")} if name != "d" else {}) for name in "abcd"]
@@ -91,9 +91,9 @@ def test_a_code_that_stands_whoever_goes_is_what_the_filter_says_whoever_goes(se
             there = list(snapshot.pods(row))
             codes = set()
             for count in range(len(there) + 1):
-                for going in combinations(there, count):
+                for removed in combinations(there, count):
                     with snapshot.fork() as fork:
-                        for each in going:
+                        for each in removed:
                             fork.remove(each, row)
                         codes.add(plugin.filter_row(CycleState(), info, fork, row))
             assert code == (codes.pop() if len(codes) == 1 else 0)
