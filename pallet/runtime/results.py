@@ -49,16 +49,9 @@ class PluginResult:
     """
 
     __slots__ = (
-        "__weakref__",
-        "_across",
-        "_cursor",
-        "_loads",
-        "_methods",
-        "_signature",
-        "_stamp",
-        "changes",
+        "__weakref__", "_across", "_cursor", "_loads", "_methods", "_signature", "_stamp", "changes",
         "values",
-    )
+    )  # fmt: skip
 
     def __init__(self, methods: PluginMethods, signature: Hashable) -> None:
         self.values: npt.NDArray[Any] = np.zeros(0, np.int64)
