@@ -21,8 +21,8 @@ from pallet.logs import get_logger
 from pallet.loop_budget import LoopBudget
 from pallet.podset.api import Api
 from pallet.podset.events import Conditions, Explainer
+from pallet.podset.member import Gate
 from pallet.podset.metrics import PodSetMetrics
-from pallet.podset.model import Gate
 from pallet.podset.planning import PlannerFor, Planning
 from pallet.podset.reconciler import Reconciler
 from pallet.podset.reservations import Reservations
@@ -196,11 +196,7 @@ class PodSetController:
 
     def _drop_node(self, node: Node) -> None:
         name = node.metadata.name
-        planned = (
-            pod_set.key
-            for pod_set in self.sets
-            if any(member.rank and member.node == name for member in pod_set.members.values())
-        )
+        planned = (pod_set.key for pod_set in self.sets if name in pod_set.members.nodes.values())
         self._touch(dict.fromkeys(planned, True))
 
     def _cluster_changed(self) -> None:

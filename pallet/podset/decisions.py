@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pallet.api.podset import Assignment, SchedulePlan, ScheduleTrigger, ScheduleTriggerStatus
-from pallet.podset.model import Invalidated, Member, Planned, PodSet, Refused, Unmanaged, Unplanned
+from pallet.podset.member import (
+    WAITING,
+    Binding,
+    Invalidated,
+    Planned,
+    Refused,
+    Replanning,
+    Unmanaged,
+    Unplanned,
+)
+from pallet.podset.model import PodSet
 from pallet.podset.plan import places, planner_of, signature
 from pallet.podset.status import conflict_status, is_news, status_of
 from pallet.podset.triggers import Quiet, is_saved
@@ -118,25 +128,25 @@ def decide(
     pod_set: PodSet, now: datetime, reservation_timeout: timedelta = RESERVATION_TIMEOUT
 ) -> tuple[Step, ...]:
     """List what is to be done about a set; nothing but Waits, or nothing at all, when it is at rest."""
-    quiet, waiting = pod_set.triggers.quiet(pod_set.last_joined), pod_set.waiting()
+    quiet = pod_set.triggers.quiet(pod_set.last_joined)
     return (
-        *_hold_back(pod_set, waiting),
-        *_switch(pod_set, waiting, quiet, now),
-        *_leave_unmanaged(pod_set, waiting),
+        *_hold_back(pod_set),
+        *_switch(pod_set, quiet, now),
+        *_leave_unmanaged(pod_set),
         *_expire(pod_set, now, reservation_timeout),
         *((TellUnused(),) if pod_set.unused else ()),
         *_tell_mistake(pod_set, quiet),
         *_keep_plan(pod_set, now),
-        *_make_plan(pod_set, waiting, now),
+        *_make_plan(pod_set, now),
         *_save_times(pod_set, quiet, now),
-        *_report(pod_set, waiting, quiet, now),
+        *_report(pod_set, quiet, now),
     )
 
 
 def switch_time(pod_set: PodSet) -> datetime | None:
     """When the trigger is to switch by itself; None where it is not, or where no pod waits for it."""
     quiet = pod_set.triggers.quiet(pod_set.last_joined)
-    return quiet.until if quiet is not None and pod_set.waiting() else None
+    return quiet.until if quiet is not None and pod_set.members.any_in(*WAITING) else None
 
 
 def pending_since(pod_set: PodSet) -> datetime | None:
@@ -147,23 +157,23 @@ def pending_since(pod_set: PodSet) -> datetime | None:
     since = pod_set.release.let_go_since
     if since is None:
         return None
-    waiting = (member.joined for member in pod_set.members.values() if not member.pod.spec.node_name)
-    oldest = min(waiting, default=None)
+    members = pod_set.members
+    oldest = min((members[uid].joined for uid in members.uids_in(*WAITING, Binding)), default=None)
     return None if oldest is None else max(oldest, since)
 
 
-def _hold_back(pod_set: PodSet, waiting: list[Member]) -> Iterator[Step]:
+def _hold_back(pod_set: PodSet) -> Iterator[Step]:
     """No member of a set that is held has a place."""
     if not pod_set.let_go:
-        uids = tuple(member.uid for member in waiting if not isinstance(member.state, Unplanned))
+        uids = pod_set.members.uids_in(Refused, Unmanaged, Planned, Invalidated, Replanning)
         if uids:
-            yield TakeBack(uids)
+            yield TakeBack(tuple(uids))
 
 
-def _switch(pod_set: PodSet, waiting: list[Member], quiet: Quiet | None, now: datetime) -> Iterator[Step]:
+def _switch(pod_set: PodSet, quiet: Quiet | None, now: datetime) -> Iterator[Step]:
     """A quiet time ends for pods that wait: not for an empty set, and not for one that is bound already."""
     trigger = pod_set.trigger
-    if trigger is None or quiet is None or quiet.until is None or not waiting:
+    if trigger is None or quiet is None or quiet.until is None or not pod_set.members.any_in(*WAITING):
         return
     yield Switch(trigger, quiet) if now >= quiet.until else Wait(quiet.until)
 
@@ -174,11 +184,11 @@ def _tell_mistake(pod_set: PodSet, quiet: Quiet | None) -> Iterator[Step]:
         yield TellMistake(mistake)
 
 
-def _leave_unmanaged(pod_set: PodSet, waiting: list[Member]) -> Iterator[Step]:
+def _leave_unmanaged(pod_set: PodSet) -> Iterator[Step]:
     if pod_set.let_go and pod_set.ordinary:
-        uids = tuple(member.uid for member in waiting if isinstance(member.state, Unplanned | Refused))
+        uids = pod_set.members.uids_in(Unplanned, Refused)
         if uids:
-            yield LeaveUnmanaged(uids)
+            yield LeaveUnmanaged(tuple(uids))
 
 
 def _expire(pod_set: PodSet, now: datetime, timeout: timedelta) -> Iterator[Step]:
@@ -186,8 +196,7 @@ def _expire(pod_set: PodSet, now: datetime, timeout: timedelta) -> Iterator[Step
     reserved = pod_set.room.reserved
     if reserved:
         until = pod_set.advanced + timeout
-        states = [member.state for uid, member in pod_set.members.items() if uid in reserved]
-        leaving = (state.until for state in states if isinstance(state, Planned) and state.until)
+        leaving = (until for uid, until in pod_set.members.leaving.items() if uid in reserved)
         yield Expire() if now >= until else Wait(min((until, *leaving)))
 
 
@@ -216,33 +225,39 @@ def _entries(pod_set: PodSet, wanted: Mapping[str, str]) -> tuple[Assignment, ..
     """The plan as it is stored: in the order of binding, or as it was written by hand."""
     if pod_set.manual and not pod_set.let_go:
         return tuple([Assignment(name, node) for name, node in wanted.items()])
-    ranked = sorted((member.rank, member.name) for member in pod_set.members.values())
-    return tuple([Assignment(name, wanted[name]) for _, name in ranked if name in wanted])
+    members = pod_set.members
+    ranked = [members[uid] for uid in members.in_order()]
+    first = sorted(member.name for member in ranked if not member.rank)
+    names = [*first, *(member.name for member in ranked[len(first) :])]
+    return tuple([Assignment(name, wanted[name]) for name in names if name in wanted])
 
 
-def _make_plan(pod_set: PodSet, waiting: list[Member], now: datetime) -> Iterator[Step]:
+def _make_plan(pod_set: PodSet, now: datetime) -> Iterator[Step]:
     """Plan those without a place; all that wait, where the place of one of them is invalidated."""
     if not pod_set.let_go or pod_set.ordinary:
         return
-    if any(isinstance(member.state, Invalidated) for member in waiting):
+    members = pod_set.members
+    if members.any_in(Invalidated):
         if now >= pod_set.replan_at:
-            yield MakePlan(tuple(member.uid for member in waiting), replan=True)
+            yield MakePlan(tuple(members.waiting()), replan=True)
             return
         yield Wait(pod_set.replan_at)
-    unplanned = [member for member in waiting if isinstance(member.state, Unplanned | Refused | Unmanaged)]
-    if unplanned:
-        due = _due(pod_set, unplanned, now)
-        yield MakePlan(tuple(member.uid for member in unplanned)) if now >= due else Wait(due)
+    if members.any_in(Unplanned, Refused, Unmanaged):
+        due = _due(pod_set, now)
+        if now < due:
+            yield Wait(due)
+        else:
+            yield MakePlan(tuple(members.uids_in(Unplanned, Refused, Unmanaged)))
 
 
-def _due(pod_set: PodSet, unplanned: list[Member], now: datetime) -> datetime:
+def _due(pod_set: PodSet, now: datetime) -> datetime:
     """When to ask the planner: at once for newcomers, unless it failed the last time."""
     attempt = pod_set.attempt
     if attempt is None:
         return now
     if attempt.error:
         return attempt.retry_at
-    if not all(isinstance(member.state, Refused) for member in unplanned):
+    if pod_set.members.any_in(Unplanned, Unmanaged):
         return now
     return min(attempt.retry_at, attempt.at + SWEEP) if attempt.changed else attempt.at + SWEEP
 
@@ -255,12 +270,12 @@ def _save_times(pod_set: PodSet, quiet: Quiet | None, now: datetime) -> Iterator
     yield SaveTimes(trigger, quiet) if now >= soon else Wait(soon)
 
 
-def _report(pod_set: PodSet, waiting: list[Member], quiet: Quiet | None, now: datetime) -> Iterator[Step]:
+def _report(pod_set: PodSet, quiet: Quiet | None, now: datetime) -> Iterator[Step]:
     """States at once, counts when they have settled a little."""
     trigger = pod_set.trigger
     if trigger is None:
         return
-    statuses = [(trigger, status_of(pod_set, trigger, waiting, quiet, now))]
+    statuses = [(trigger, status_of(pod_set, trigger, quiet, now))]
     statuses += [(rival, conflict_status(pod_set, rival, trigger, now)) for rival in pod_set.triggers.rivals]
     for reported, status in statuses:
         written = pod_set.written.reported.get(reported.metadata.uid, reported.status)

@@ -7,7 +7,8 @@ from pallet.api.pod import Pod
 from pallet.api.podset import SCHEDULE_TRIGGERS, ScheduleTrigger
 from pallet.framework.handle import Recorder
 from pallet.logs import get_logger
-from pallet.podset.model import Gate, PodSet, Why
+from pallet.podset.member import Gate, Why
+from pallet.podset.model import PodSet
 from pallet.scheduler.recorder import pod_reference
 
 log = get_logger(__name__)

@@ -4,99 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
-from operator import attrgetter
-from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from pallet.api.pod import Pod
 from pallet.api.podset import SchedulePlan, ScheduleTrigger, ScheduleTriggerStatus
 from pallet.cache.reservation import Owner
+from pallet.podset.member import Binding, Bound, Gate, Why
+from pallet.podset.members import Members
 from pallet.podset.source import Release, SetKey
 from pallet.podset.triggers import NEVER, SinceSwitch, Triggers
-
-_RANK = attrgetter("rank")
-
-
-class Unplanned(msgspec.Struct, frozen=True, gc=False):
-    """Waits, and has no place yet."""
-
-
-class Refused(msgspec.Struct, frozen=True, gc=False):
-    """Waits; the planner left it out when last asked, for this reason."""
-
-    reason: str
-
-
-class Unmanaged(msgspec.Struct, frozen=True, gc=False):
-    """Waits, and no planner looks after its set: it is scheduled like a pod without a set."""
-
-
-class Planned(msgspec.Struct, frozen=True, gc=False):
-    """Waits, and has a place: a node, and a rank in the order in which binding is legal.
-
-    `stored` is whether the stored plan says the same. `until` is when to ask again whether the node has room
-    for the member, where that room is taken by pods that are being deleted.
-    """
-
-    node: str
-    rank: int
-    stored: bool = False
-    until: datetime | None = None
-
-
-class Invalidation(NamedTuple):
-    """Why a pod cannot go to its planned node: the plugin that says so (NodeGone, Expired), and its words."""
-
-    cause: str
-    reason: str
-
-
-class Invalidated(msgspec.Struct, frozen=True, gc=False):
-    """Waits, and has a place whose node does not fit any more."""
-
-    node: str
-    rank: int
-    stored: bool
-    why: Invalidation
-
-
-Place: TypeAlias = Unplanned | Refused | Unmanaged | Planned | Invalidated
-"""What is known of the place of a member that has no node."""
-
-
-class Replanning(msgspec.Struct, frozen=True, gc=False):
-    """Waits, and is held back while the planner looks for another place. If it finds none it has `before`."""
-
-    before: Place
-
-
-class Binding(msgspec.Struct, frozen=True, gc=False):
-    """Is being bound to a node. If that fails it has the place that it had `before`."""
-
-    node: str
-    before: Place
-
-
-class Bound(msgspec.Struct, frozen=True, gc=False):
-    """Has a node. The rank is 0 unless it was bound to a place of a plan."""
-
-    rank: int = 0
-
-
-State: TypeAlias = Place | Replanning | Binding | Bound
-
-UNPLANNED = Unplanned()
-UNMANAGED = Unmanaged()
-
-_WITH_PLACE = (Planned, Invalidated)
-_WITH_NODE = (Binding, Bound)
-_OVER_A_PLACE = (Binding, Replanning)
-
-
-def place_of(state: State) -> Place | Bound:
-    """What is known of the place of a member in a state, whatever else happens to it."""
-    return state.before if isinstance(state, _OVER_A_PLACE) else state
 
 
 class Phase(Enum):
@@ -110,107 +26,6 @@ class Phase(Enum):
     BINDING = auto()
     DEGRADED = auto()
     BOUND = auto()
-
-
-class Why(Enum):
-    """Why a gate is closed. The value is the reason in the pod's condition PodScheduled.
-
-    Only pods for which no node can be found say Unschedulable, since that makes an autoscaler add nodes.
-    """
-
-    HELD = "AwaitingTrigger"
-    BEING_PLANNED = "BeingPlanned"
-    PLANNER_FAILED = "SchedulerError"
-    REFUSED = "Unschedulable"
-
-
-class Gate(msgspec.Struct, frozen=True, gc=False):
-    """Whether a pod may be scheduled.
-
-    Open, and the only node to go to (empty for any); or closed (`why`), and the reason in words.
-    """
-
-    node: str = ""
-    why: Why | None = None
-    message: str = ""
-
-    @property
-    def open(self) -> bool:
-        """Whether the pod may be scheduled."""
-        return self.why is None
-
-
-OPEN = Gate()
-
-
-class Member(msgspec.Struct, frozen=True, gc=False):
-    """A live pod of a set: neither finished nor being deleted, and without scheduling gates of its own.
-
-    joined: when it joined
-    gate: what its state makes of its gate, as long as the set is not held; None where the whole set decides
-    """
-
-    pod: Pod
-    joined: datetime
-    state: State
-    gate: Gate | None
-
-    @property
-    def uid(self) -> str:
-        """The pod's UID."""
-        return self.pod.metadata.uid
-
-    @property
-    def name(self) -> str:
-        """The pod's name."""
-        return self.pod.metadata.name
-
-    @property
-    def waits(self) -> bool:
-        """Whether it is neither bound nor being bound."""
-        return not isinstance(self.state, _WITH_NODE)
-
-    @property
-    def placed(self) -> Planned | Invalidated | None:
-        """The place that it has, or had when its binding or re-planning began."""
-        place = place_of(self.state)
-        return place if isinstance(place, _WITH_PLACE) else None
-
-    @property
-    def rank(self) -> int:
-        """Its place in the order of binding; 0 for one that was not planned."""
-        if isinstance(self.state, Bound):
-            return self.state.rank
-        placed = self.placed
-        return placed.rank if placed else 0
-
-    @property
-    def node(self) -> str:
-        """The node that it is bound to, being bound to, or to go to; empty where there is none."""
-        state = self.state
-        if isinstance(state, Bound):
-            return self.pod.spec.node_name
-        if isinstance(state, Binding):
-            return state.node
-        placed = self.placed
-        return placed.node if placed else ""
-
-    @property
-    def lacks_place(self) -> bool:
-        """Whether it waits, needs a valid place in the stored plan, and has none."""
-        match self.state:
-            case Planned(stored=stored):
-                return not stored
-            case Binding() | Bound() | Unmanaged():
-                return False
-            case _:
-                return True
-
-    @property
-    def admitted(self) -> bool:
-        """Whether it has a place in the stored plan, or needs none."""
-        placed = self.placed
-        return placed.stored if placed else isinstance(self.state, Unmanaged)
 
 
 @dataclass(slots=True)
@@ -267,7 +82,6 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
 class PodSet:
     """One set: what the API says of it, and what was decided and is not seen there yet.
 
-    members: by UID
     last_joined: when the last of them joined
     let_in: members that wait, and that the queue was told to let in
     held: the gate of all members while something holds them back at once
@@ -295,7 +109,7 @@ class PodSet:
     being_planned: Gate
     being_replanned: Gate
     unplanned: Gate
-    members: dict[str, Member] = field(default_factory=dict)
+    members: Members = field(default_factory=Members)
     last_joined: datetime | None = None
     let_in: set[str] = field(default_factory=set)
     plan: StoredPlan | None = None
@@ -352,13 +166,9 @@ class PodSet:
         """Whether there is nothing left to know."""
         return not (self.members or self.triggers.first or self.plan)
 
-    def waiting(self) -> list[Member]:
-        """The members without a node, the planned ones in the order of the plan."""
-        return sorted([member for member in self.members.values() if member.waits], key=_RANK)
-
     def started(self) -> bool:
         """Whether any member has a node, or is being bound to one."""
-        return not all(member.waits for member in self.members.values())
+        return self.members.count(Binding, Bound) > 0
 
     def gate_of(self, uid: str) -> Gate:
         """Whether a pod of the set may be scheduled, a member or not."""

@@ -40,23 +40,22 @@ def plan_size(entries: Mapping[str, str]) -> int:
     return sum(len(pod) + len(node) + _ENTRY for pod, node in entries.items())
 
 
-def places(pod_set: PodSet) -> dict[str, str]:
+def places(pod_set: PodSet) -> Mapping[str, str]:
     """What the set's plan has to say, nodes by pod name: the bindings, and what is still to be bound.
 
     What was written by hand stays until the trigger says Schedule, but for pods that have left. Then bound
     members are listed where there is anything to keep a plan for. A set that no planner looks after, or
     that was never let go, gets none for what others have bound.
     """
-    members = pod_set.members.values()
-    plan = pod_set.plan
+    members, plan = pod_set.members, pod_set.plan
     if plan is not None and plan.manual and not (members or plan.had_pods):
-        return dict(plan.nodes)  # written before the first pod is there
+        return plan.nodes  # written before the first pod is there
     if plan is not None and plan.manual and members and not pod_set.let_go:
         return {pod: node for pod, node in plan.nodes.items() if pod not in plan.left}
-    kept = plan is not None or any(member.rank for member in members)
+    kept = plan is not None or members.ranked
     if not kept and (pod_set.ordinary or not pod_set.let_go):
         return {}
-    return {member.name: node for member in members if (node := member.node)}
+    return members.nodes
 
 
 def is_behind(pod_set: PodSet) -> bool:

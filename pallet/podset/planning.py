@@ -13,8 +13,9 @@ from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import Plan, Planner, PlannerError, Problem
 from pallet.planner.problem import pod_infos, pose
 from pallet.podset.events import tell
+from pallet.podset.member import Invalidated
 from pallet.podset.metrics import PodSetMetrics
-from pallet.podset.model import Attempt, Invalidated, PodSet
+from pallet.podset.model import Attempt, PodSet
 from pallet.podset.plan import PLAN_LIMIT, places, plan_size
 from pallet.podset.source import SetKey
 from pallet.podset.states import begin_replanning, end_replanning, note_attempt, take_plan
@@ -113,7 +114,8 @@ class Planning:
 
     def _take(self, pod_set: PodSet, uids: frozenset[str], plan: Plan) -> None:
         """Give the members their places, as far as they still wait for one."""
-        waiting = {member.name: member.uid for member in pod_set.waiting() if member.uid in uids}
+        members = pod_set.members
+        waiting = {members[uid].name: uid for uid in members.waiting() if uid in uids}
         assignments = {waiting[pod]: node for pod, node in plan.assignments.items() if pod in waiting}
         refused = {
             uid: plan.refused.get(pod, f"planner {plan.planner} left this pod out of its answer")
@@ -159,4 +161,4 @@ def _still_needed(pod_set: PodSet, uids: Collection[str], *, replan: bool) -> bo
 def _fits(pod_set: PodSet, assignments: Mapping[str, str]) -> bool:
     """Whether the plan with these places, by UID, stays below the size an object may have."""
     added = {pod_set.members[uid].name: node for uid, node in assignments.items()}
-    return plan_size(places(pod_set) | added) <= PLAN_LIMIT
+    return plan_size({**places(pod_set), **added}) <= PLAN_LIMIT

@@ -22,7 +22,7 @@ from pallet.framework.handle import Handle
 from pallet.framework.interface import Filters, Refusal
 from pallet.framework.state import CycleState
 from pallet.framework.status import SKIP, SUCCESS, Status, unresolvable, unschedulable
-from pallet.podset.model import Gate
+from pallet.podset.member import Gate
 from pallet.runtime.registry import PluginFactory
 
 NAME = "PodSetPlanner"

@@ -30,8 +30,9 @@ from pallet.podset.decisions import (
     switch_time,
 )
 from pallet.podset.events import Explainer, tell, tell_unused
+from pallet.podset.member import UNMANAGED, Member
 from pallet.podset.metrics import PodSetMetrics, state_of
-from pallet.podset.model import UNMANAGED, Member, Phase, PodSet
+from pallet.podset.model import Phase, PodSet
 from pallet.podset.plan import is_behind
 from pallet.podset.planning import Planning
 from pallet.podset.reservations import Reservations
@@ -132,7 +133,7 @@ class Reconciler:
 
     async def reserve(self, pod_set: PodSet) -> None:
         """Reserve what the plan says, and nothing else."""
-        for uid in _in_order(pod_set):
+        for uid in pod_set.members.in_order():
             if self._budget.exhausted:
                 await self._budget.pause()
             await self._reserve(pod_set, uid)
@@ -140,7 +141,7 @@ class Reconciler:
     async def follow(self, pod_set: PodSet) -> None:
         """Reserve what the plan says, close gates and tell why, then open those that may be opened."""
         opening: list[Member] = []
-        for uid in _in_order(pod_set):
+        for uid in pod_set.members.in_order():
             if self._budget.exhausted:
                 await self._budget.pause()
             member = await self._reserve(pod_set, uid)
@@ -262,8 +263,3 @@ class Reconciler:
                 pass
             case _:
                 await self._writer.write(pod_set, step)
-
-
-def _in_order(pod_set: PodSet) -> list[str]:
-    """The members' UIDs in the order of binding, in which each step is legal."""
-    return sorted(pod_set.members, key=lambda uid: pod_set.members[uid].rank)

@@ -16,8 +16,9 @@ from pallet.cache.pod_info import PodInfo
 from pallet.framework.state import CycleState
 from pallet.framework.status import PluginError, Status
 from pallet.loop_budget import LoopBudget
+from pallet.podset.member import Invalidation, Member, Planned
 from pallet.podset.metrics import PodSetMetrics
-from pallet.podset.model import Invalidation, Member, Planned, PodSet
+from pallet.podset.model import PodSet
 from pallet.podset.states import expire, invalidate, note_binding, note_reserved
 from pallet.podset.termination import fits_after_termination, invalidation, refusals_of
 from pallet.runtime.counting import Counting

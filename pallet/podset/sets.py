@@ -19,7 +19,8 @@ from pallet.api.pod import Pod
 from pallet.api.podset import SchedulePlan, ScheduleTrigger
 from pallet.informers.versions import is_older
 from pallet.podset import states
-from pallet.podset.model import OPEN, Gate, Invalidation, PodSet
+from pallet.podset.member import OPEN, Gate, Invalidation
+from pallet.podset.model import PodSet
 from pallet.podset.plan import is_manual
 from pallet.podset.source import Naming, SetKey
 from pallet.podset.triggers import joined_at, labelled

@@ -47,46 +47,42 @@ import msgspec
 
 from pallet.api.pod import Pod
 from pallet.api.podset import SCHEDULE, SchedulePlan, ScheduleTrigger
-from pallet.podset.model import (
+from pallet.podset.member import (
     OPEN,
     UNPLANNED,
-    Attempt,
     Binding,
     Bound,
     Gate,
     Invalidated,
     Invalidation,
     Member,
-    Phase,
     Place,
     Planned,
-    PodSet,
     Refused,
     Replanning,
     State,
-    StoredPlan,
     Unmanaged,
     Unplanned,
     Why,
     place_of,
 )
+from pallet.podset.model import Attempt, Phase, PodSet, StoredPlan
 
 
 def phase_of(pod_set: PodSet) -> Phase:
     """How far a set has come."""
     if pod_set.held is not None:
         return Phase.HELD
-    members = pod_set.members.values()
+    members = pod_set.members
     if not members:
         return Phase.MEMBERS_MISSING
-    if all(isinstance(member.state, Bound) for member in members):
+    if members.count(Bound) == len(members):
         return Phase.BOUND
-    if any(isinstance(member.state, Refused) for member in members):
+    if members.any_in(Refused):
         return Phase.DEGRADED if pod_set.started() else Phase.REFUSED
-    if any(member.lacks_place for member in members):
+    if members.lack_places:
         return Phase.PLANNING
-    unmanaged = any(isinstance(member.state, Unmanaged) for member in members)
-    return Phase.BINDING if unmanaged or pod_set.started() else Phase.RESERVED
+    return Phase.BINDING if members.any_in(Unmanaged) or pod_set.started() else Phase.RESERVED
 
 
 def join(pod_set: PodSet, pod: Pod, joined: datetime) -> None:
@@ -94,7 +90,7 @@ def join(pod_set: PodSet, pod: Pod, joined: datetime) -> None:
     name, plan = pod.metadata.name, pod_set.plan
     pod_set.last_joined = max(pod_set.last_joined or joined, joined)
     state = Bound() if pod.spec.node_name else UNPLANNED
-    pod_set.members[pod.metadata.uid] = Member(pod, joined, state, _gate(pod_set, state))
+    pod_set.members.put(Member(pod, joined, state, _gate(pod_set, state)))
     if plan is not None:
         plan.had_pods = True
         plan.left.discard(name)
@@ -105,7 +101,8 @@ def join(pod_set: PodSet, pod: Pod, joined: datetime) -> None:
 def renew(pod_set: PodSet, pod: Pod, now: datetime) -> bool:
     """Take a newer state of a member's pod, and tell whether this is urgent: a refused one has a new spec."""
     before = pod_set.members[pod.metadata.uid]
-    member = pod_set.members[before.uid] = msgspec.structs.replace(before, pod=pod)
+    member = msgspec.structs.replace(before, pod=pod)
+    pod_set.members.put(member)
     retry = isinstance(place_of(before.state), Refused) and before.pod.spec != pod.spec
     if pod.spec.node_name and not before.pod.spec.node_name:
         pod_set.advanced = pod_set.since_switch.last_bound = now
@@ -171,7 +168,7 @@ def drop_plan(pod_set: PodSet) -> None:
 
 def restore(pod_set: PodSet) -> None:
     """Take over the stored plan for members that are not bound: this process begins to decide."""
-    for member in pod_set.members.values():
+    for member in list(pod_set.members.values()):
         _put(pod_set, member, Bound() if member.pod.spec.node_name else UNPLANNED)
     if pod_set.let_go:
         _obey(pod_set, pod_set.stored)
@@ -237,7 +234,8 @@ def begin_replanning(pod_set: PodSet, uids: Collection[str], replan_at: datetime
 
 def end_replanning(pod_set: PodSet) -> None:
     """Have members for which there was no answer as they were."""
-    for member in pod_set.members.values():
+    for uid in pod_set.members.uids_in(Replanning):
+        member = pod_set.members[uid]
         if isinstance(member.state, Replanning):
             _put(pod_set, member, member.state.before)
 
@@ -308,7 +306,7 @@ def note_planner(pod_set: PodSet, *, exists: bool) -> None:
 
 def _put(pod_set: PodSet, member: Member, state: State) -> None:
     uid = member.uid
-    pod_set.members[uid] = Member(member.pod, member.joined, state, _gate(pod_set, state))
+    pod_set.members.put(Member(member.pod, member.joined, state, _gate(pod_set, state)))
     if isinstance(place_of(state), Invalidated):
         pod_set.invalidated.setdefault(uid)
     elif pod_set.invalidated:
@@ -369,9 +367,8 @@ def _release_changed(pod_set: PodSet, *, before: bool) -> None:
 
 def _obey(pod_set: PodSet, nodes: Mapping[str, str]) -> None:
     """Plan the waiting members as told, by pod name."""
-    members = {member.name: member for member in pod_set.members.values()}
     for name, node in nodes.items():
-        member = members.get(name)
+        member = pod_set.members.named(name)
         if member is not None and member.waits:
             _put_place(pod_set, member, _planned(pod_set, member, node))
         if pod_set.manual and member is None:
@@ -383,7 +380,7 @@ def _obey(pod_set: PodSet, nodes: Mapping[str, str]) -> None:
 def _follow_stored(pod_set: PodSet) -> None:
     """Have the members know whether their places are stored."""
     stored = pod_set.stored
-    for member in pod_set.members.values():
+    for member in list(pod_set.members.values()):
         placed = member.placed
         if placed is None or placed.stored == (stored.get(member.name) == placed.node):
             continue

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from pallet.api.podset import Condition, ScheduleTrigger, ScheduleTriggerStatus
-from pallet.podset.model import Member, Phase, PodSet, Refused
+from pallet.podset.member import WAITING, Bound, Refused
+from pallet.podset.model import Phase, PodSet
 from pallet.podset.states import phase_of
 from pallet.podset.triggers import Quiet
 
@@ -12,27 +13,25 @@ _LONGEST_MESSAGE = 1024
 
 
 def status_of(
-    pod_set: PodSet, trigger: ScheduleTrigger, waiting: list[Member], quiet: Quiet | None, now: datetime
+    pod_set: PodSet, trigger: ScheduleTrigger, quiet: Quiet | None, now: datetime
 ) -> ScheduleTriggerStatus:
-    """The status of the trigger that counts; `waiting` are the members without a node.
+    """The status of the trigger that counts.
 
     total: live pods of the set; bound: those with a node; planned: those in the stored plan, bound ones
     included; reserved: those for which room is held; gated: those that may not be scheduled.
     """
-    members = pod_set.members.values()
-    bound = sum(member.pod.spec.node_name != "" for member in members)
+    members = pod_set.members
+    bound, waiting = members.count(Bound), members.count(*WAITING)
     until = quiet.until if quiet is not None and waiting else None
     return ScheduleTriggerStatus(
         observed_generation=trigger.metadata.generation,
         total=len(members),
-        gated=sum(not (pod_set.let_go and member.admitted) for member in waiting),
-        planned=sum(member.name in pod_set.stored for member in members),
+        gated=waiting - (members.admitted if pod_set.let_go else 0),
+        planned=members.named_in(pod_set.stored),
         reserved=len(pod_set.room.reserved),
         bound=bound,
         quiet_until=until and _whole_second(until),
-        conditions=_dated(
-            trigger, (*_conditions(pod_set, waiting, quiet), _bound(bound, len(members))), pod_set, now
-        ),
+        conditions=_dated(trigger, (*_conditions(pod_set, quiet), _bound(bound, len(members))), pod_set, now),
     )
 
 
@@ -60,13 +59,13 @@ def _state(status: ScheduleTriggerStatus) -> object:
     return status.observed_generation, [(each.type, each.status, each.reason) for each in status.conditions]
 
 
-def _conditions(pod_set: PodSet, waiting: list[Member], quiet: Quiet | None) -> Iterator[Condition]:
+def _conditions(pod_set: PodSet, quiet: Quiet | None) -> Iterator[Condition]:
     if quiet is not None and quiet.error:
         yield Condition("InvalidQuietTime", "True", "InvalidDuration", quiet.error)
-    yield _planned(pod_set, waiting)
+    yield _planned(pod_set)
 
 
-def _planned(pod_set: PodSet, waiting: list[Member]) -> Condition:
+def _planned(pod_set: PodSet) -> Condition:
     """Whether every pod has a place in the stored plan, and if not, why."""
     phase, name = phase_of(pod_set), pod_set.key.plan_name
     if phase is Phase.HELD and pod_set.manual:
@@ -80,7 +79,8 @@ def _planned(pod_set: PodSet, waiting: list[Member]) -> Condition:
     if pod_set.attempt is not None and pod_set.attempt.error:
         return Condition("Planned", "False", "PlannerFailed", pod_set.attempt.error)
     if phase is Phase.REFUSED or phase is Phase.DEGRADED:
-        reasons = {each.name: each.state.reason for each in waiting if isinstance(each.state, Refused)}
+        refused = [pod_set.members[uid] for uid in pod_set.members.uids_in(Refused)]
+        reasons = {each.name: each.state.reason for each in refused if isinstance(each.state, Refused)}
         first = min(reasons)
         words = f"{len(reasons)} of {len(pod_set.members)} pods have no place; {first}: {reasons[first]}"
         return Condition("Planned", "False", "PodsRefused", words)

@@ -9,7 +9,7 @@ from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Snapshot
 from pallet.framework.state import CycleState
 from pallet.framework.status import PluginError, Status
-from pallet.podset.model import Invalidation
+from pallet.podset.member import Invalidation
 from pallet.runtime.evaluator import Evaluator
 
 OVERDUE: Final = timedelta(seconds=30)

@@ -15,7 +15,8 @@ from pallet.podset.decisions import (
     WriteStatus,
     decide,
 )
-from pallet.podset.model import Attempt, Invalidation, PodSet
+from pallet.podset.member import Invalidation
+from pallet.podset.model import Attempt, PodSet
 from pallet.podset.plan import signature
 from pallet.podset.states import invalidate, join, note_binding, note_planner, take_back
 from pallet.podset.triggers import Quiet, times

@@ -18,7 +18,7 @@ from pallet.framework.status import Code, Status
 from pallet.framework.waiting import WaitingPods
 from pallet.plugins.node_resources_fit import NodeResourcesFit, NodeResourcesFitArgs
 from pallet.plugins.node_unschedulable import NodeUnschedulable
-from pallet.podset.model import OPEN, Gate, Why
+from pallet.podset.member import OPEN, Gate, Why
 from pallet.podset.plugin import PodSetPlanner, PodSetPlannerArgs
 from pallet.podset.termination import fits_after_termination
 from pallet.runtime.evaluator import Choice, Evaluator

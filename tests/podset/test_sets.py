@@ -1,7 +1,8 @@
 import pytest
 
 from pallet.api.pod import Pod
-from pallet.podset.model import UNPLANNED, Attempt, Bound, Invalidation, Planned, PodSet, Refused, State, Why
+from pallet.podset.member import UNPLANNED, Bound, Invalidation, Planned, Refused, State, Why
+from pallet.podset.model import Attempt, PodSet
 from pallet.podset.sets import PodSets
 from pallet.podset.states import begin_replanning, note_attempt, take_back
 from pallet.podset.triggers import LabelNaming, labelled

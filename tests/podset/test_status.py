@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 from pallet.api.podset import Condition, ScheduleTriggerStatus
+from pallet.podset.member import UNMANAGED
 from pallet.podset.metrics import SetState, state_of
-from pallet.podset.model import UNMANAGED, Attempt, PodSet
+from pallet.podset.model import Attempt, PodSet
 from pallet.podset.states import note_attempt, note_planner, put_plan, put_trigger, take_back
 from pallet.podset.status import conflict_status, is_news, status_of
 from pallet.podset.triggers import quiet_of
@@ -19,7 +20,7 @@ def status(pod_set: PodSet, now: float = 0) -> ScheduleTriggerStatus:
     trigger = pod_set.trigger
     assert trigger is not None
     quiet = None if pod_set.let_go else quiet_of(trigger, at(0), pod_set.last_joined, read=at(0))
-    return status_of(pod_set, trigger, pod_set.waiting(), quiet, at(now))
+    return status_of(pod_set, trigger, quiet, at(now))
 
 
 def told(pod_set: PodSet) -> dict[str, tuple[str, str]]:
