@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.bench import churn, decide, drain, machine, memory, objects, switch, withstand
+from tools.bench import callbacks, churn, decide, drain, machine, memory, objects, switch, withstand
 from tools.bench.contenders import CONTENDERS
 from tools.bench.siege import ATTACKS
 from tools.bench.spawned import ObserverError
@@ -53,6 +53,7 @@ def _parts(arguments: argparse.Namespace) -> list[Callable[[argparse.Namespace],
         "churn": churn.run,
         "withstand": withstand.run,
         "objects": objects.run,
+        "callbacks": callbacks.run,
     }
     asked = [part for name, part in only.items() if getattr(arguments, name)]
     return asked or [drain.run, switch.run]
@@ -67,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument("--memory", action="store_true", help="only memory and start, with many bound pods")
     part.add_argument("--churn", action="store_true", help="only memory while pods and sets come and go")
     part.add_argument("--objects", action="store_true", help="only what one large pod costs")
+    part.add_argument("--callbacks", action="store_true", help="only how long callbacks hold the loop")
     part.add_argument("--withstand", action="store_true", help="only ordinary pods beside attacks")
     parser.add_argument(
         "--attacks",

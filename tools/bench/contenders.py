@@ -58,13 +58,13 @@ def start_pallet(
     """
     serving = f"--secure-port={port}", "--bind-address=127.0.0.1"
     arguments = [f"--config={configuration}", f"--kubeconfig={kubeconfig}", *serving]
-    return _python(control_plane, name, "pallet", *arguments, checkout=checkout)
+    return start_python(control_plane, name, "pallet", *arguments, checkout=checkout)
 
 
 def start_provisioner(control_plane: ControlPlane, kubeconfig: Path, namespace: str) -> Process:
     """Start what makes volumes for the claims of a namespace."""
     name = f"provisioner-{namespace}"
-    return _python(control_plane, name, "tools.bench.provisioner", str(kubeconfig), namespace)
+    return start_python(control_plane, name, "tools.bench.provisioner", str(kubeconfig), namespace)
 
 
 ANNOTATED = "pallet-with-annotations"
@@ -85,7 +85,9 @@ def start_with_port(control_plane: ControlPlane, name: str, kubeconfig: Path, po
 
 def _blind_binder(control_plane: ControlPlane, kubeconfig: Path, turn: Turn) -> Process:
     arguments = (str(kubeconfig), turn.namespace, turn.standing_namespace)
-    return _python(control_plane, f"blind-binder-{turn.namespace}", "tools.bench.blind_binder", *arguments)
+    return start_python(
+        control_plane, f"blind-binder-{turn.namespace}", "tools.bench.blind_binder", *arguments
+    )
 
 
 def _kube_scheduler(control_plane: ControlPlane, kubeconfig: Path, _: Turn) -> Process:
@@ -98,10 +100,10 @@ def _pallet(control_plane: ControlPlane, kubeconfig: Path, turn: Turn) -> Proces
     return start_pallet(control_plane, kubeconfig, configuration, f"pallet-{turn.namespace}")
 
 
-def _python(
+def start_python(
     control_plane: ControlPlane, name: str, module: str, *arguments: str, checkout: Path = ROOT
 ) -> Process:
-    """Run a module; it ends with the control plane, or earlier."""
+    """Run a module, with its log in `<name>.log`; it ends with the control plane, or earlier."""
     return Process(
         [sys.executable, "-P", "-m", module, *arguments],  # -P: not the code of the working directory
         control_plane.directory / f"{name}.log",

@@ -22,7 +22,6 @@ from tools.controlplane.cluster import ADMIN_GROUP
 from tools.controlplane.processes import StartError
 
 ROUND_SECONDS = 900.0
-APISERVER_ARGS = ("--delete-collection-workers=16",)  # for the cleaning between turns
 
 
 def run(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
@@ -50,7 +49,7 @@ def _measure(
     workloads: Sequence[Workload], nodes: int, contenders: Sequence[Contender], arguments: argparse.Namespace
 ) -> Iterator[Round]:
     """Drain the backlogs of all workloads on one control plane with so many nodes."""
-    with ControlPlane(kwok=False, apiserver_args=APISERVER_ARGS) as control_plane:
+    with ControlPlane(kwok=False, apiserver_args=stage.APISERVER_ARGS) as control_plane:
         stage.add_nodes(control_plane, nodes)
         stage.furnish(control_plane, USER)
         for workload in workloads:

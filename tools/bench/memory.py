@@ -19,7 +19,6 @@ from pallet.api.pod import PODS
 from pallet.client import Client
 from tools.bench import stage
 from tools.bench.contenders import ANNOTATED, KUBE_SCHEDULER, PALLET, USER, start_with_port
-from tools.bench.drain import APISERVER_ARGS
 from tools.bench.manifests import APP, APP_PODS, Manifest, node_name, plain, pod
 from tools.bench.observer import Observer
 from tools.bench.tables import Spread, markdown
@@ -62,7 +61,7 @@ def run(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     faults: list[str] = []
     for nodes in arguments.nodes or [NODES]:
         with ControlPlane(
-            kwok=False, apiserver_args=APISERVER_ARGS, controllers=CONTROLLERS
+            kwok=False, apiserver_args=stage.APISERVER_ARGS, controllers=CONTROLLERS
         ) as control_plane:
             stage.add_nodes(control_plane, nodes)
             control_plane.create_namespace(NAMESPACE)

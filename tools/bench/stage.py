@@ -11,6 +11,8 @@ from tools.bench.workloads import Workload
 from tools.controlplane import ApiError, ControlPlane
 
 PATIENCE_SECONDS = 600.0
+APISERVER_ARGS = ("--delete-collection-workers=16",)
+"""For the cleaning between turns."""
 CLUSTER_ROLES = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
 CLUSTER_ROLE_BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 POD_SET_API = "/apis/planner.ciena.io/v1alpha1/namespaces"
