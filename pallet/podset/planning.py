@@ -29,6 +29,10 @@ PlannerFor = Callable[[SetKey], Planner | None]
 _FIRST_DELAY: Final = 1.0
 _LONGEST_DELAY: Final = 60.0
 """Seconds between two calls of a planner that failed, or could not place everything."""
+
+_PART: Final = 500
+"""So many members get their places before the loop budget is asked."""
+
 _RESET_AFTER: Final = 600.0
 """Seconds without such a call after which the delays begin with the first again: far longer than it takes for
 reservations to expire."""
@@ -91,7 +95,7 @@ class Planning:
             log.exception("A planner broke", planner=planner.name, pod_set=pod_set.key)
             self._fail(pod_set, f"planner {planner.name} broke: {error}")
         else:
-            self._take(pod_set, frozenset(uids), plan)
+            await self._take(pod_set, frozenset(uids), plan)
         finally:
             end_replanning(pod_set)
 
@@ -112,8 +116,8 @@ class Planning:
         infos = await pod_infos([pod_set.members[uid].pod for uid in uids], self._budget)
         return pose(self._cache, self._profiles, namespace, name, infos, seed=self._rng.getrandbits(32))
 
-    def _take(self, pod_set: PodSet, uids: frozenset[str], plan: Plan) -> None:
-        """Give the members their places, as far as they still wait for one."""
+    async def _take(self, pod_set: PodSet, uids: frozenset[str], plan: Plan) -> None:
+        """Give the members their places in slices, as far as they still wait for one."""
         members = pod_set.members
         waiting = {members[uid].name: uid for uid in members.waiting() if uid in uids}
         assignments = {waiting[pod]: node for pod, node in plan.assignments.items() if pod in waiting}
@@ -133,7 +137,13 @@ class Planning:
             attempt = Attempt(self._now(), self._later(self._tries, pod_set.key))
         else:
             self._tries.pop(pod_set.key, None)
-        take_plan(pod_set, assignments, refused, planner=plan.planner, attempt=attempt)
+        places = list(assignments.items())
+        for start in range(0, len(places), _PART):
+            part = dict(places[start : start + _PART])
+            take_plan(pod_set, part, {}, planner=plan.planner, attempt=attempt)
+            if self._budget.exhausted:
+                await self._budget.pause()
+        take_plan(pod_set, {}, refused, planner=plan.planner, attempt=attempt)
 
     def _fail(self, pod_set: PodSet, error: str) -> None:
         if pod_set.attempt is None or pod_set.attempt.error != error:

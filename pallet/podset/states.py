@@ -169,7 +169,9 @@ def drop_plan(pod_set: PodSet) -> None:
 def restore(pod_set: PodSet) -> None:
     """Take over the stored plan for members that are not bound: this process begins to decide."""
     for member in list(pod_set.members.values()):
-        _put(pod_set, member, Bound() if member.pod.spec.node_name else UNPLANNED)
+        state: State = Bound() if member.pod.spec.node_name else UNPLANNED
+        if member.state != state:
+            _put(pod_set, member, state)
     if pod_set.let_go:
         _obey(pod_set, pod_set.stored)
         pod_set.unused.clear()
@@ -183,13 +185,16 @@ def take_plan(
     planner: str,
     attempt: Attempt | None,
 ) -> None:
-    """Take a planner's answer: nodes by UID in the order of binding, and reasons by UID."""
+    """Take a planner's answer, or a part of it: nodes by UID in the order of binding, and reasons by UID.
+
+    What it says of members that do not wait any more is passed over.
+    """
     members = pod_set.members
     for uid, node in assignments.items():
-        if uid in members:
+        if uid in members and members[uid].waits:
             _put(pod_set, members[uid], _planned(pod_set, members[uid], node))
     for uid, reason in refused.items():
-        if uid in members:
+        if uid in members and members[uid].waits:
             _put(pod_set, members[uid], Refused(reason))
     pod_set.planner = planner
     pod_set.room.firm = pod_set.started()

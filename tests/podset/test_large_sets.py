@@ -1,7 +1,7 @@
 """How much is done for pod sets before others on the event loop have their turn: in members, not in time."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -10,6 +10,9 @@ from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner
 from pallet.cache.selection import PodSelector
 from pallet.loop_budget import SLICE_SECONDS, LoopBudget
+from pallet.podset import planning
+from pallet.podset.model import PodSet
+from pallet.podset.states import take_plan
 from tests.builders import make_node, make_pod, make_trigger, pod_affinity, pod_term
 from tests.podset.world import World, settle
 from tests.profiles import default_profile
@@ -80,6 +83,27 @@ async def test_a_large_set_is_let_go_in_slices() -> None:
         assert len(set(world.activated)) == len(world.activated) == len(world.reserved()) == LARGE
     assert bystander.total == 2 * LARGE
     assert bystander.most <= STEPS
+
+
+async def test_the_answer_of_a_planner_is_taken_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    bystander = Bystander()
+    parts: list[int] = []
+
+    def counted(
+        pod_set: PodSet, assignments: Mapping[str, str], refused: Mapping[str, str], **more: Any
+    ) -> None:
+        bystander.count(len(assignments))
+        parts.append(len(assignments))
+        take_plan(pod_set, assignments, refused, **more)
+
+    monkeypatch.setattr(planning, "take_plan", counted)
+    world = World(budget=LoopBudget(bystander.now))
+    world.add(make_node("n1"), *(make_pod(f"web-{each}") for each in range(LARGE)))
+    world.add(make_trigger(state="Schedule"))
+    async with world.running():
+        await settle()
+    assert sum(parts) == LARGE
+    assert bystander.most == max(parts) < LARGE
 
 
 async def test_large_sets_together_do_no_more_than_one() -> None:

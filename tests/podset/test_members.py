@@ -52,19 +52,18 @@ class Changes:
             return place
         stored = self._random.random() < 0.5
         until = at(9) if self._random.random() < 0.5 else None
-        return self._random.choice(
-            [
-                UNPLANNED,
-                UNMANAGED,
-                Refused("no room"),
-                Planned(self._random.choice("abc"), next(self._ranks), stored, until),
-                Replanning(place),
-                Binding("a", place),
-                Bound(place.rank),
-                *([Planned(place.node, place.rank, stored, until)] if place.rank else []),
-                *([Invalidated(place.node, place.rank, stored, GONE)] if place.rank else []),
-            ]
-        )
+        states: list[State] = [
+            UNPLANNED,
+            UNMANAGED,
+            Refused("no room"),
+            Planned(self._random.choice("abc"), next(self._ranks), stored, until),
+            Replanning(place),
+            Binding("a", place),
+            Bound(place.rank),
+            *([Planned(place.node, place.rank, stored, until)] if place.rank else []),
+            *([Invalidated(place.node, place.rank, stored, GONE)] if place.rank else []),
+        ]
+        return self._random.choice(states)
 
 
 @pytest.mark.parametrize("seed", range(20))
