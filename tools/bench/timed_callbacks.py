@@ -1,8 +1,7 @@
 """`python -m tools.bench.timed_callbacks FILE ARGUMENTS…`: pallet, which writes how long callbacks took.
 
 The event loop is asyncio's own, since uvloop's callbacks cannot be timed from outside. What they call is the
-same. FILE gets a `Record` as JSON when the process ends. What is done before anything is watched is not counted:
-modules are imported, and objects made.
+same. FILE gets a `Record` as JSON when the process ends. What is done before the first watch is not counted.
 """
 
 import asyncio
