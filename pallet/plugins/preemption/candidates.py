@@ -29,7 +29,14 @@ from pallet.plugins.preemption.dry_run import Attempt, ForkDryRuns, SupposedSums
 from pallet.plugins.preemption.ranking import Ranks, by_rank, pick_one_node, ranks_of
 from pallet.plugins.preemption.refusals import first_neighbour_filters, refused_beside, refused_regardless
 from pallet.plugins.preemption.victims import PotentialVictims
-from pallet.runtime.row_filters import asks_sums_only, distinct, first_codes, reads_sums, refused_by
+from pallet.runtime.row_filters import (
+    asks_sums_only,
+    distinct,
+    first_codes,
+    reads_loads,
+    reads_sums,
+    refused_by,
+)
 
 MOST_MOVES = 4096
 """How much is tried on forks within one cycle: so many pods removed, or put back, at some 7 us."""
@@ -72,6 +79,8 @@ class Candidates:
         self._sums = [plugin for plugin in plugins if reads_sums(plugin)]
         self._neighbours = first_neighbour_filters(plugins)
         self._exact = asks_sums_only(plugins)
+        reading = [plugin for plugin in plugins if reads_loads(plugin)][len(self._neighbours) :]
+        self._sums_come_first = not reading or reads_sums(reading[0])
         self._lasting = all(plugin.filter_reads is not Reads.CLUSTER for plugin in plugins)
         self._priority = priority
         self._potential = potential
@@ -108,6 +117,8 @@ class Candidates:
             for row in self._rng.sample(others, len(others)):
                 if len(candidates) < enough and self._is_candidate(dry_runs, attempt, row):
                     candidates[row] = self._victims_on(row)
+            if not candidates and not self._unfinished and not self._sums_come_first:
+                fleeting += self._explain_refused_by_sums(dry_runs, attempt, rows)
         self._known[fleeting] = _STALE
         if candidates or self._unfinished:
             return Found(candidates, unfinished=not candidates)
@@ -217,6 +228,17 @@ class Candidates:
             steps = may_go[:, at].nonzero()[0]
             violating[steps, at] = self._budgets.violated_by(pods[step].pod for step in steps.tolist())
         return violating
+
+    def _explain_refused_by_sums(self, dry_runs: ForkDryRuns, attempt: Attempt, rows: Mask) -> list[int]:
+        """Dry-run rows that sums refuse where another filter comes first, while there is time: give these."""
+        final = _CANDIDATE, self._numbers.get(NO_VICTIMS, _CANDIDATE)
+        refused = rows & (self._known == _BOUND) & ~np.isin(self._status, final)
+        tried: list[int] = []
+        for row in refused.nonzero()[0].tolist():
+            if dry_runs.moves < MOST_MOVES:
+                self._dry_run_row(dry_runs, attempt, row)
+                tried.append(row)
+        return tried
 
     def _refused_beside(self, attempt: Attempt, row: int) -> Status | None:
         pods = self._potential.pods(row)

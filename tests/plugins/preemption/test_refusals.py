@@ -1,5 +1,6 @@
 """Pods on other nodes that keep a preemptor away: told without trying, and only where it is certain."""
 
+import dataclasses
 from itertools import combinations
 from random import Random
 from unittest.mock import patch
@@ -13,6 +14,7 @@ from pallet.framework.state import CycleState
 from pallet.plugins import names
 from pallet.plugins.inter_pod_affinity import InterPodAffinity
 from pallet.plugins.preemption import candidates
+from pallet.runtime.evaluator import Evaluator
 from tests.builders import ZONE, make_node, make_pod, pod_affinity, pod_term
 from tests.plugins.preemption.scene import Scene
 from tests.plugins.preemption.test_default_preemption import nodes, pod
@@ -99,3 +101,22 @@ def test_a_code_regardless_of_pods_is_what_the_filter_says_whichever_are_removed
             assert code == (codes.pop() if len(codes) == 1 else 0)
             certain += code != 0
     assert certain
+
+
+@pytest.mark.parametrize(
+    ("reordered", "reason"),
+    [(False, "Insufficient cpu"), (True, "node(s) didn't satisfy existing pods anti-affinity rules")],
+)
+def test_what_a_filter_says_that_comes_before_sums_is_said_also_where_sums_refuse(
+    *, reordered: bool, reason: str
+) -> None:
+    staying = pod("staying", "a", 9, "1", labels={"app": "x"}, affinity=KEEPER)
+    scene = Scene(nodes(1, labels={ZONE: "z"}), [staying, pod("weak", "a", 1, "0")])
+    if reordered:
+        first = [plugin for plugin in scene.profile.filter if plugin.name == names.INTER_POD_AFFINITY]
+        others = [plugin for plugin in scene.profile.filter if plugin not in first]
+        profile = dataclasses.replace(scene.profile, filter=(*first, *others))
+        scene.evaluator = Evaluator(profile, scene.cache.snapshot, Random(0))  # noqa: S311 - breaks ties
+    wanted = pod("p", priority=5, labels={"app": "y"})
+    assert scene.decision(wanted) == f"0/1 nodes are available: 1 {reason}."
+    assert scene.decision(wanted) == f"0/1 nodes are available: 1 {reason}."
