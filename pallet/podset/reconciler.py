@@ -214,6 +214,7 @@ class Reconciler:
             if step is None:
                 return
             await self._do(pod_set, step)
+            await self._budget.pause()  # an answer of the API can be as large as the set
         self._workqueue.add(key, self._now() + _SETTLE)
 
     def _measure(self, pod_set: PodSet) -> None:

@@ -151,7 +151,6 @@ PLUGINS_OF_SETS = [each["name"] for each in SETS["multiPoint"]["enabled"]]
 SCENARIOS = (
     Scenario("20,000 pods of a set held back", held_back, 20_000, PLUGINS_OF_SETS),
     Scenario("a set of 5,000 pods planned and bound", let_go, 5000, PLUGINS_OF_SETS),
-    Scenario("a set of 20,000 pods planned and bound", let_go, 20_000, PLUGINS_OF_SETS),
     Scenario(
         "two plugins that look at one node at a time",
         decided_by_plain_plugins,
