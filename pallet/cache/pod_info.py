@@ -30,7 +30,7 @@ class AffinityTerm(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     topology_key: str
 
 
-class Wish(NamedTuple):
+class PreferredTerm(NamedTuple):
     """The preferred terms of one topology key: what they count, and how much that counts."""
 
     topology_key: str
@@ -47,7 +47,7 @@ class PodTerms(msgspec.Struct, frozen=True, gc=False):
     near_keys: the topology keys of the required affinity
     near: the pods that its terms all select, or None without any
     away: by topology key, the pods that any term of the required anti-affinity selects
-    wishes: the preferred terms
+    preferred_by_key: the preferred terms
     """
 
     required: tuple[AffinityTerm, ...] = ()
@@ -56,7 +56,7 @@ class PodTerms(msgspec.Struct, frozen=True, gc=False):
     near_keys: tuple[str, ...] = ()
     near: PodSelection | None = None
     away: tuple[tuple[str, PodSelection], ...] = ()
-    wishes: tuple[Wish, ...] = ()
+    preferred_by_key: tuple[PreferredTerm, ...] = ()
 
 
 class PodInfo:
@@ -127,7 +127,7 @@ def _resolve(key: tuple[Affinity, str]) -> PodTerms:
         tuple(dict.fromkeys(term.topology_key for term in required)),
         all_of(*dict.fromkeys(term.pods for term in required)) if required else None,
         tuple(_away(required_anti)),
-        tuple(_wishes(preferred)),
+        tuple(_preferred_by_key(preferred)),
     )
 
 
@@ -141,7 +141,7 @@ def _away(terms: Iterable[AffinityTerm]) -> Iterable[tuple[str, PodSelection]]:
         yield key, weighted(((selector,), 1) for selector in selectors)
 
 
-def _wishes(terms: Iterable[tuple[AffinityTerm, int]]) -> Iterable[Wish]:
+def _preferred_by_key(terms: Iterable[tuple[AffinityTerm, int]]) -> Iterable[PreferredTerm]:
     by_key: dict[str, dict[PodSelector, int]] = {}
     for term, weight in terms:
         if term.pods.labels is not None:
@@ -150,9 +150,9 @@ def _wishes(terms: Iterable[tuple[AffinityTerm, int]]) -> Iterable[Wish]:
     for key, weights in by_key.items():
         parts = [((selector,), weight) for selector, weight in weights.items() if weight]
         if len(parts) == 1:  # so that it is counted together with what others have of it
-            yield Wish(key, all_of(*parts[0][0]), parts[0][1])
+            yield PreferredTerm(key, all_of(*parts[0][0]), parts[0][1])
         elif parts:
-            yield Wish(key, weighted(parts), 1)
+            yield PreferredTerm(key, weighted(parts), 1)
 
 
 _terms = SharedValues("pod_terms", _resolve)

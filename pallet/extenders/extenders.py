@@ -54,7 +54,7 @@ class Extenders:
             for each in self._extenders
         )
 
-    async def advice(self, pod: Pod, names: Sequence[str]) -> ExtenderResult:
+    async def result(self, pod: Pod, names: Sequence[str]) -> ExtenderResult:
         """Ask about a pod on the nodes that are feasible for it.
 
         Raises ExtenderError where one that must not be ignored fails, and the client's errors.

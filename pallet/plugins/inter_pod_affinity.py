@@ -16,7 +16,7 @@ from pallet.cache.changes import Rows
 from pallet.cache.columns import ABSENT, LabelColumn, LabelColumns
 from pallet.cache.cursor import Cursor
 from pallet.cache.node_table import NodeTable
-from pallet.cache.pod_info import NO_TERMS, PodInfo, PodTerms, Wish, terms_of
+from pallet.cache.pod_info import NO_TERMS, PodInfo, PodTerms, PreferredTerm, terms_of
 from pallet.cache.selection import PodSelection, all_of
 from pallet.cache.snapshot import Snapshot
 from pallet.cache.tally import Counts, DomainCounts, Tally
@@ -38,7 +38,7 @@ _FEW = 64
 
 
 class InterPodAffinityArgs(msgspec.Struct, frozen=True, rename="camel"):
-    """How much a placed pod's required affinity counts in a newcomer's score, and whether wishes count."""
+    """How much a placed pod's required affinity counts in a score, and whether its preferred terms do."""
 
     hard_pod_affinity_weight: Annotated[int, msgspec.Meta(ge=0, le=100)] = 1
     ignore_preferred_terms_of_existing_pods: bool = False
@@ -78,7 +78,7 @@ class InterPodAffinity:
         if _too_many(terms, labels):
             return ()
         counted = [pods for key, pods in terms.away if key in labels]
-        counted += [wish.pods for wish in terms.wishes if wish.topology_key in labels]
+        counted += [term.pods for term in terms.preferred_by_key if term.topology_key in labels]
         return [*counted, terms.near] if terms.near else counted
 
     def filter_signature(self, info: PodInfo) -> Hashable | None:
@@ -157,9 +157,9 @@ class InterPodAffinity:
         """Asked about every pod, unless left out above."""
         return self.name
 
-    def score_topic(self, info: PodInfo, snapshot: Snapshot) -> "_Wishes | None":
+    def score_topic(self, info: PodInfo, snapshot: Snapshot) -> "_Preferred | None":
         """The preferred terms, the pod's and those of placed pods that are about it, with their weights."""
-        own, holders, pod = info.terms.wishes, snapshot.holders, info.pod
+        own, holders, pod = info.terms.preferred_by_key, snapshot.holders, info.pod
         others: TermSum | None = None
         needs: TermSum | None = None
         if info.terms.preferred or not self._args.ignore_preferred_terms_of_existing_pods:
@@ -168,9 +168,11 @@ class InterPodAffinity:
                 needs = holders.required.meet(pod)
         if not (own or others or needs):
             return None
-        return _Wishes(own, others, needs, self._args.hard_pod_affinity_weight)
+        return _Preferred(own, others, needs, self._args.hard_pod_affinity_weight)
 
-    def score_changes(self, topic: "_Wishes", snapshot: Snapshot, stamp: Any) -> tuple[Any, list[int] | None]:
+    def score_changes(
+        self, topic: "_Preferred", snapshot: Snapshot, stamp: Any
+    ) -> tuple[Any, list[int] | None]:
         """Where a pod that a term is about, or that holds one, came to a domain or went."""
         domains = topic.domains(snapshot)
         keys, changes = [key for key, _, _ in domains], [each.changes for _, _, each in domains]
@@ -305,10 +307,10 @@ class _Required(NamedTuple):
         return not any(tally.by_domain(labels, key).occupied for key in self.near_keys)
 
 
-class _Wishes(NamedTuple):
+class _Preferred(NamedTuple):
     """Preferred terms: the pod's own with their weights, those of others, and what others require."""
 
-    own: tuple[Wish, ...]
+    own: tuple[PreferredTerm, ...]
     others: TermSum | None
     needs: TermSum | None
     needs_weight: int
@@ -326,9 +328,9 @@ class _Wishes(NamedTuple):
 
 def _too_many(terms: PodTerms, labels: LabelColumns) -> bool:
     """Whether a pod's own terms are about more topology keys than are supported."""
-    if len(terms.away) + len(terms.wishes) <= MOST_KEYS:
+    if len(terms.away) + len(terms.preferred_by_key) <= MOST_KEYS:
         return False
-    keys = *(key for key, _ in terms.away), *(wish.topology_key for wish in terms.wishes)
+    keys = *(key for key, _ in terms.away), *(term.topology_key for term in terms.preferred_by_key)
     return sum(key in labels for key in keys) > MOST_KEYS
 
 

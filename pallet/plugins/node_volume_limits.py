@@ -23,7 +23,7 @@ from pallet.framework.state import CycleState
 from pallet.framework.status import PluginError, Status, unresolvable, unschedulable
 from pallet.informers.informer import Handler
 from pallet.plugins import names
-from pallet.plugins.volumes.attached import AttachedVolumes, Counts, CSIVolume, Ledger
+from pallet.plugins.volumes.attached import AttachedCounts, AttachedVolumes, Counts, CSIVolume
 from pallet.plugins.volumes.claims import claim_names, is_made_for
 
 _TOO_MANY, _NO_CLAIM = 1, 2
@@ -58,9 +58,9 @@ class NodeVolumeLimits:
         codes = np.zeros(table.capacity, np.uint32)
         for driver, wanted in self._wanted(info).items():
             if self._limits.has(driver):
-                ledger = self._attached.ledger(snapshot)
-                limits = self._limits.of(driver, table, ledger)
-                codes[_overfull(driver, wanted, limits, ledger)] = _TOO_MANY
+                attached_counts = self._attached.attached_counts(snapshot)
+                limits = self._limits.of(driver, table, attached_counts)
+                codes[_overfull(driver, wanted, limits, attached_counts)] = _TOO_MANY
         return codes[rows]
 
     def explain(self, info: PodInfo, code: int) -> Status:
@@ -127,31 +127,33 @@ class _Limits:
         """Whether the driver has a limit on any node."""
         return bool(self._by_driver.get(driver))
 
-    def of(self, driver: str, table: NodeTable, ledger: Ledger) -> Counts:
-        """The driver's limit on each row, _NO_LIMIT where it has none; kept in the ledger."""
+    def of(self, driver: str, table: NodeTable, attached_counts: AttachedCounts) -> Counts:
+        """The driver's limit on each row, _NO_LIMIT where it has none; kept with the counts."""
         logs = self._changes, table.node_changes
-        kept = ledger.limits.get(driver)
+        kept = attached_counts.limits.get(driver)
         if kept is None or kept[0].is_behind(*logs):
             column = np.full(table.capacity, _NO_LIMIT, np.int64)
             for node_name, limit in self._by_driver[driver].items():
                 if node_name in table.row_of:
                     column[table.row_of[node_name]] = limit
-            kept = ledger.limits[driver] = (Cursor(*logs), column)
+            kept = attached_counts.limits[driver] = (Cursor(*logs), column)
         return kept[1]
 
 
 _NO_LIMIT = np.iinfo(np.int64).max
 
 
-def _overfull(driver: str, wanted: set[CSIVolume], limits: Counts, ledger: Ledger) -> list[int]:
+def _overfull(
+    driver: str, wanted: set[CSIVolume], limits: Counts, attached_counts: AttachedCounts
+) -> list[int]:
     """The rows where the driver cannot attach what is there and what is wanted beside it.
 
     A volume that a pod of the node mounts already is not wanted again.
     """
-    attached = ledger.attached.get(driver, np.zeros_like(limits))
+    attached = attached_counts.attached.get(driver, np.zeros_like(limits))
     suspects: list[int] = (attached > limits - len(wanted)).nonzero()[0].tolist()
     nothing: set[CSIVolume] = set()
-    new = {row: len(wanted) - len(wanted & ledger.on_row.get(row, nothing)) for row in suspects}
+    new = {row: len(wanted) - len(wanted & attached_counts.on_row.get(row, nothing)) for row in suspects}
     return [row for row in suspects if new[row] and attached[row] + new[row] > limits[row]]
 
 

@@ -30,7 +30,7 @@ from pallet.plugins.spread_constraints import (
     Spread,
     SpreadReader,
 )
-from pallet.plugins.spread_domains import DomainMemory, Layouts, ground_of
+from pallet.plugins.spread_domains import DomainMemory, Layouts, inclusion_of
 from pallet.plugins.spread_events import SpreadHints
 from pallet.plugins.spread_scores import SpreadScorer
 
@@ -89,7 +89,7 @@ class PodTopologySpread:
         memory = self._memory(table).domains
         codes: Codes | None = None
         for constraint in reversed(constraints):
-            domains = memory.domains(constraint, ground_of(constraint, keys, pod), snapshot)
+            domains = memory.domains(constraint, inclusion_of(constraint, keys, pod), snapshot)
             itself = 1 if constraint.selects(pod) else 0
             by_domain = (domains.sums > constraint.max_skew + domains.lowest - itself) * _UNEVEN
             by_domain[ABSENT] = _NO_LABEL

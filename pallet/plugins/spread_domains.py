@@ -25,7 +25,7 @@ _DOMAINS_BYTES = 32 * MIB
 _LAYOUTS_BYTES = 16 * MIB
 
 
-class Ground(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
+class NodeInclusion(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """The nodes that a constraint counts on: those with all topology labels, and as its policies say."""
 
     keys: tuple[str, ...]
@@ -47,14 +47,14 @@ class Ground(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
         return mask
 
 
-def ground_of(constraint: Constraint, keys: tuple[str, ...], pod: Pod) -> Ground:
+def inclusion_of(constraint: Constraint, keys: tuple[str, ...], pod: Pod) -> NodeInclusion:
     """Where a constraint of a pod counts, among the nodes with the labels `keys`."""
     tolerations = pod.spec.tolerations if constraint.honors_taints else None
     if not constraint.honors_affinity:
-        return Ground(keys, tolerations=tolerations)
+        return NodeInclusion(keys, tolerations=tolerations)
     affinity = pod.spec.affinity
     wanted = affinity.node_affinity if affinity else None
-    return Ground(keys, pod.spec.node_selector, wanted.required if wanted else None, tolerations)
+    return NodeInclusion(keys, pod.spec.node_selector, wanted.required if wanted else None, tolerations)
 
 
 def count_pods(constraint: Constraint, snapshot: Snapshot) -> Counts:
@@ -71,13 +71,13 @@ class Domains:
     """
 
     __slots__ = (
-        "_codes", "_constraint", "_counts", "_ground", "_lowest", "_nodes", "_present", "_seen", "sums",
+        "_codes", "_constraint", "_counts", "_inclusion", "_lowest", "_nodes", "_present", "_seen", "sums",
     )  # fmt: skip
 
-    def __init__(self, constraint: Constraint, ground: Ground) -> None:
+    def __init__(self, constraint: Constraint, inclusion: NodeInclusion) -> None:
         self.sums: Counts = np.zeros(1, np.int64)
         self._constraint = constraint
-        self._ground = ground
+        self._inclusion = inclusion
         self._codes: Codes = np.zeros(0, np.intp)
         self._present: Codes = np.zeros(0, np.intp)
         self._seen: Counts = np.zeros(0, np.int64)
@@ -90,7 +90,7 @@ class Domains:
         nodes = self._nodes.read(table.node_changes)
         rows = self._counts.read(snapshot.counters.tally(constraint.pods).changes)
         if nodes is None or nodes:
-            self._codes, self._present = layouts.layout(constraint.topology_key, self._ground, table)
+            self._codes, self._present = layouts.layout(constraint.topology_key, self._inclusion, table)
             self._recount(snapshot)
         elif rows is None:
             self._recount(snapshot)
@@ -133,26 +133,26 @@ class Layouts:
     """
 
     def __init__(self) -> None:
-        self._ground: tuple[Ground, Cursor, Mask] | None = None
-        self._layouts: BoundedCache[tuple[str, Ground], _Layout] = BoundedCache(
+        self._inclusion: tuple[NodeInclusion, Cursor, Mask] | None = None
+        self._layouts: BoundedCache[tuple[str, NodeInclusion], _Layout] = BoundedCache(
             "spread_layouts",
             _LAYOUTS_BYTES,
             lambda key, layout: footprint(key, _LAYOUTS_BYTES) + layout.codes.nbytes + layout.present.nbytes,
         )
 
-    def layout(self, topology_key: str, ground: Ground, table: NodeTable) -> tuple[Codes, Codes]:
+    def layout(self, topology_key: str, inclusion: NodeInclusion, table: NodeTable) -> tuple[Codes, Codes]:
         """The codes by row and the distinct ones, not to be changed by the caller."""
-        found = self._layouts.get((topology_key, ground))
+        found = self._layouts.get((topology_key, inclusion))
         if found is None or found.seen.is_behind(table.node_changes):
-            found = _lay_out(topology_key, self._mask(ground, table), table)
-            self._layouts[topology_key, ground] = found
+            found = _lay_out(topology_key, self._mask(inclusion, table), table)
+            self._layouts[topology_key, inclusion] = found
         return found.codes, found.present
 
-    def _mask(self, ground: Ground, table: NodeTable) -> Mask:
-        """The rows of a ground, which a pod's constraints mostly share."""
-        last = self._ground
-        if last is None or last[0] != ground or last[1].is_behind(table.node_changes):
-            last = self._ground = ground, Cursor(table.node_changes), ground.mask(table)
+    def _mask(self, inclusion: NodeInclusion, table: NodeTable) -> Mask:
+        """The rows that an inclusion leaves, which a pod's constraints mostly share."""
+        last = self._inclusion
+        if last is None or last[0] != inclusion or last[1].is_behind(table.node_changes):
+            last = self._inclusion = inclusion, Cursor(table.node_changes), inclusion.mask(table)
         return last[2]
 
 
@@ -178,19 +178,19 @@ class DomainMemory:
 
     def __init__(self, layouts: Layouts) -> None:
         self._layouts = layouts
-        self._domains: BoundedCache[tuple[Constraint, Ground], Domains] = BoundedCache(
+        self._domains: BoundedCache[tuple[Constraint, NodeInclusion], Domains] = BoundedCache(
             "spread_domains",
             _DOMAINS_BYTES,
             lambda key, domains: footprint(key, _DOMAINS_BYTES) + domains.bytes,
         )
 
-    def domains(self, constraint: Constraint, ground: Ground, snapshot: Snapshot) -> Domains:
+    def domains(self, constraint: Constraint, inclusion: NodeInclusion, snapshot: Snapshot) -> Domains:
         """The up-to-date domains of a constraint."""
-        found = self._domains.get((constraint, ground))
+        found = self._domains.get((constraint, inclusion))
         if found is None:
-            found = Domains(constraint, ground)
+            found = Domains(constraint, inclusion)
             found.refresh(snapshot, self._layouts)
-            self._domains[constraint, ground] = found
+            self._domains[constraint, inclusion] = found
         else:
             found.refresh(snapshot, self._layouts)
         return found

@@ -172,7 +172,7 @@ class VolumeBinding:
     def reserve(self, state: CycleState, info: PodInfo, node_name: str) -> Status:
         """Choose volumes for the claims that need them, and assume them kept."""
         claims: PodClaims | None = state.read(_CLAIMS)
-        if claims is None or not (claims.started or claims.wishes):
+        if claims is None or not (claims.started or claims.unbound):
             return SUCCESS
         table = self._snapshot.table
         row = table.row_of.get(node_name)
@@ -180,12 +180,12 @@ class VolumeBinding:
         if row is None or node is None:
             return error(f'node "{node_name}" not found')
         choice = VolumeChoice(provisions=list(claims.started))
-        found = self._matching.choose(claims.wishes, node.metadata.labels)
-        for wish, volume in zip(claims.wishes, found, strict=True):
+        found = self._matching.choose(claims.unbound, node.metadata.labels)
+        for each, volume in zip(claims.unbound, found, strict=True):
             if volume is None:
-                choice.provisions.append(wish.claim)
+                choice.provisions.append(each.claim)
             else:
-                choice.bindings.append(Binding(volume, wish.claim))
+                choice.bindings.append(Binding(volume, each.claim))
         try:
             if choice.provisions:  # the cluster may have gone on since the filter, while extenders were asked
                 code = self._verdicts.code(claims, table, row)
@@ -205,12 +205,12 @@ class VolumeBinding:
             claims = self._reader.read(info.pod, before.claims)
         except UnusableClaimError:
             return  # as its filter says
-        if not claims.wishes or node is None:
+        if not claims.unbound or node is None:
             return
-        found = self._matching.choose(claims.wishes, node.metadata.labels, before.volumes)
+        found = self._matching.choose(claims.unbound, node.metadata.labels, before.volumes)
         decided = {
-            key_of(wish.claim): bind_to(wish.claim, volume) if volume else select_node(wish.claim, node_name)
-            for wish, volume in zip(claims.wishes, found, strict=True)
+            key_of(each.claim): bind_to(each.claim, volume) if volume else select_node(each.claim, node_name)
+            for each, volume in zip(claims.unbound, found, strict=True)
         }
         volumes = (*before.volumes, *(volume for volume in found if volume is not None))
         fork.keep(self.name, Supposed({**before.claims, **decided}, volumes))

@@ -119,7 +119,7 @@ class Scheduler:
                         await self._idle()
                         break
                     if self._extenders and self._extenders.are_asked_about(queued.pod):
-                        assumed = await self._cycle_on_advice(queued, self._extenders)
+                        assumed = await self._cycle_with_extenders(queued, self._extenders)
                     else:
                         assumed = self._cycle(queued)
                     if assumed is not None:
@@ -160,19 +160,19 @@ class Scheduler:
         if self._starved:
             self._on_wake()
 
-    async def _cycle_on_advice(self, queued: QueuedPod, extenders: Extenders) -> Assumed | None:
+    async def _cycle_with_extenders(self, queued: QueuedPod, extenders: Extenders) -> Assumed | None:
         """The cycle of a pod that extenders want to be asked about; meanwhile no other cycle starts."""
         feasible = self._feasible(queued)
-        advice = None
+        extender_result = None
         try:
             if feasible:
-                advice = await extenders.advice(queued.pod, feasible)
+                extender_result = await extenders.result(queued.pod, feasible)
         except (ExtenderError, ApiError, Unreachable) as failure:
             self._fail(queued, str(failure))
             return None
         if not self._queue.is_in_flight(queued.uid):
             return None  # it is gone, or has a node
-        return self._cycle(queued, advice)
+        return self._cycle(queued, extender_result)
 
     def _feasible(self, queued: QueuedPod) -> list[str]:
         """The nodes that can take a pod now; none where that cannot be told, as its cycle will say."""
@@ -191,7 +191,7 @@ class Scheduler:
                 self._cache.reserve(queued.info, own.node, own.owner)
         return nodes
 
-    def _cycle(self, queued: QueuedPod, advice: ExtenderResult | None = None) -> Assumed | None:
+    def _cycle(self, queued: QueuedPod, extender_result: ExtenderResult | None = None) -> Assumed | None:
         """The scheduling cycle of one pod: choose, assume, reserve, permit. None when it gets no place."""
         pod = queued.pod
         if pod.terminating:
@@ -202,7 +202,7 @@ class Scheduler:
             self._queue.done(queued.uid)
             return None
         try:
-            assumed = self._place(queued, advice)
+            assumed = self._place(queued, extender_result)
         except PluginError as failure:
             self._fail(queued, str(failure))
             return None
@@ -227,7 +227,7 @@ class Scheduler:
         held = self._cache.location(uid)
         return held is not None and held.hold is not Hold.RESERVED
 
-    def _place(self, queued: QueuedPod, advice: ExtenderResult | None) -> Assumed | None:
+    def _place(self, queued: QueuedPod, extender_result: ExtenderResult | None) -> Assumed | None:
         """Choose a node and assume the pod there.
 
         The room that is reserved for the pod itself is free to it, and stays reserved if it fails. Where no
@@ -240,10 +240,10 @@ class Scheduler:
         node = None
         try:
             with ExitStack() as forks:
-                state, choice = self._choose(evaluator, queued, advice)
+                state, choice = self._choose(evaluator, queued, extender_result)
                 if choice.node is None and (yielding := self._yielding(queued.pod)):
                     evaluator = evaluator.on(forks.enter_context(self._without(yielding)))
-                    state, choice = self._choose(evaluator, queued, advice)
+                    state, choice = self._choose(evaluator, queued, extender_result)
                 node = choice.node
                 log_scores(evaluator, queued.info, choice)
                 if node is None:
@@ -276,11 +276,11 @@ class Scheduler:
         return fork
 
     def _choose(
-        self, evaluator: Evaluator, queued: QueuedPod, advice: ExtenderResult | None
+        self, evaluator: Evaluator, queued: QueuedPod, extender_result: ExtenderResult | None
     ) -> tuple[CycleState, Choice]:
         state = CycleState(sampled=next(self._samples))
         started = self._clock()
-        choice = evaluator.choose(state, queued.info, extender_result=advice)
+        choice = evaluator.choose(state, queued.info, extender_result=extender_result)
         self._metrics.scheduling_algorithm_duration_seconds.observe(self._clock() - started)
         self._recorders[evaluator.profile.scheduler_name].end_cycle(scored=choice.feasible > 1)
         return state, choice

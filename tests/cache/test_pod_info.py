@@ -3,7 +3,7 @@ import pytest
 from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.pod import Container, ContainerPort, Pod, PodAffinityTerm, PodSpec
 from pallet.api.selectors import LabelSelector
-from pallet.cache.pod_info import NO_TERMS, AffinityTerm, HostPort, PodInfo, Wish, host_ports
+from pallet.cache.pod_info import NO_TERMS, AffinityTerm, HostPort, PodInfo, PreferredTerm, host_ports
 from pallet.cache.selection import PodSelector, all_of, weighted
 from tests.builders import HOSTNAME, ZONE, make_pod, pod_affinity, pod_term
 
@@ -109,9 +109,9 @@ def test_terms_are_put_together_by_topology_key() -> None:
         HOSTNAME: weighted([((selector("c"),), 1), ((selector("d"),), 1)]),
         ZONE: all_of(selector("c")),
     }
-    assert set(terms.wishes) == {
-        Wish(HOSTNAME, weighted([((selector("e"),), 3), ((selector("f"),), -4)]), 1),
-        Wish(ZONE, all_of(selector("e")), 5),
+    assert set(terms.preferred_by_key) == {
+        PreferredTerm(HOSTNAME, weighted([((selector("e"),), 3), ((selector("f"),), -4)]), 1),
+        PreferredTerm(ZONE, all_of(selector("e")), 5),
     }
 
 
@@ -125,7 +125,7 @@ def test_terms_that_never_count_are_left_out_of_a_decision() -> None:
         rather_away={pod_term("a"): 5},
     )
     terms = PodInfo(make_pod("p", affinity=affinity)).terms
-    assert (terms.away, terms.wishes) == ((), ())
+    assert (terms.away, terms.preferred_by_key) == ((), ())
     assert terms.near == all_of(PodSelector(None, frozenset({"default"})))
 
 

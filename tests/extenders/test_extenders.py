@@ -29,18 +29,18 @@ def _node(name: str) -> bytes:
     return f'{{"metadata":{{"name":"{name}"}}}}'.encode()
 
 
-async def _advice(*configurations: Configuration, pod: Pod = POD, names: str = "a b c") -> ExtenderResult:
+async def _result(*configurations: Configuration, pod: Pod = POD, names: str = "a b c") -> ExtenderResult:
     async with extenders_of(configurations) as extenders:
         asking = Extenders(extenders, cast("Client", Api()), _node, LiveSnapshot())
-        return await asking.advice(pod, names.split())
+        return await asking.result(pod, names.split())
 
 
 async def test_a_filter_leaves_some_nodes_and_says_why_not_the_others() -> None:
     answer = {"nodenames": ["a"], "failedNodes": {"b": "full"}, "failedAndUnresolvableNodes": {"c": "broken"}}
     async with serving({"filter": answer}) as service:
-        advice = await _advice(service.configured())
-    assert advice.names == {"a"}
-    reasons = {name: (status.code, status.message, status.plugin) for name, status in advice.refused.items()}
+        result = await _result(service.configured())
+    assert result.names == {"a"}
+    reasons = {name: (status.code, status.message, status.plugin) for name, status in result.refused.items()}
     assert reasons == {
         "b": (Code.UNSCHEDULABLE, "full", "Extender"),
         "c": (Code.UNSCHEDULABLE_AND_UNRESOLVABLE, "broken", "Extender"),
@@ -52,8 +52,8 @@ async def test_a_filter_leaves_some_nodes_and_says_why_not_the_others() -> None:
 
 async def test_one_that_does_not_know_nodes_is_sent_them_whole() -> None:
     async with serving({"filter": {"nodes": {"items": [{"metadata": {"name": "b"}}]}}}) as service:
-        advice = await _advice(service.configured(node_cache_capable=False), names="a b")
-    assert advice.names == {"b"}
+        result = await _result(service.configured(node_cache_capable=False), names="a b")
+    assert result.names == {"b"}
     [(_, asked)] = service.asked
     assert asked["Nodes"]["items"] == [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}]
 
@@ -63,8 +63,8 @@ async def test_each_is_asked_about_what_the_one_before_left() -> None:
         serving({"filter": {"nodenames": ["a", "b"]}}) as first,
         serving({"filter": {"nodenames": ["b"]}, "prioritize": []}) as second,
     ):
-        advice = await _advice(first.configured(), second.configured())
-    assert advice.names == {"b"}
+        result = await _result(first.configured(), second.configured())
+    assert result.names == {"b"}
     assert [(verb, asked["NodeNames"]) for verb, asked in second.asked] == [
         ("filter", ["a", "b"]),
         ("prioritize", ["b"]),
@@ -74,8 +74,8 @@ async def test_each_is_asked_about_what_the_one_before_left() -> None:
 async def test_what_a_filter_leaves_out_in_silence_is_refused_for_good() -> None:
     """As in kube-scheduler, which does not try preemption there."""
     async with serving({"filter": {"nodenames": ["a"], "failedNodes": {"b": "full"}}}) as service:
-        advice = await _advice(service.configured())
-    codes = {name: (status.code, status.reasons) for name, status in advice.refused.items()}
+        result = await _result(service.configured())
+    codes = {name: (status.code, status.reasons) for name, status in result.refused.items()}
     assert codes == {
         "b": (Code.UNSCHEDULABLE, ("full",)),
         "c": (Code.UNSCHEDULABLE_AND_UNRESOLVABLE, ()),
@@ -87,14 +87,14 @@ async def test_those_that_may_be_ignored_are_asked_last() -> None:
         serving({"filter": {"nodenames": ["a"]}}) as first,
         serving({"filter": {"nodenames": ["a", "b"]}}) as second,
     ):
-        await _advice(first.configured(ignorable=True), second.configured())
+        await _result(first.configured(ignorable=True), second.configured())
     assert [service.asked[0][1]["NodeNames"] for service in (first, second)] == [["a", "b"], ["a", "b", "c"]]
 
 
 async def test_nobody_is_asked_about_nothing() -> None:
     async with serving({"filter": {"nodenames": []}}) as first, serving({"filter": {}}) as second:
-        advice = await _advice(first.configured(), second.configured())
-    assert not advice.names
+        result = await _result(first.configured(), second.configured())
+    assert not result.names
     assert not second.asked
 
 
@@ -103,8 +103,8 @@ async def test_scores_are_weighted_and_brought_to_the_scale_of_plugins() -> None
         serving({"prioritize": [{"Host": "a", "Score": 10}, {"Host": "b", "Score": 3}]}) as first,
         serving({"prioritize": [{"host": "b", "score": 1}, {"host": "gone", "score": 9}]}) as second,
     ):
-        advice = await _advice(first.configured(weight=2), second.configured(weight=5))
-    assert advice.scores == {"a": 200, "b": 60 + 50, "c": 0}
+        result = await _result(first.configured(weight=2), second.configured(weight=5))
+    assert result.scores == {"a": 200, "b": 60 + 50, "c": 0}
 
 
 @pytest.mark.parametrize(
@@ -120,22 +120,22 @@ async def test_scores_are_weighted_and_brought_to_the_scale_of_plugins() -> None
 async def test_a_filter_that_fails_ends_the_cycle_unless_it_is_ignorable(answer: Any, words: str) -> None:
     async with serving({"filter": answer}) as service:
         with pytest.raises(ExtenderError, match="^" + words.format(url=service.url)):
-            await _advice(service.configured())
-        advice = await _advice(service.configured(ignorable=True))
-    assert advice.names == {"a", "b", "c"}
+            await _result(service.configured())
+        result = await _result(service.configured(ignorable=True))
+    assert result.names == {"a", "b", "c"}
 
 
 async def test_one_that_is_away_is_an_error_that_names_it() -> None:
     async with serving({"filter": {}}) as service:
         configuration = service.configured()
     with pytest.raises(ExtenderError, match=f'^Post "{configuration.url_prefix}/filter": '):
-        await _advice(configuration)
+        await _result(configuration)
 
 
 async def test_scores_that_cannot_be_had_are_done_without() -> None:
     async with serving({"prioritize": 500}) as service:
-        advice = await _advice(service.configured())
-    assert advice.scores == {"a": 0, "b": 0, "c": 0}
+        result = await _result(service.configured())
+    assert result.scores == {"a": 0, "b": 0, "c": 0}
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from pallet.api.storage import (
 )
 from pallet.cache.cache import Cache
 from pallet.cache.changes import ChangeLog
-from pallet.plugins.volumes.attached import AttachedVolumes, CSIVolume, Ledger
+from pallet.plugins.volumes.attached import AttachedCounts, AttachedVolumes, CSIVolume
 from tests.builders import make_node, make_pod
 from tests.profiles import informers_of
 from tests.storage import DRIVER, claimed, make_attachment, make_claim, make_class, make_volume
@@ -72,13 +72,13 @@ class Cluster:
         self.cache.put_pod(pod) if held is None else self.cache.drop_pod(held.info.pod)
 
 
-def shown(ledger: Ledger) -> tuple[dict[int, set[CSIVolume]], dict[str, dict[int, int]]]:
+def shown(attached_counts: AttachedCounts) -> tuple[dict[int, set[CSIVolume]], dict[str, dict[int, int]]]:
     counts = {
         driver: {int(row): int(column[row]) for row in column.nonzero()[0]}
-        for driver, column in ledger.attached.items()
+        for driver, column in attached_counts.attached.items()
     }
     return (
-        {row: volumes for row, volumes in ledger.on_row.items() if volumes},
+        {row: volumes for row, volumes in attached_counts.on_row.items() if volumes},
         {driver: rows for driver, rows in counts.items() if rows},
     )
 
@@ -101,18 +101,18 @@ def test_what_is_counted_follows_the_cluster(kept: int, steps: list[Any]) -> Non
             case (name, node, claims):
                 cluster.toggle(name, node, claims)
         snapshot = cluster.cache.snapshot
-        afresh = AttachedVolumes(cluster.informers).ledger(snapshot)
-        assert shown(cluster.attached.ledger(snapshot)) == shown(afresh)
+        afresh = AttachedVolumes(cluster.informers).attached_counts(snapshot)
+        assert shown(cluster.attached.attached_counts(snapshot)) == shown(afresh)
 
 
 def test_a_fork_of_the_snapshot_is_counted_apart() -> None:
     cluster = Cluster()
     cluster.toggle("p", "a", ["x"])
     snapshot = cluster.cache.snapshot
-    before = shown(cluster.attached.ledger(snapshot))
+    before = shown(cluster.attached.attached_counts(snapshot))
     row = snapshot.table.row_of["a"]
     with snapshot.fork() as fork:
-        assert shown(cluster.attached.ledger(fork)) == before
+        assert shown(cluster.attached.attached_counts(fork)) == before
         fork.remove(next(iter(snapshot.pods(row))), row)
-        assert shown(cluster.attached.ledger(fork))[0] == {}
-        assert shown(cluster.attached.ledger(snapshot)) == before
+        assert shown(cluster.attached.attached_counts(fork))[0] == {}
+        assert shown(cluster.attached.attached_counts(snapshot)) == before

@@ -24,7 +24,7 @@ from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import ASSIGNED_POD_DELETE, Action, ClusterEvent, EventResource, Hint
 from pallet.framework.status import PluginError
 from pallet.plugins.node_volume_limits import NodeVolumeLimits, _overfull
-from pallet.plugins.volumes.attached import AttachedVolumes, Ledger
+from pallet.plugins.volumes.attached import AttachedCounts, AttachedVolumes
 from tests.builders import make_node, make_pod
 from tests.plugins.asking import Asked
 from tests.profiles import Objects
@@ -237,12 +237,12 @@ def test_the_volumes_of_a_pod_are_not_gone_through_for_each_node() -> None:
         def __sub__(self, _: object) -> set[tuple[str, str]]:
             raise AssertionError("all of them were compared")
 
-    ledger = Ledger(cast("AttachedVolumes", None))
-    ledger.on_row = {0: {(EBS, "v1"), (EBS, "other")}}
-    ledger.attached = {EBS: np.array([2, 0, 9])}
+    attached_counts = AttachedCounts(cast("AttachedVolumes", None))
+    attached_counts.on_row = {0: {(EBS, "v1"), (EBS, "other")}}
+    attached_counts.attached = {EBS: np.array([2, 0, 9])}
     wanted = Watched((EBS, f"v{number}") for number in range(4))
-    assert _overfull(EBS, wanted, np.array([5, 3, 20]), ledger) == [1]
-    assert _overfull(EBS, wanted, np.array([4, 4, 12]), ledger) == [0, 2]
+    assert _overfull(EBS, wanted, np.array([5, 3, 20]), attached_counts) == [1]
+    assert _overfull(EBS, wanted, np.array([4, 4, 12]), attached_counts) == [0, 2]
 
 
 def event(resource: EventResource, action: Action) -> ClusterEvent:

@@ -15,7 +15,7 @@ from pallet.cache.node_table import NodeTable
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.state import CycleState
 from pallet.plugins.pod_topology_spread import MOST_CONSTRAINTS, PodTopologySpread
-from pallet.plugins.spread_domains import Ground
+from pallet.plugins.spread_domains import NodeInclusion
 from pallet.runtime.pod_limits import CONSTRAINTS
 from tests.builders import HOSTNAME, ZONE, even, make_node, make_pod, rather_even
 from tests.plugins.asking import Asked
@@ -346,14 +346,14 @@ def test_a_cordoned_node_counts_and_one_that_is_gone_does_not() -> None:
 
 
 def test_the_nodes_that_count_are_found_once_for_all_constraints(monkeypatch: pytest.MonkeyPatch) -> None:
-    found: list[Ground] = []
-    mask = Ground.mask
+    found: list[NodeInclusion] = []
+    mask = NodeInclusion.mask
 
-    def counted(ground: Ground, table: NodeTable) -> Mask:
-        found.append(ground)
-        return mask(ground, table)
+    def counted(inclusion: NodeInclusion, table: NodeTable) -> Mask:
+        found.append(inclusion)
+        return mask(inclusion, table)
 
-    monkeypatch.setattr(Ground, "mask", counted)
+    monkeypatch.setattr(NodeInclusion, "mask", counted)
     wanted = pod(*(even(app=f"app-{number}") for number in range(CONSTRAINTS.ordinary)))
     assert asked([]).messages(wanted) == verdicts()
     assert len(found) == 1

@@ -258,7 +258,7 @@ class Cluster:
     there=st.lists(placed, min_size=8, max_size=20),
     happening=st.lists(events, max_size=8),
     asking=st.lists(wanted, min_size=1, max_size=3),
-    few_cells=st.sampled_from((0, spread_scores._FEW_CELLS)),
+    few_cells=st.sampled_from((0, spread_scores._FEW_GROUPS)),
 )
 def test_it_counts_as_one_would_by_hand(
     first: list[Node],
@@ -268,7 +268,7 @@ def test_it_counts_as_one_would_by_hand(
     few_cells: int,
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spread_scores, "_FEW_CELLS", few_cells)
+        patch.setattr(spread_scores, "_FEW_GROUPS", few_cells)
         live_through(first, there, happening, asking)
 
 

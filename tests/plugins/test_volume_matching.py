@@ -13,8 +13,8 @@ from pallet.cache.node_table import NodeTable
 from pallet.framework.interface import ALL_ROWS
 from pallet.plugins.volumes.claims import capacity, class_of, is_kept_for
 from pallet.plugins.volumes.free import Demand, FreeVolumes
-from pallet.plugins.volumes.matching import Matching, Wish, wishes_of
-from pallet.plugins.volumes.reach import reach_of, reaches
+from pallet.plugins.volumes.matching import Matching, UnboundClaim, unbound_claims
+from pallet.plugins.volumes.node_affinity import matches_labels, node_affinity_of
 from tests.builders import HOSTNAME, ZONE, make_node
 from tests.plugins.volume_scene import late
 from tests.storage import make_free_volume
@@ -37,10 +37,10 @@ reach_labels = st.sampled_from(
 )
 holders = mostly(None, ClaimReference("default", "c0"), ClaimReference("default", "c0", "uid-c0"))
 volumes = st.builds(
-    lambda name, size, reach, holder, modes, storage_class, phase: make_free_volume(
+    lambda name, size, affinity, holder, modes, storage_class, phase: make_free_volume(
         name,
         size=str(size),
-        reach=reach,
+        reach=affinity,
         kept_for=holder,
         modes=modes,
         storage_class=storage_class,
@@ -88,32 +88,32 @@ def test_it_finds_what_the_plain_search_finds_whatever_happened_before(
                 if not isinstance(step, str):
                     known[name] = step
                 free.put(name, known.get(name))
-        wishes = wishes_of(asked)
-        masks = matching.found(wishes, table, ALL_ROWS)
+        unbound = unbound_claims(asked)
+        masks = matching.found(unbound, table, ALL_ROWS)
         for row in table.live.nonzero()[0].tolist():
             node = table.nodes[row]
             assert node is not None
-            plain = search(wishes, list(known.values()), node)
+            plain = search(unbound, list(known.values()), node)
             assert [bool(mask[row]) for mask in masks] == [volume is not None for volume in plain]
-            chosen = matching.choose(wishes, node.metadata.labels)
+            chosen = matching.choose(unbound, node.metadata.labels)
             assert [volume and capacity(volume) for volume in chosen] == [
                 volume and capacity(volume) for volume in plain
             ]
             names = [volume.metadata.name for volume in chosen if volume is not None]
             assert len(set(names)) == len(names)
-            few = matching.found(wishes, table, np.array([row], np.intp))
+            few = matching.found(unbound, table, np.array([row], np.intp))
             assert [mask.tolist() for mask in few] == [[mask[row]] for mask in masks]
 
 
 def search(
-    wishes: Sequence[Wish], volumes: Sequence[PersistentVolume], node: Node
+    unbound: Sequence[UnboundClaim], volumes: Sequence[PersistentVolume], node: Node
 ) -> list[PersistentVolume | None]:
     """Each claim's volume on a node, by looking at all of them."""
     taken: list[PersistentVolume] = []
     found = []
-    for wish in wishes:
+    for each in unbound:
         left = [volume for volume in volumes if all(volume is not other for other in taken)]
-        best = smallest(wish.claim, wish.demand, left, node)
+        best = smallest(each.claim, each.demand, left, node)
         taken += [] if best is None else [best]
         found.append(best)
     return found
@@ -127,7 +127,7 @@ def smallest(
     for volume in volumes:
         if class_of(volume) != demand.storage_class or not demand.allows(volume):
             continue
-        near = reaches(reach_of(volume), node.metadata.labels)
+        near = matches_labels(node_affinity_of(volume), node.metadata.labels)
         if is_kept_for(volume, claim):
             return volume if near else None
         free = volume.spec.claim_ref is None and volume.status.phase == "Available"

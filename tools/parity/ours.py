@@ -126,7 +126,7 @@ class Pallet:
         if not extenders.are_asked_about(info.pod):
             return None
         feasible = evaluator.feasible(CycleState(), info)
-        return await extenders.advice(info.pod, feasible) if feasible else None
+        return await extenders.result(info.pod, feasible) if feasible else None
 
     def _note_eviction(self, _: Pod, __: str, victims: Sequence[Pod]) -> None:
         self._victims = frozenset(victim.key for victim in victims)

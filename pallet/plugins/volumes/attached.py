@@ -52,27 +52,27 @@ class AttachedVolumes:
         self._nodes_of: dict[str, dict[str, str]] = {}
         self.changes: ChangeLog[str] = ChangeLog()
         """The claims and nodes of which something changed."""
-        self._ledgers = WeakKeyDictionary[VolumesInUse, Ledger]()
+        self._counts = WeakKeyDictionary[VolumesInUse, AttachedCounts]()
         claims.add_handler(Handler(self._claim, lambda _, new: self._claim(new), self._claim))
         volumes.add_handler(Handler(self._volume, self._changed_volume, self._volume))
         classes.add_handler(Handler(self._class, lambda _, new: self._class(new), self._class))
         attachments.add_handler(Handler(self._attach, self._reattach, self._detach))
 
-    def ledger(self, snapshot: Snapshot) -> "Ledger":
+    def attached_counts(self, snapshot: Snapshot) -> "AttachedCounts":
         """The counts of a snapshot, brought up to date."""
-        ledger = self._ledgers.get(snapshot.volumes)
-        if ledger is None:
-            ledger = self._ledgers[snapshot.volumes] = self._ledger_of(snapshot)
-        ledger.refresh(snapshot)
-        return ledger
+        attached_counts = self._counts.get(snapshot.volumes)
+        if attached_counts is None:
+            attached_counts = self._counts[snapshot.volumes] = self._new_counts(snapshot)
+        attached_counts.refresh(snapshot)
+        return attached_counts
 
-    def _ledger_of(self, snapshot: Snapshot) -> "Ledger":
-        """A new ledger, which begins with what is known of the snapshot that this one was forked from."""
+    def _new_counts(self, snapshot: Snapshot) -> "AttachedCounts":
+        """New counts, which begin with what is known of the snapshot that this one was forked from."""
         base = snapshot.base()
         if base is None:
-            return Ledger(self)
+            return AttachedCounts(self)
         parent, changed = base
-        return self.ledger(parent).fork(snapshot, changed)
+        return self.attached_counts(parent).fork(snapshot, changed)
 
     def volume_of(self, claim_key: str) -> CSIVolume | None:
         """The volume that a claim stands for, or will; None where it does not count."""
@@ -146,7 +146,7 @@ def _drop(by_key: dict[str, dict[str, V]], key: str, name: str) -> None:
         del by_key[key]
 
 
-class Ledger:
+class AttachedCounts:
     """The counts of one snapshot.
 
     `on_row` has the volumes of the pods of each row that has any. `attached` has for each driver how many
@@ -172,9 +172,9 @@ class Ledger:
             for row in {*rows, *self._rows(changed, snapshot)}:
                 self._count(row, snapshot)
 
-    def fork(self, snapshot: Snapshot, changed: Iterable[int]) -> "Ledger":
+    def fork(self, snapshot: Snapshot, changed: Iterable[int]) -> "AttachedCounts":
         """The counts of a fork, in which the pods of some rows may be others."""
-        twin = Ledger(self._known)
+        twin = AttachedCounts(self._known)
         twin.on_row, twin._counted, twin.limits = dict(self.on_row), dict(self._counted), dict(self.limits)
         twin.attached = {driver: counts.copy() for driver, counts in self.attached.items()}
         for row in changed:

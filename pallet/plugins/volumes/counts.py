@@ -12,7 +12,7 @@ from pallet.cache.cursor import Cursor
 from pallet.cache.node_table import NodeTable
 from pallet.framework.interface import ALL_ROWS
 from pallet.plugins.volumes.free import Demand, FreeVolumes, Pool
-from pallet.plugins.volumes.reach import reach_of, reached_rows, reaching
+from pallet.plugins.volumes.node_affinity import matching_mask, matching_rows, node_affinity_of
 
 if TYPE_CHECKING:
     from pallet.cache.changes import ChangeLog
@@ -69,7 +69,7 @@ class _Column:
         else:
             for by, volume in changes:
                 if self._demand.fits(volume):
-                    self._counts[reached_rows(reach_of(volume), table)] += by
+                    self._counts[matching_rows(node_affinity_of(volume), table)] += by
             self._count(table, rows)
         return self._counts
 
@@ -81,8 +81,8 @@ class _Column:
 
     def _count_all(self, table: NodeTable) -> None:
         self._counts = np.zeros(table.capacity, np.int64)
-        for reach, group in self._pool.others.items():
-            self._counts[reaching(reach, table, ALL_ROWS)] += group.count(self._demand)
+        for affinity, group in self._pool.others.items():
+            self._counts[matching_mask(affinity, table, ALL_ROWS)] += group.count(self._demand)
         for key, by_value in self._pool.by_label.items():
             column = table.labels[key]
             by_code = np.zeros(len(column.values), np.int64)

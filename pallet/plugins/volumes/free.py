@@ -12,7 +12,12 @@ from pallet.api.selectors import LabelSelector
 from pallet.api.storage import PersistentVolume, PersistentVolumeClaim
 from pallet.cache.changes import ChangeLog
 from pallet.plugins.volumes.claims import capacity, class_of, holder_of, is_kept_for, requested
-from pallet.plugins.volumes.reach import Reach, reach_of, reaches, single_label
+from pallet.plugins.volumes.node_affinity import (
+    VolumeNodeAffinity,
+    matches_labels,
+    node_affinity_of,
+    single_label,
+)
 
 
 class Demand(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
@@ -100,27 +105,27 @@ class Pool:
         self.changes: ChangeLog[tuple[int, PersistentVolume]] = ChangeLog()
         self.by_label: dict[str, dict[str, list[Group]]] = {}
         """Groups that nodes with one label reach, by key and value."""
-        self.others: dict[Reach, Group] = {}
-        self._groups: dict[Reach, Group] = {}
+        self.others: dict[VolumeNodeAffinity, Group] = {}
+        self._groups: dict[VolumeNodeAffinity, Group] = {}
 
     def add(self, volume: PersistentVolume) -> None:
         """Put in a volume."""
-        reach = reach_of(volume)
-        group = self._groups.get(reach)
+        affinity = node_affinity_of(volume)
+        group = self._groups.get(affinity)
         if group is None:
-            group = self._groups[reach] = Group()
-            self._enter(reach, group)
+            group = self._groups[affinity] = Group()
+            self._enter(affinity, group)
         group.add(volume)
         self.changes.record((1, volume))
 
     def remove(self, volume: PersistentVolume) -> None:
         """Take out a volume."""
-        reach = reach_of(volume)
-        group = self._groups[reach]
+        affinity = node_affinity_of(volume)
+        group = self._groups[affinity]
         group.remove(volume)
         if not group:
-            del self._groups[reach]
-            self._leave(reach, group)
+            del self._groups[affinity]
+            self._leave(affinity, group)
         self.changes.record((-1, volume))
 
     def reached(self, labels: Mapping[str, str]) -> Iterator[Group]:
@@ -129,8 +134,8 @@ class Pool:
             value = labels.get(key)
             if value is not None:
                 yield from by_value.get(value, ())
-        for reach, group in self.others.items():
-            if reaches(reach, labels):
+        for affinity, group in self.others.items():
+            if matches_labels(affinity, labels):
                 yield group
 
     def count(self, demand: Demand, labels: Mapping[str, str]) -> int:
@@ -145,19 +150,19 @@ class Pool:
         best = min((sized for sized in found if sized is not None), default=None, key=lambda it: it[:2])
         return best and best[2]
 
-    def _enter(self, reach: Reach, group: Group) -> None:
-        label = single_label(reach)
+    def _enter(self, affinity: VolumeNodeAffinity, group: Group) -> None:
+        label = single_label(affinity)
         if label is None:
-            self.others[reach] = group
+            self.others[affinity] = group
             return
         by_value = self.by_label.setdefault(label[0], {})
         for value in set(label[1]):
             by_value.setdefault(value, []).append(group)
 
-    def _leave(self, reach: Reach, group: Group) -> None:
-        label = single_label(reach)
+    def _leave(self, affinity: VolumeNodeAffinity, group: Group) -> None:
+        label = single_label(affinity)
         if label is None:
-            del self.others[reach]
+            del self.others[affinity]
             return
         by_value = self.by_label[label[0]]
         for value in set(label[1]):

@@ -16,20 +16,25 @@ from pallet.framework.interface import RowChoice
 from pallet.plugins.volumes.claims import class_of, requested
 from pallet.plugins.volumes.counts import Counts, FreeCounts
 from pallet.plugins.volumes.free import Demand, FreeVolumes
-from pallet.plugins.volumes.reach import reach_of, reached_rows, reaches, reaching
+from pallet.plugins.volumes.node_affinity import (
+    matches_labels,
+    matching_mask,
+    matching_rows,
+    node_affinity_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class UnboundClaim:
     """A claim without a volume, and what it wants."""
 
     claim: PersistentVolumeClaim
     demand: Demand
 
 
-def wishes_of(claims: Sequence[PersistentVolumeClaim]) -> tuple[Wish, ...]:
+def unbound_claims(claims: Sequence[PersistentVolumeClaim]) -> tuple[UnboundClaim, ...]:
     """The claims in the order in which they are served."""
-    return tuple(Wish(claim, Demand.of(claim)) for claim in sorted(claims, key=requested))
+    return tuple(UnboundClaim(claim, Demand.of(claim)) for claim in sorted(claims, key=requested))
 
 
 class Matching:
@@ -40,7 +45,10 @@ class Matching:
         self._counts = FreeCounts(free)
 
     def choose(
-        self, wishes: Sequence[Wish], labels: Mapping[str, str], others: Iterable[PersistentVolume] = ()
+        self,
+        unbound: Sequence[UnboundClaim],
+        labels: Mapping[str, str],
+        others: Iterable[PersistentVolume] = (),
     ) -> list[PersistentVolume | None]:
         """The volume of each claim on a node with these labels; None where there is none.
 
@@ -48,11 +56,11 @@ class Matching:
         """
         taken = {volume.metadata.name for volume in others}
         chosen = []
-        for wish in wishes:
-            volume = self._free.kept(wish.claim, wish.demand, taken)
+        for each in unbound:
+            volume = self._free.kept(each.claim, each.demand, taken)
             if volume is None:
-                volume = self._free.pool(wish.demand.storage_class).smallest(wish.demand, labels, taken)
-            elif not reaches(reach_of(volume), labels):
+                volume = self._free.pool(each.demand.storage_class).smallest(each.demand, labels, taken)
+            elif not matches_labels(node_affinity_of(volume), labels):
                 volume = None
             if volume is not None:
                 taken.add(volume.metadata.name)
@@ -61,7 +69,7 @@ class Matching:
 
     def found(
         self,
-        wishes: Sequence[Wish],
+        unbound: Sequence[UnboundClaim],
         table: NodeTable,
         rows: RowChoice,
         others: Collection[PersistentVolume] = (),
@@ -70,18 +78,18 @@ class Matching:
 
         `others` are volumes that are supposed to be taken.
         """
-        if not are_countable(wishes):
-            return self._found_one_by_one(wishes, table, rows, others)
+        if not are_countable(unbound):
+            return self._found_one_by_one(unbound, table, rows, others)
         left: dict[object, Counts] = {}
         masks: list[Mask] = []
-        for wish in wishes:
-            kept = self._free.kept(wish.claim, wish.demand)
+        for each in unbound:
+            kept = self._free.kept(each.claim, each.demand)
             if kept is not None:
-                masks.append(reaching(reach_of(kept), table, rows))
+                masks.append(matching_mask(node_affinity_of(kept), table, rows))
                 continue
             # What fits the larger claim fits the smaller ones before it too, and those took the smallest.
-            counts = self._count(wish.demand, table, others)[rows]
-            sort = _sort(wish.demand)
+            counts = self._count(each.demand, table, others)[rows]
+            sort = _sort(each.demand)
             if sort in left:
                 counts = np.minimum(counts, left[sort])
             found = counts > 0
@@ -96,35 +104,35 @@ class Matching:
         if taken:
             counts = counts.copy()
             for volume in taken:
-                counts[reached_rows(reach_of(volume), table)] -= 1
+                counts[matching_rows(node_affinity_of(volume), table)] -= 1
         return counts
 
     def _found_one_by_one(
         self,
-        wishes: Sequence[Wish],
+        unbound: Sequence[UnboundClaim],
         table: NodeTable,
         rows: RowChoice,
         others: Collection[PersistentVolume],
     ) -> list[Mask]:
         indexes = np.arange(table.capacity)[rows].tolist()
-        masks = [np.zeros(len(indexes), np.bool_) for _ in wishes]
+        masks = [np.zeros(len(indexes), np.bool_) for _ in unbound]
         for position, row in enumerate(indexes):
             node = table.nodes[row]
             if node is not None:
                 for mask, volume in zip(
-                    masks, self.choose(wishes, node.metadata.labels, others), strict=True
+                    masks, self.choose(unbound, node.metadata.labels, others), strict=True
                 ):
                     mask[position] = volume is not None
         return masks
 
 
-def are_countable(wishes: Sequence[Wish]) -> bool:
+def are_countable(unbound: Sequence[UnboundClaim]) -> bool:
     """Whether counting is enough: any two claims differ in size only, or have no volume that fits both."""
-    if len(wishes) < 2:
+    if len(unbound) < 2:
         return True
-    keys = {(wish.claim.metadata.namespace, wish.claim.metadata.name) for wish in wishes}
-    tellings = {(_sort(wish.demand), wish.demand.access_modes, wish.demand.selector) for wish in wishes}
-    return len(keys) == len(wishes) and len(tellings) == len({_sort(wish.demand) for wish in wishes})
+    keys = {(each.claim.metadata.namespace, each.claim.metadata.name) for each in unbound}
+    tellings = {(_sort(each.demand), each.demand.access_modes, each.demand.selector) for each in unbound}
+    return len(keys) == len(unbound) and len(tellings) == len({_sort(each.demand) for each in unbound})
 
 
 def _sort(demand: Demand) -> object:

@@ -19,8 +19,13 @@ from pallet.cache.node_table import NodeTable
 from pallet.framework.interface import RowChoice
 from pallet.informers.factory import InformerFactory
 from pallet.informers.informer import Handler
-from pallet.plugins.volumes.reach import Reach, reach_of, reaches, reaching
-from pallet.plugins.volumes.topology import csi_reach, mistake_of
+from pallet.plugins.volumes.node_affinity import (
+    VolumeNodeAffinity,
+    matches_labels,
+    matching_mask,
+    node_affinity_of,
+)
+from pallet.plugins.volumes.topology import csi_node_affinity, mistake_of
 
 MIGRATED_PLUGINS = "storage.alpha.kubernetes.io/migrated-plugins"
 """On a CSINode: names of in-tree plugins, with commas between."""
@@ -30,25 +35,25 @@ class UntranslatableError(Exception):
     """An in-tree volume has no CSI form where one is needed; the text is kube-scheduler's."""
 
 
-class InTreeReach(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
+class InTreeNodeAffinity(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """From where an in-tree volume can be reached: `csi` where its plugin is migrated, else as written.
 
     `mistake` says why it has no CSI form; empty for one that has.
     """
 
     plugin: str
-    written: Reach
-    csi: Reach
+    written: VolumeNodeAffinity
+    csi: VolumeNodeAffinity
     mistake: str = ""
 
 
-def bound_reach(volume: PersistentVolume) -> Reach | InTreeReach:
+def bound_node_affinity(volume: PersistentVolume) -> VolumeNodeAffinity | InTreeNodeAffinity:
     """From where a volume that is bound can be reached; a plain reach where migration changes nothing."""
-    written, plugin = reach_of(volume), plugin_of(volume.spec)
+    written, plugin = node_affinity_of(volume), plugin_of(volume.spec)
     if plugin is None:
         return written
-    csi, mistake = csi_reach(volume, plugin), mistake_of(volume, plugin)
-    return InTreeReach(plugin, written, csi, mistake) if mistake or csi != written else written
+    csi, mistake = csi_node_affinity(volume, plugin), mistake_of(volume, plugin)
+    return InTreeNodeAffinity(plugin, written, csi, mistake) if mistake or csi != written else written
 
 
 class Migration:
@@ -62,24 +67,30 @@ class Migration:
         nodes = informers.informer(CSI_NODES)
         nodes.add_handler(Handler(self._put, lambda _, new: self._put(new), self._drop))
 
-    def reaches(self, reach: Reach | InTreeReach, node_name: str, labels: Mapping[str, str]) -> bool:
+    def matches_labels(
+        self, affinity: VolumeNodeAffinity | InTreeNodeAffinity, node_name: str, labels: Mapping[str, str]
+    ) -> bool:
         """Whether a volume can be reached from a node with these labels. Raise UntranslatableError."""
-        if not isinstance(reach, InTreeReach):
-            return reaches(reach, labels)
-        if reach.plugin not in self._plugins.get(node_name, ()):
-            return reaches(reach.written, labels)
-        if reach.mistake:
-            raise _untranslatable(reach)
-        return reaches(reach.csi, labels)
+        if not isinstance(affinity, InTreeNodeAffinity):
+            return matches_labels(affinity, labels)
+        if affinity.plugin not in self._plugins.get(node_name, ()):
+            return matches_labels(affinity.written, labels)
+        if affinity.mistake:
+            raise _untranslatable(affinity)
+        return matches_labels(affinity.csi, labels)
 
-    def reaching(self, reach: Reach | InTreeReach, table: NodeTable, rows: RowChoice) -> Mask:
+    def matching_mask(
+        self, affinity: VolumeNodeAffinity | InTreeNodeAffinity, table: NodeTable, rows: RowChoice
+    ) -> Mask:
         """From which of the rows a volume can be reached: bool, (rows,). Raise UntranslatableError."""
-        if not isinstance(reach, InTreeReach):
-            return reaching(reach, table, rows)
-        migrated = self._migrated(reach.plugin, table)[rows]
-        if reach.mistake and (migrated & table.live[rows]).any():
-            raise _untranslatable(reach)
-        return np.where(migrated, reaching(reach.csi, table, rows), reaching(reach.written, table, rows))
+        if not isinstance(affinity, InTreeNodeAffinity):
+            return matching_mask(affinity, table, rows)
+        migrated = self._migrated(affinity.plugin, table)[rows]
+        if affinity.mistake and (migrated & table.live[rows]).any():
+            raise _untranslatable(affinity)
+        return np.where(
+            migrated, matching_mask(affinity.csi, table, rows), matching_mask(affinity.written, table, rows)
+        )
 
     def _migrated(self, plugin: str, table: NodeTable) -> Mask:
         """The rows where a plugin is migrated; remembered until CSINodes or nodes change."""
@@ -105,5 +116,5 @@ class Migration:
         self.changes.record(node.metadata.name)
 
 
-def _untranslatable(reach: InTreeReach) -> UntranslatableError:
-    return UntranslatableError(f"could not translate pv: {reach.mistake}")
+def _untranslatable(affinity: InTreeNodeAffinity) -> UntranslatableError:
+    return UntranslatableError(f"could not translate pv: {affinity.mistake}")

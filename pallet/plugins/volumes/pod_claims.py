@@ -16,7 +16,7 @@ from pallet.plugins.volumes.claims import (
     is_made_for,
     selected_node,
 )
-from pallet.plugins.volumes.matching import Wish, wishes_of
+from pallet.plugins.volumes.matching import UnboundClaim, unbound_claims
 
 NO_CLAIMS: Mapping[str, PersistentVolumeClaim] = MappingProxyType({})
 
@@ -31,7 +31,7 @@ class PodClaims:
 
     bound: tuple[PersistentVolumeClaim, ...] = ()
     started: tuple[PersistentVolumeClaim, ...] = ()
-    wishes: tuple[Wish, ...] = ()
+    unbound: tuple[UnboundClaim, ...] = ()
 
 
 class ClaimReader:
@@ -62,8 +62,8 @@ class ClaimReader:
             else:
                 raise UnusableClaimError("pod has unbound immediate PersistentVolumeClaims")
         started = tuple(claim for claim in delayed if selected_node(claim) is not None)
-        wishes = wishes_of([claim for claim in delayed if selected_node(claim) is None])
-        return PodClaims(tuple(bound), started, wishes)
+        unbound = unbound_claims([claim for claim in delayed if selected_node(claim) is None])
+        return PodClaims(tuple(bound), started, unbound)
 
     def _checked(self, pod: Pod, name: str, *, own: bool) -> str:
         """The key of a claim that is in order. `own` ones are made for the pod, some time after it."""

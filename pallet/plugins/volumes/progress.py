@@ -10,7 +10,7 @@ from pallet.informers.versions import is_older
 from pallet.plugins.volumes.assumed import AssumeCache
 from pallet.plugins.volumes.choice import Binding, VolumeChoice
 from pallet.plugins.volumes.claims import is_fully_bound, selected_node
-from pallet.plugins.volumes.migration import Migration, UntranslatableError, bound_reach
+from pallet.plugins.volumes.migration import Migration, UntranslatableError, bound_node_affinity
 
 
 class UndoneError(Exception):
@@ -97,7 +97,9 @@ class Progress:
 
     def _check_reach(self, volume: PersistentVolume, node_name: str) -> None:
         try:
-            if self._migration.reaches(bound_reach(volume), node_name, self._labels(node_name)):
+            if self._migration.matches_labels(
+                bound_node_affinity(volume), node_name, self._labels(node_name)
+            ):
                 return
         except UntranslatableError as mistake:
             raise UndoneError(str(mistake)) from mistake

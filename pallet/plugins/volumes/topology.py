@@ -10,7 +10,7 @@ from pallet.api.labels import Labels
 from pallet.api.selectors import NodeSelector, NodeSelectorRequirement, NodeSelectorTerm
 from pallet.api.storage import PersistentVolume
 from pallet.bounded_cache import MIB, bounded_cache
-from pallet.plugins.volumes.reach import Reach, by_labels, reach_of
+from pallet.plugins.volumes.node_affinity import VolumeNodeAffinity, by_labels, node_affinity_of
 
 ZONE, REGION = "topology.kubernetes.io/zone", "topology.kubernetes.io/region"
 BETA_ZONE, BETA_REGION = "failure-domain.beta.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/region"
@@ -26,11 +26,11 @@ _DELIMITER = "__"
 """Between the zones of a label that has several."""
 
 
-def csi_reach(volume: PersistentVolume, plugin: str) -> Reach:
+def csi_node_affinity(volume: PersistentVolume, plugin: str) -> VolumeNodeAffinity:
     """From where the CSI form of a volume of a plugin can be reached."""
     key = _TOPOLOGY_KEYS.get(plugin)
     if key is None:
-        return reach_of(volume)
+        return node_affinity_of(volume)
     affinity = volume.spec.node_affinity
     return _translated(None if affinity is None else affinity.required, volume.metadata.labels, key)
 
@@ -51,7 +51,7 @@ def mistake_of(volume: PersistentVolume, plugin: str) -> str:
 
 
 @bounded_cache("volume_topologies", 4 * MIB)
-def _translated(required: NodeSelector | None, labels: Labels, key: str) -> Reach:
+def _translated(required: NodeSelector | None, labels: Labels, key: str) -> VolumeNodeAffinity:
     """Rename the zone in the node affinity; where it has none, add that of the labels to all terms."""
     terms = () if required is None else required.node_selector_terms
     written = [each for term in terms for each in term.match_expressions]

@@ -14,10 +14,10 @@ from pallet.plugins.volumes.assumed import AssumeCache
 from pallet.plugins.volumes.claims import STORAGE, selected_node
 from pallet.plugins.volumes.free import Demand, FreeVolumes
 from pallet.plugins.volumes.matching import Matching, are_countable
-from pallet.plugins.volumes.migration import InTreeReach, Migration, bound_reach
+from pallet.plugins.volumes.migration import InTreeNodeAffinity, Migration, bound_node_affinity
+from pallet.plugins.volumes.node_affinity import VolumeNodeAffinity, matching_rows, node_affinity_of
 from pallet.plugins.volumes.pod_claims import PodClaims
 from pallet.plugins.volumes.provisioning import Provisioning
-from pallet.plugins.volumes.reach import Reach, reach_of, reached_rows
 
 OUT_OF_REACH, NOTHING_TO_BIND, TOO_LITTLE_STORAGE, NO_VOLUME = 1, 2, 4, 8
 """The bits of a code."""
@@ -26,7 +26,7 @@ OUT_OF_REACH, NOTHING_TO_BIND, TOO_LITTLE_STORAGE, NO_VOLUME = 1, 2, 4, 8
 class Topic(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """What a verdict depends on: where the bound volumes are, and what is wanted (with a size or without)."""
 
-    reaches: tuple[Reach | InTreeReach, ...] = ()
+    affinities: tuple[VolumeNodeAffinity | InTreeNodeAffinity, ...] = ()
     demands: tuple[tuple[Demand, bool], ...] = ()
 
 
@@ -59,25 +59,25 @@ class Verdicts:
         bound = (self._volumes.get(claim.spec.volume_name) for claim in claims.bound)
         return (
             not claims.started
-            and all(volume is not None and bound_reach(volume) is None for volume in bound)
-            and all(self._provisioning.is_possible_everywhere(wish.claim) for wish in claims.wishes)
+            and all(volume is not None and bound_node_affinity(volume) is None for volume in bound)
+            and all(self._provisioning.is_possible_everywhere(each.claim) for each in claims.unbound)
         )
 
     def topic(self, claims: PodClaims) -> Topic | None:
         """What the verdict depends on; None for a verdict on these claims alone."""
         volumes = [self._volumes.get(claim.spec.volume_name) for claim in claims.bound]
         found = [volume for volume in volumes if volume is not None]
-        alone = claims.started or any(self._free.kept(wish.claim, wish.demand) for wish in claims.wishes)
-        if alone or len(found) < len(volumes) or not are_countable(claims.wishes):
+        alone = claims.started or any(self._free.kept(each.claim, each.demand) for each in claims.unbound)
+        if alone or len(found) < len(volumes) or not are_countable(claims.unbound):
             return None
-        demands = ((wish.demand, STORAGE in wish.claim.spec.resources.requests) for wish in claims.wishes)
-        return Topic(tuple(map(bound_reach, found)), tuple(demands))
+        demands = ((each.demand, STORAGE in each.claim.spec.resources.requests) for each in claims.unbound)
+        return Topic(tuple(map(bound_node_affinity, found)), tuple(demands))
 
     def changes(self, topic: Topic, table: NodeTable, stamp: Any) -> tuple[Any, list[int] | None]:
         """A new stamp, and the rows whose verdict may have changed since the old one; None for all."""
         seen: _Seen = stamp or _Seen()
         pools = [self._free.pool(demand.storage_class).changes for demand, _ in topic.demands]
-        migrates = any(isinstance(reach, InTreeReach) for reach in topic.reaches)
+        migrates = any(isinstance(affinity, InTreeNodeAffinity) for affinity in topic.affinities)
         everywhere = [self._provisioning.changes, *([self._migration.changes] if migrates else [])]
         anything = seen.everywhere.read_all(*everywhere)
         changed, volumes = seen.nodes.read(table.node_changes), seen.volumes.read_each(*pools)
@@ -86,7 +86,7 @@ class Verdicts:
         rows = set(changed)
         for each in volumes:
             for _, volume in each or ():
-                rows.update(reached_rows(reach_of(volume), table).tolist())
+                rows.update(matching_rows(node_affinity_of(volume), table).tolist())
         return seen, sorted(rows)
 
     def codes(
@@ -100,7 +100,7 @@ class Verdicts:
         codes = np.zeros(table.live[rows].shape, np.uint32)
         if claims.bound:
             codes |= self._judge_bound(claims.bound, table, rows)
-        if claims.started or claims.wishes:
+        if claims.started or claims.unbound:
             codes |= self._judge_unbound(claims, table, rows, taken)
         return codes
 
@@ -113,13 +113,15 @@ class Verdicts:
         code = 0
         for claim in claims.bound:
             volume = self._volumes.get(claim.spec.volume_name)
-            if volume is None or not self._migration.reaches(bound_reach(volume), table.name(row), labels):
+            if volume is None or not self._migration.matches_labels(
+                bound_node_affinity(volume), table.name(row), labels
+            ):
                 code = NO_VOLUME if volume is None else OUT_OF_REACH
                 break
         if any(selected_node(claim) != table.name(row) for claim in claims.started):
             return code | NOTHING_TO_BIND
-        chosen = self._matching.choose(claims.wishes, labels, taken)
-        missing = [wish.claim for wish, volume in zip(claims.wishes, chosen, strict=True) if volume is None]
+        chosen = self._matching.choose(claims.unbound, labels, taken)
+        missing = [each.claim for each, volume in zip(claims.unbound, chosen, strict=True) if volume is None]
         for claim in (*claims.started, *missing):
             forbidden, too_little = self._provisioning.obstacles(claim, table, slice(row, row + 1))
             if forbidden.any():
@@ -139,7 +141,7 @@ class Verdicts:
             if volume is None:
                 codes |= left * np.uint32(NO_VOLUME)
                 break
-            within = self._migration.reaching(bound_reach(volume), table, rows)
+            within = self._migration.matching_mask(bound_node_affinity(volume), table, rows)
             codes |= (left & ~within) * np.uint32(OUT_OF_REACH)
             left &= within
         return codes
@@ -152,9 +154,9 @@ class Verdicts:
         for claim in claims.started:
             left &= np.arange(table.capacity)[rows] == table.row_of.get(selected_node(claim) or "", -1)
         codes: Codes = ~left * np.uint32(NOTHING_TO_BIND)
-        found = self._matching.found(claims.wishes, table, rows, taken)
+        found = self._matching.found(claims.unbound, table, rows, taken)
         missing = [(claim, np.ones_like(left)) for claim in claims.started]
-        missing += [(wish.claim, ~mask) for wish, mask in zip(claims.wishes, found, strict=True)]
+        missing += [(each.claim, ~mask) for each, mask in zip(claims.unbound, found, strict=True)]
         for claim, needed in missing:
             forbidden, too_little = self._provisioning.obstacles(claim, table, rows)
             codes |= (left & needed & forbidden) * np.uint32(NOTHING_TO_BIND)

@@ -12,7 +12,7 @@ from pallet.cache.cursor import Cursor
 from pallet.cache.node_table import NodeTable
 from pallet.plugins.spread_constraints import HOSTNAME
 
-_FIELDS_BYTES = 16 * MIB
+_MOST_BYTES = 16 * MIB
 
 Keys = tuple[str, ...]
 
@@ -37,7 +37,7 @@ class Places(msgspec.Struct, frozen=True, gc=False):
         return self.of_row.nbytes + self.ranked.nbytes + sum(codes.nbytes for codes in self.codes)
 
 
-class Field(msgspec.Struct, frozen=True, gc=False):
+class FeasibleNodes(msgspec.Struct, frozen=True, gc=False):
     """Some feasible rows: their places, and for each key the weight of a pod, by the number of domains."""
 
     rows: Rows
@@ -57,26 +57,26 @@ class Field(msgspec.Struct, frozen=True, gc=False):
         )
 
 
-class Fields:
-    """The fields that were laid out on one table."""
+class FeasibleNodesMemory:
+    """The feasible nodes that were laid out on one table."""
 
     def __init__(self) -> None:
         self._places: BoundedCache[tuple[Keys, bool], Places] = BoundedCache(
-            "spread_fields", _FIELDS_BYTES, lambda _, places: places.bytes
+            "spread_fields", _MOST_BYTES, lambda _, places: places.bytes
         )
-        self._fields: BoundedCache[tuple[Keys, bool], Field] = BoundedCache(
-            "spread_fields", _FIELDS_BYTES, lambda _, field: field.bytes
+        self._feasible: BoundedCache[tuple[Keys, bool], FeasibleNodes] = BoundedCache(
+            "spread_fields", _MOST_BYTES, lambda _, feasible: feasible.bytes
         )
 
-    def field(self, keys: Keys, table: NodeTable, rows: Rows, *, strict: bool) -> Field:
-        """The field of some feasible rows; `strict` leaves out of the ranking what lacks a label."""
+    def of_rows(self, keys: Keys, table: NodeTable, rows: Rows, *, strict: bool) -> FeasibleNodes:
+        """What is known of some feasible rows; `strict` leaves out of the ranking what lacks a label."""
         places = self._places.get((keys, strict))
         if places is None or places.seen.is_behind(table.node_changes):
             places = self._places[keys, strict] = _survey(keys, table, strict=strict)
-        field = self._fields.get((keys, strict))
-        if field is None or not field.is_of(rows, table):
-            field = self._fields[keys, strict] = _lay_out(keys, places, table, rows)
-        return field
+        feasible = self._feasible.get((keys, strict))
+        if feasible is None or not feasible.is_of(rows, table):
+            feasible = self._feasible[keys, strict] = _lay_out(keys, places, table, rows)
+        return feasible
 
 
 def _survey(keys: Keys, table: NodeTable, *, strict: bool) -> Places:
@@ -105,7 +105,7 @@ def _numbered(values: Codes) -> Codes:
     return numbers[values]
 
 
-def _lay_out(keys: Keys, places: Places, table: NodeTable, rows: Rows) -> Field:
+def _lay_out(keys: Keys, places: Places, table: NodeTable, rows: Rows) -> FeasibleNodes:
     of_rows = places.of_row[rows]
     nodes = np.bincount(of_rows, minlength=places.ranked.size) * places.ranked
     there = nodes > 0
@@ -113,7 +113,7 @@ def _lay_out(keys: Keys, places: Places, table: NodeTable, rows: Rows) -> Field:
     for key, codes in zip(keys, places.codes, strict=True):
         domains = int(nodes.sum()) if key == HOSTNAME else _domains(codes[there], table, key)
         weights.append(math.log(domains + 2))
-    return Field(rows, places, of_rows, tuple(weights))
+    return FeasibleNodes(rows, places, of_rows, tuple(weights))
 
 
 def _domains(codes: Codes, table: NodeTable, key: str) -> int:

@@ -19,33 +19,33 @@ from pallet.plugins.node_selection import match_any
 _NO_CODE = -1
 """Of a value that no node has."""
 
-Reach = NodeSelector | None
+VolumeNodeAffinity = NodeSelector | None
 """A selector by labels; None for everywhere."""
 
 
-def reach_of(volume: PersistentVolume) -> Reach:
+def node_affinity_of(volume: PersistentVolume) -> VolumeNodeAffinity:
     """From where a volume can be reached, as it is written."""
     affinity = volume.spec.node_affinity
     return None if affinity is None or affinity.required is None else by_labels(affinity.required)
 
 
-def reaches(reach: Reach, labels: Mapping[str, str]) -> bool:
+def matches_labels(affinity: VolumeNodeAffinity, labels: Mapping[str, str]) -> bool:
     """Whether a node with these labels is one of them."""
-    return reach is None or reach.matches("", labels)
+    return affinity is None or affinity.matches("", labels)
 
 
-def reaching(reach: Reach, table: NodeTable, rows: RowChoice) -> Mask:
+def matching_mask(affinity: VolumeNodeAffinity, table: NodeTable, rows: RowChoice) -> Mask:
     """Which of the rows are of them: bool, (rows,)."""
-    if reach is None:
+    if affinity is None:
         return np.ones_like(table.live[rows])
-    return match_any(reach.node_selector_terms, table, rows)
+    return match_any(affinity.node_selector_terms, table, rows)
 
 
-def reached_rows(reach: Reach, table: NodeTable) -> Rows:
+def matching_rows(affinity: VolumeNodeAffinity, table: NodeTable) -> Rows:
     """The rows that reach it: mostly those with one value of one label."""
-    label = single_label(reach)
+    label = single_label(affinity)
     if label is None or len(label[1]) != 1:
-        return reaching(reach, table, ALL_ROWS).nonzero()[0]
+        return matching_mask(affinity, table, ALL_ROWS).nonzero()[0]
     column = table.labels[label[0]]
     code = column.code_of.get(label[1][0], _NO_CODE)
     rows: Rows = (column.codes == code).nonzero()[0]
@@ -53,18 +53,18 @@ def reached_rows(reach: Reach, table: NodeTable) -> Rows:
 
 
 @bounded_cache("volume_topologies", 4 * MIB)
-def single_label(reach: Reach) -> tuple[str, tuple[str, ...]] | None:
+def single_label(affinity: VolumeNodeAffinity) -> tuple[str, tuple[str, ...]] | None:
     """The label and its values, where nothing else decides: a hostname or a zone, as it mostly is."""
-    if reach is None or len(reach.node_selector_terms) != 1:
+    if affinity is None or len(affinity.node_selector_terms) != 1:
         return None
-    [term] = reach.node_selector_terms
+    [term] = affinity.node_selector_terms
     if not term.valid or len(term.match_expressions) != 1 or term.match_expressions[0].operator != "In":
         return None
     return term.match_expressions[0].key, term.match_expressions[0].values
 
 
 @bounded_cache("volume_topologies", 4 * MIB)
-def by_labels(selector: NodeSelector) -> Reach:
+def by_labels(selector: NodeSelector) -> VolumeNodeAffinity:
     """The same selector without fields, which are those of a node without a name."""
     terms = []
     for term in selector.node_selector_terms:
