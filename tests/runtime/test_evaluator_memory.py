@@ -272,7 +272,7 @@ class RememberingAllAtOnce(Remembering):
             (incremental_totals, "FEW_ROWS"),
             (inter_pod_affinity, "_FEW"),
             (ranking, "_MANY"),
-            (spread_scores, "_FEW_CELLS"),
+            (spread_scores, "_FEW_GROUPS"),
         ):
             self.patch.setattr(module, name, 1)
 
