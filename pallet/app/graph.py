@@ -19,7 +19,6 @@ from pallet.extenders.binder import ExtenderBinder
 from pallet.extenders.extender import Extender
 from pallet.extenders.extenders import Extenders
 from pallet.extenders.wire import Document
-from pallet.framework.events import ASSIGNED_POD_DELETE
 from pallet.framework.handle import Handle
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
@@ -30,12 +29,16 @@ from pallet.informers.view import View
 from pallet.leaderelection.fence import steady_now
 from pallet.loop_budget import LoopBudget
 from pallet.plugins.registry import BUILT_IN, DEFAULTS
-from pallet.podset.plugin import args_of, with_whole_plugin
+from pallet.podset.gates import Gates
+from pallet.podset.plugin import PodSetPlanner, args_of, with_whole_plugin
+from pallet.podset.sets import PodSets
+from pallet.podset.triggers import LabelNaming
+from pallet.podset.workqueue import Workqueue
 from pallet.runtime.contract import pod_metadata_of
 from pallet.runtime.profile import Profile, build_profile
 from pallet.runtime.registry import Registry
 from pallet.scheduler.conditions import ConditionWriter
-from pallet.scheduler.counting_gate import CountingGate
+from pallet.scheduler.counting_gate import CountingGates
 from pallet.scheduler.debugger import CacheDebugger
 from pallet.scheduler.handlers import ClusterHandlers
 from pallet.scheduler.large_pods import LargePods
@@ -71,43 +74,14 @@ class Graph:
         self.recorder = EventRecorder(events, socket.gethostname(), rng)
         self.conditions = ConditionWriter(client)
         self.tasks = Tasks()
-        self.profiles: dict[str, Profile] = {}
-
-        self.pod_sets: PodSetParts | None = None
-        if args := args_of(configured):
-            from pallet.app import pod_sets  # noqa: PLC0415 - gRPC takes 19 MiB, and only sets need it
-
-            self.pod_sets = pod_sets.PodSetParts(
-                args,
-                scheduler_names=[profile.scheduler_name for profile in configured],
-                client=client,
-                informers=self.informers,
-                cache=self.cache,
-                profiles=self.profiles,
-                activate=self._activate,
-                regate=self._regate,
-                released=self._released,
-                conditions=self.conditions,
-                recorder=self.recorder,
-                instruments=self.instruments,
-                now=client.server_clock.now,
-                rng=rng,
-                budget=self.loop_budget,
-            )
         self.extenders = Extenders(extenders, client, self._whole_nodes(extenders), self.cache.snapshot)
-        registry = Registry({**BUILT_IN, **(self.pod_sets.plugins if self.pod_sets else {})})
-        self.counting_gate = CountingGate(
-            self.cache.snapshot,
-            self.profiles,
-            self.loop_budget,
-            self.recorder,
-            self._activate,
-            self._is_gated,
-            lambda: self.started,
-        )
-        self.large_pods = LargePods(
-            self.recorder, self._activate, self._is_gated, self._is_active, lambda: self.started
-        )
+        now, names = client.server_clock.now, [profile.scheduler_name for profile in configured]
+        args, gates = args_of(configured), Gates(PodSets(LabelNaming(names)), Workqueue(now), now)
+        of_sets = {PodSetPlanner.name: PodSetPlanner.factory(gates)} if args else {}
+        registry = Registry({**BUILT_IN, **of_sets})
+        self.counting = CountingGates(self.cache.snapshot, self.loop_budget, self.recorder, self._leads)
+        self.large_pods = LargePods(self.recorder, self._leads)
+        self.profiles: dict[str, Profile] = {}
         for profile in configured:
             name = profile.scheduler_name
             handle = Handle(
@@ -127,8 +101,9 @@ class Graph:
             built = build_profile(profile, DEFAULTS, registry, handle)
             if any(each.configuration.bind_verb for each in extenders):
                 built = replace(built, bind=(ExtenderBinder(self.extenders, client), *built.bind))
-            gates = self.counting_gate, self.large_pods
-            self.profiles[name] = replace(built, pre_enqueue=(*built.pre_enqueue, *gates))
+            self.profiles[name] = replace(
+                built, pre_enqueue=(*built.pre_enqueue, self.counting.gate(built), self.large_pods)
+            )
 
         enabled = (plugin for profile in self.profiles.values() for plugin in profile.plugins.values())
         declared = frozenset[str]().union(*map(pod_metadata_of, enabled))
@@ -157,7 +132,25 @@ class Graph:
             self.view,
             WrongDeclarations(self.metrics).report if settings.check_plugins else None,
         )
-        if self.pod_sets:
+        self.pod_sets: PodSetParts | None = None
+        if args:
+            from pallet.app import pod_sets  # noqa: PLC0415 - gRPC takes 19 MiB, and only sets need it
+
+            self.pod_sets = pod_sets.PodSetParts(
+                args,
+                gates=gates,
+                client=client,
+                informers=self.informers,
+                cache=self.cache,
+                profiles=self.profiles,
+                queue=self.queue,
+                conditions=self.conditions,
+                recorder=self.recorder,
+                instruments=self.instruments,
+                now=now,
+                rng=rng,
+                budget=self.loop_budget,
+            )
             self.pod_sets.listen_to_sets()
         ClusterHandlers(
             self.cache, self.queue, waiting, self.conditions, self.metrics, self.profiles
@@ -187,17 +180,8 @@ class Graph:
     def _ungate(self, uids: Iterable[str]) -> None:
         self.queue.ungate(uids)
 
-    def _regate(self, uids: Iterable[str]) -> None:
-        self.queue.regate(uids)
-
-    def _is_gated(self, uid: str) -> bool:
-        return self.queue.is_gated(uid)
-
-    def _is_active(self, uid: str) -> bool:
-        return self.queue.is_active(uid)
-
-    def _released(self, pod: Pod) -> None:
-        self.queue.move(ASSIGNED_POD_DELETE, pod, None)
+    def _leads(self) -> bool:
+        return self.started
 
     def needed_rights(self, settings: Settings) -> frozenset[Right]:
         """What this process must be allowed to do."""

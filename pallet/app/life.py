@@ -208,8 +208,8 @@ async def _start(
     ended = anyio.Event()
     tasks.start_soon(_end_on_signal, graph, election, ended, tasks.cancel_scope)
     tasks.start_soon(_dump_on_signal, graph)
-    tasks.start_soon(graph.counting_gate.run)
-    tasks.start_soon(graph.large_pods.run)
+    tasks.start_soon(graph.counting.run, graph.queue)
+    tasks.start_soon(graph.large_pods.run, graph.queue)
     tasks.start_soon(collect_in_steps)
     tasks.start_soon(trim_heap, find_trim())
     if kube_scheduler is not None:

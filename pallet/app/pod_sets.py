@@ -1,6 +1,6 @@
 """The part of the object graph that looks after pod sets, where a profile enables PodSetPlanner."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from random import Random
 
@@ -31,33 +31,32 @@ from pallet.planner.remote import RemotePlanner
 from pallet.planner.resolver import Resolver
 from pallet.planner.server import PlannerServer
 from pallet.podset.controller import PodSetController
+from pallet.podset.gates import Gates
 from pallet.podset.metrics import PodSetMetrics
-from pallet.podset.plugin import NAME, PodSetPlanner, PodSetPlannerArgs
+from pallet.podset.plugin import PodSetPlannerArgs
 from pallet.podset.source import SetKey
-from pallet.podset.triggers import LabelNaming, labelled
+from pallet.podset.triggers import labelled
 from pallet.runtime.profile import Profile
-from pallet.runtime.registry import PluginFactory
 from pallet.scheduler.conditions import ConditionWriter
+from pallet.scheduler.queue import SchedulingQueue
 
 SLICES_SECONDS = 1.0
 """How long the start waits to learn whether the own Service has endpoints, where that matters."""
 
 
 class PodSetParts:
-    """Controller, planners and the planner's server. `profiles` may be filled after this object is made."""
+    """Controller, planners and the planner's server."""
 
     def __init__(
         self,
         args: PodSetPlannerArgs,
         *,
-        scheduler_names: Collection[str],
+        gates: Gates,
         client: Client,
         informers: InformerFactory,
         cache: Cache,
         profiles: Mapping[str, Profile],
-        activate: Callable[[Iterable[str]], object],
-        regate: Callable[[Iterable[str]], object],
-        released: Callable[[Pod], object],
+        queue: SchedulingQueue,
         conditions: ConditionWriter,
         recorder: Recorder,
         instruments: Instruments,
@@ -90,14 +89,12 @@ class PodSetParts:
             observe=metrics.planner_called,
         )
         self.controller = PodSetController(
-            naming=LabelNaming(scheduler_names),
+            gates=gates,
             cache=cache,
             api=client,
             profiles=profiles,
             planner_for=self._planner_for,
-            activate=activate,
-            regate=regate,
-            released=released,
+            queue=queue,
             conditions=conditions,
             recorder=recorder,
             metrics=metrics,
@@ -107,11 +104,6 @@ class PodSetParts:
             reservation_timeout=timedelta(seconds=args.reservation_timeout),
         )
         self._server = PlannerServer(greedy, cache, profiles, self._members, budget)
-
-    @property
-    def plugins(self) -> Mapping[str, PluginFactory]:
-        """The plugin, for the registry."""
-        return {NAME: PodSetPlanner.factory(self.controller)}
 
     def listen_to_sets(self) -> None:
         """Hear of pods, triggers and plans; to be called before the queue listens, which asks the gate."""

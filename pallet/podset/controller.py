@@ -1,10 +1,10 @@
-"""The controller of pod sets: hears of pods, triggers, plans and nodes, and answers for the gates.
+"""The controller of pod sets: hears of pods, triggers, plans and nodes, and has the sets looked at.
 
 An event marks its set and wakes the reconciler: nothing is polled between a trigger's switch and the first
 binding.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from random import Random
 
@@ -12,24 +12,21 @@ from pallet.api.node import Node
 from pallet.api.pod import Pod
 from pallet.api.podset import SchedulePlan, ScheduleTrigger
 from pallet.cache.cache import Cache
-from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import node_update
 from pallet.framework.handle import Recorder
-from pallet.framework.status import Status
 from pallet.informers.informer import Handler
 from pallet.logs import get_logger
 from pallet.loop_budget import LoopBudget
 from pallet.podset.api import Api
 from pallet.podset.events import Conditions, Explainer
-from pallet.podset.member import Gate
+from pallet.podset.gates import Gates
 from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.planning import PlannerFor, Planning
+from pallet.podset.queue import Queue
 from pallet.podset.reconciler import Reconciler
 from pallet.podset.reservations import Reservations
-from pallet.podset.sets import PodSets, Touched
-from pallet.podset.source import Naming
+from pallet.podset.sets import Touched
 from pallet.podset.states import keep_out
-from pallet.podset.termination import invalidation
 from pallet.podset.writes import Writer
 from pallet.runtime.profile import Profile
 
@@ -39,10 +36,8 @@ log = get_logger(__name__)
 class PodSetController:
     """Opens and closes the gates of pod sets, and keeps their triggers and plans.
 
-    profiles: by scheduler name; may be filled after this object is made, for their plugins ask it
-    activate: takes the UIDs of pods whose gate has opened, in the order in which they are to be bound
-    regate: takes the UIDs of pods whose gate has closed
-    released: takes a pod whose reserved room others may use again
+    gates: the sets, and which of them are to be looked at, as the plugin shares them
+    profiles: by scheduler name
     reservation_timeout: how long room stays reserved for a set that does not advance
     now: the API server's time
     """
@@ -50,14 +45,12 @@ class PodSetController:
     def __init__(
         self,
         *,
-        naming: Naming,
+        gates: Gates,
         cache: Cache,
         api: Api,
         profiles: Mapping[str, Profile],
         planner_for: PlannerFor,
-        activate: Callable[[Iterable[str]], object],
-        regate: Callable[[Iterable[str]], object],
-        released: Callable[[Pod], object],
+        queue: Queue,
         conditions: Conditions,
         recorder: Recorder,
         metrics: PodSetMetrics,
@@ -66,21 +59,21 @@ class PodSetController:
         budget: LoopBudget,
         reservation_timeout: timedelta,
     ) -> None:
-        self.sets = PodSets(naming)
-        self._activate = activate
-        self._regate = regate
+        self.sets = gates.sets
+        self._workqueue = gates.workqueue
+        self._queue = queue
         self._metrics = metrics
         self._now = now
-        self._reservations = Reservations(cache, profiles, self.look_at, released, metrics, now)
+        self._reservations = Reservations(cache, profiles, gates, queue, metrics, now)
         self._explainer = Explainer(conditions, recorder)
         self._reconciler = Reconciler(
             sets=self.sets,
+            workqueue=self._workqueue,
+            queue=queue,
             reservations=self._reservations,
-            planning=Planning(cache, profiles, planner_for, budget, regate, recorder, metrics, now, rng),
+            planning=Planning(cache, profiles, planner_for, budget, queue, recorder, metrics, now, rng),
             writer=Writer(api, self.sets, recorder, metrics, now),
             explainer=self._explainer,
-            activate=activate,
-            regate=regate,
             recorder=recorder,
             metrics=metrics,
             now=now,
@@ -131,34 +124,6 @@ class PodSetController:
         """Look after the sets until cancelled."""
         await self._reconciler.run()
 
-    def verdict(self, pod: Pod) -> Gate:
-        """Answer whether a pod may be scheduled now, and where to."""
-        return self.sets.verdict(pod)
-
-    def blocked(self, info: PodInfo, node: str, refusals: Sequence[Status]) -> str:
-        """Take note that a pod's planned node was refused, and tell in words what will be done about it.
-
-        Pods that are on their way out are waited for. For anything else the rest of the set is re-planned, or
-        only this pod where the plan is manual.
-        """
-        if self._reservations.waits(info, node):
-            return f'waiting for pods to leave node "{node}", where this pod is planned'
-        touched = self.sets.invalidate(info.uid, invalidation(info.pod, node, refusals))
-        self._touch(touched)
-        manual = any(pod_set.manual for pod_set in map(self.sets.get, touched) if pod_set)
-        planned = "another is planned for this pod" if manual else "the pod set is re-planned"
-        return f'planned node "{node}" does not fit any more, {planned}'
-
-    def begin(self, pod: Pod) -> None:
-        """Record that the binding of a planned pod begins: what its set has reserved is firm."""
-        self.sets.note_start(pod)
-
-    def look_at(self, pod: Pod) -> None:
-        """Look at a pod's set again soon: its binding did not come about."""
-        key = self.sets.key_of(pod)
-        if key is not None:
-            self._touch({key: True})
-
     def _put_pod(self, pod: Pod, old: Pod | None = None) -> None:
         self._note_stray(pod)
         self._touch(self.sets.put_pod(pod, self._now(), old))
@@ -166,7 +131,7 @@ class PodSetController:
         if moved or pod.finished or pod.terminating:
             self._let_go_of(pod)
         if moved and not pod.spec.node_name:
-            self._activate([pod.metadata.uid])
+            self._queue.activate([pod.metadata.uid])
         if pod.finished and old is not None and not old.finished:
             self._cluster_changed()
 
@@ -205,7 +170,7 @@ class PodSetController:
     def _touch(self, touched: Touched) -> None:
         """Have sets looked at. Gates that have just closed are closed before the next pod is popped."""
         if touched:
-            self._reconciler.touch(touched)
+            self._workqueue.touch(touched)
         for pod_set in filter(None, map(self.sets.get, touched)):
             if pod_set.let_in and not pod_set.let_go:
-                self._regate(keep_out(pod_set, pod_set.members))
+                self._queue.regate(keep_out(pod_set, pod_set.members))

@@ -17,6 +17,7 @@ from pallet.podset.member import Invalidated
 from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.model import Attempt, PodSet
 from pallet.podset.plan import PLAN_LIMIT, places, plan_size
+from pallet.podset.queue import Queue
 from pallet.podset.source import SetKey
 from pallet.podset.states import begin_replanning, end_replanning, note_attempt, take_plan
 from pallet.runtime.profile import Profile
@@ -39,7 +40,7 @@ reservations to expire."""
 
 
 class Planning:
-    """Makes the plans of sets. `profiles`, by scheduler name, may be filled after this object is made."""
+    """Makes the plans of sets. `profiles` are by scheduler name."""
 
     def __init__(
         self,
@@ -47,7 +48,7 @@ class Planning:
         profiles: Mapping[str, Profile],
         planner_for: PlannerFor,
         budget: LoopBudget,
-        regate: Callable[[Iterable[str]], object],
+        queue: Queue,
         recorder: Recorder,
         metrics: PodSetMetrics,
         now: Callable[[], datetime],
@@ -57,7 +58,7 @@ class Planning:
         self._cache = cache
         self._profiles = profiles
         self._budget = budget
-        self._regate = regate
+        self._queue = queue
         self._recorder = recorder
         self._metrics = metrics
         self._now = now
@@ -107,7 +108,7 @@ class Planning:
         places = (pod_set.members[uid].placed for uid in pod_set.invalidated if uid in uids)
         why = next(place.why for place in places if isinstance(place, Invalidated))
         begin_replanning(pod_set, uids, self.next_replan(pod_set.key))
-        self._regate(uids)
+        self._queue.regate(uids)
         self._metrics.replans_total[why.cause].inc()
         tell(self._recorder, pod_set, "Replanned", f"{why.reason}; {len(uids)} pods are re-planned")
 

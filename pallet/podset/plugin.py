@@ -6,14 +6,13 @@ only would leak, so whoever names it anywhere gets all of it.
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 
-from pallet.api.pod import Pod
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
-from pallet.cache.snapshot import NodeInfo, Snapshot
+from pallet.cache.snapshot import Fork, NodeInfo, Snapshot
 from pallet.config.decode import Seconds, decode_args
 from pallet.config.errors import FieldPath, fail
 from pallet.config.schema import ExtensionPoint, PluginRef, Plugins, PluginSet, Profile, Section
@@ -22,7 +21,7 @@ from pallet.framework.handle import Handle
 from pallet.framework.interface import Filters, Refusal
 from pallet.framework.state import CycleState
 from pallet.framework.status import SKIP, SUCCESS, Status, unresolvable, unschedulable
-from pallet.podset.member import Gate
+from pallet.podset.gates import Gates
 from pallet.runtime.registry import PluginFactory
 
 NAME = "PodSetPlanner"
@@ -88,26 +87,6 @@ class PodSetPlannerArgs(Section, frozen=True):
             raise ValueError("reservationTimeout must be longer than 0s")
 
 
-class Gatekeeper(Protocol):
-    """Who knows the sets."""
-
-    def verdict(self, pod: Pod) -> Gate:
-        """Answer whether a pod may be scheduled now, and where to."""
-        ...
-
-    def blocked(self, info: PodInfo, node: str, refusals: Sequence[Status]) -> str:
-        """Take note that a pod's planned node was refused, and tell in words what will be done about it."""
-        ...
-
-    def begin(self, pod: Pod) -> None:
-        """Record that the binding of a planned pod begins."""
-        ...
-
-    def look_at(self, pod: Pod) -> None:
-        """Look at a pod's set again soon: its binding did not come about."""
-        ...
-
-
 class PodSetPlanner:
     """The plugin. Score is served for the configurations of the original, and has nothing to say."""
 
@@ -115,25 +94,25 @@ class PodSetPlanner:
     args_type = PodSetPlannerArgs
     follows_plan = True
 
-    def __init__(self, args: PodSetPlannerArgs, handle: Handle, gatekeeper: Gatekeeper) -> None:
+    def __init__(self, args: PodSetPlannerArgs, handle: Handle, gates: Gates) -> None:
         self.args = args
-        self._gatekeeper = gatekeeper
+        self._gates = gates
 
     @classmethod
-    def factory(cls, gatekeeper: Gatekeeper) -> PluginFactory:
-        """How to make it, for the registry."""
-        return PluginFactory(cls, lambda args, handle: cls(args, handle, gatekeeper))
+    def factory(cls, gates: Gates) -> PluginFactory:
+        """How to make it, for the registry, with what it asks."""
+        return PluginFactory(cls, lambda args, handle: cls(args, handle, gates))
 
     def pre_enqueue(self, info: PodInfo) -> Status:
         """Keep the pod out of the queue while its gate is closed."""
-        gate = self._gatekeeper.verdict(info.pod)
+        gate = self._gates.verdict(info.pod)
         return SUCCESS if gate.open else unresolvable(gate.message)
 
     def pre_filter(
         self, state: CycleState, info: PodInfo, snapshot: Snapshot
     ) -> tuple[frozenset[str] | None, Status]:
         """Look at the gate once more, it may have closed since; then leave only the planned node."""
-        gate = self._gatekeeper.verdict(info.pod)
+        gate = self._gates.verdict(info.pod)
         if not gate.open:
             return None, unresolvable(gate.message)
         if not gate.node:
@@ -155,7 +134,11 @@ class PodSetPlanner:
             return None, unschedulable()
         row = snapshot.table.row_of.get(node, -1)
         reasons = [refusal.status for refusal in refusals if row in refusal.rows]
-        return None, unschedulable(self._gatekeeper.blocked(info, node, reasons))
+
+        def fits(fork: Fork) -> bool:
+            return filters.asker(state, info, fork)(row).ok
+
+        return None, unschedulable(self._gates.blocked(info, node, reasons, snapshot, fits))
 
     def pre_score(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> Status:
         """Leave the score out: where a pod has a plan, one node is left."""
@@ -168,12 +151,12 @@ class PodSetPlanner:
     def reserve(self, state: CycleState, info: PodInfo, node_name: str) -> Status:
         """Agree, and have the rest of the set hold its room against every pod from now on."""
         if state.read(_NODE) is not None:
-            self._gatekeeper.begin(info.pod)
+            self._gates.begin(info.pod)
         return SUCCESS
 
     def unreserve(self, state: CycleState, info: PodInfo, node_name: str) -> None:
         """Have the room kept again: the pod is still planned."""
-        self._gatekeeper.look_at(info.pod)
+        self._gates.look_at(info.pod)
 
     def events_to_register(self) -> list[EventInterest]:
         """What the sets have to tell; the controller activates the pods that it helps."""

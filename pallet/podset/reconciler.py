@@ -7,7 +7,7 @@ Large sets are gone through in slices. During a pause anything may change: each 
 that moment, and whatever changed after that has marked the set, so that it is looked at again.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -35,8 +35,9 @@ from pallet.podset.metrics import PodSetMetrics, state_of
 from pallet.podset.model import Phase, PodSet
 from pallet.podset.plan import is_behind
 from pallet.podset.planning import Planning
+from pallet.podset.queue import Queue
 from pallet.podset.reservations import Reservations
-from pallet.podset.sets import PodSets, Touched
+from pallet.podset.sets import PodSets
 from pallet.podset.source import SetKey
 from pallet.podset.states import (
     keep_out,
@@ -47,13 +48,10 @@ from pallet.podset.states import (
     take_back,
     unused_told,
 )
-from pallet.podset.workqueue import Workqueue
+from pallet.podset.workqueue import SETTLE, Workqueue
 from pallet.podset.writes import Writer
 
 log = get_logger(__name__)
-
-_SETTLE: Final = timedelta(milliseconds=100)
-"""How long news that is not urgent may gather."""
 
 _AT_ONCE: Final = 64
 """Sets worked on at the same time."""
@@ -65,15 +63,13 @@ others are about to get. More than one, so that a planner that does not answer d
 _ROUNDS: Final = 100
 """Steps done for a set before others have their turn."""
 
-_LONGEST_SLEEP: Final = 60.0
-"""Seconds after which the time is looked at again: the clock may have been set meanwhile."""
+_AFTER_ERROR: Final = timedelta(minutes=1)
+"""When a set is looked at again that could not be gone on with."""
 
 
 class Reconciler:
     """Works on the sets that are due.
 
-    activate: takes the UIDs of pods whose gate has opened, in the order in which they are to be bound
-    regate: takes the UIDs of pods whose gate has closed
     reservation_timeout: how long room stays reserved for a set that does not advance
     now: the API server's time
     """
@@ -82,12 +78,12 @@ class Reconciler:
         self,
         *,
         sets: PodSets,
+        workqueue: Workqueue[SetKey],
+        queue: Queue,
         reservations: Reservations,
         planning: Planning,
         writer: Writer,
         explainer: Explainer,
-        activate: Callable[[Iterable[str]], object],
-        regate: Callable[[Iterable[str]], object],
         recorder: Recorder,
         metrics: PodSetMetrics,
         now: Callable[[], datetime],
@@ -95,41 +91,27 @@ class Reconciler:
         reservation_timeout: timedelta,
     ) -> None:
         self._sets = sets
+        self._workqueue = workqueue
+        self._queue = queue
         self._reservations = reservations
         self._planning = planning
         self._writer = writer
         self._explainer = explainer
-        self._activate = activate
-        self._regate = regate
         self._recorder = recorder
         self._metrics = metrics
         self._now = now
         self._budget = budget
         self._reservation_timeout = reservation_timeout
-        self._workqueue: Workqueue[SetKey] = Workqueue()
-        self._wake = anyio.Event()
         self._slots = anyio.Semaphore(_AT_ONCE)
         self._planners = anyio.Semaphore(PLANS_AT_ONCE, fast_acquire=True)
-
-    def touch(self, touched: Touched) -> None:
-        """Have sets looked at, at once or soon."""
-        now = self._now()
-        for key, urgent in touched.items():
-            self._workqueue.add(key, now if urgent else now + _SETTLE)
-        self._wake.set()
 
     async def run(self) -> None:
         """Look after the sets until cancelled."""
         async with anyio.create_task_group() as tasks:
             while True:
-                now = self._now()
-                for key in self._workqueue.take(now):
+                for key in self._workqueue.take():
                     tasks.start_soon(self._look_after, key)
-                self._wake = anyio.Event()
-                due = self._workqueue.next()
-                rest = _LONGEST_SLEEP if due is None else min((due - now).total_seconds(), _LONGEST_SLEEP)
-                with anyio.move_on_after(rest):
-                    await self._wake.wait()
+                await self._workqueue.wait()
 
     async def reserve(self, pod_set: PodSet) -> None:
         """Reserve what the plan says, and nothing else."""
@@ -174,7 +156,7 @@ class Reconciler:
             return member.uid not in pod_set.let_in
         self._explainer.explain(member.pod, gate)
         if out := keep_out(pod_set, (member.uid,)):
-            self._regate(out)
+            self._queue.regate(out)
         return False
 
     def _open(self, pod_set: PodSet, uid: str) -> None:
@@ -183,7 +165,7 @@ class Reconciler:
         if member is not None and member.waits and pod_set.gate_of(uid).open:
             self._explainer.forget(member.pod)
             let_in(pod_set, uid)
-            self._activate((uid,))
+            self._queue.activate((uid,))
 
     async def _look_after(self, key: SetKey) -> None:
         """Do what is to be done about one set. An unforeseen error delays this set alone."""
@@ -192,10 +174,9 @@ class Reconciler:
                 await self._settle(key)
         except Exception:
             log.exception("Cannot go on with a pod set, trying again later", pod_set=key)
-            self._workqueue.add(key, self._now() + timedelta(seconds=_LONGEST_SLEEP))
+            self._workqueue.add(key, self._now() + _AFTER_ERROR)
         finally:
             self._workqueue.done(key)
-            self._wake.set()
 
     async def _settle(self, key: SetKey) -> None:
         for _ in range(_ROUNDS):
@@ -215,7 +196,7 @@ class Reconciler:
                 return
             await self._do(pod_set, step)
             await self._budget.pause()  # an answer of the API can be as large as the set
-        self._workqueue.add(key, self._now() + _SETTLE)
+        self._workqueue.add(key, self._now() + SETTLE)
 
     def _measure(self, pod_set: PodSet) -> None:
         self._metrics.overdue.note(pod_set.key, switch_time(pod_set))

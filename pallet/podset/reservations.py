@@ -13,12 +13,16 @@ from pallet.api.duration import format_duration
 from pallet.api.pod import Pod
 from pallet.cache.cache import Cache, Hold
 from pallet.cache.pod_info import PodInfo
+from pallet.cache.snapshot import Fork
+from pallet.framework.events import ASSIGNED_POD_DELETE
 from pallet.framework.state import CycleState
 from pallet.framework.status import PluginError, Status
 from pallet.loop_budget import LoopBudget
+from pallet.podset.gates import Gates
 from pallet.podset.member import Invalidation, Member, Planned
 from pallet.podset.metrics import PodSetMetrics
 from pallet.podset.model import PodSet
+from pallet.podset.queue import Queue
 from pallet.podset.states import expire, invalidate, note_binding, note_reserved
 from pallet.podset.termination import fits_after_termination, invalidation, refusals_of
 from pallet.runtime.counting import Counting
@@ -33,9 +37,7 @@ Cause = Literal["withdrawn", "refused", "outranked", "expired"]
 class Reservations:
     """Keeps the cache's reservations as the plans have them.
 
-    profiles: by scheduler name; may be filled after this object is made
-    outranked: takes a pod whose room was taken for a pod of a higher priority
-    released: takes a pod whose room others may use again
+    profiles: by scheduler name
     now: the API server's time
     """
 
@@ -43,15 +45,15 @@ class Reservations:
         self,
         cache: Cache,
         profiles: Mapping[str, Profile],
-        outranked: Callable[[Pod], object],
-        released: Callable[[Pod], object],
+        gates: Gates,
+        queue: Queue,
         metrics: PodSetMetrics,
         now: Callable[[], datetime],
     ) -> None:
         self._cache = cache
         self._profiles = profiles
-        self._tell_outranked = outranked
-        self._released = released
+        self._gates = gates
+        self._queue = queue
         self._metrics = metrics
         self._now = now
         self._evaluators: dict[str, Evaluator] = {}
@@ -80,11 +82,6 @@ class Reservations:
             self.release(member.pod, "refused" if member.uid in pod_set.invalidated else "withdrawn")
         elif not self._is_held(pod_set, member.uid, place):
             self._reserve(pod_set, member, place.node)
-
-    def waits(self, info: PodInfo, node: str) -> bool:
-        """Whether a pod that its planned node refuses will fit there once pods that leave are gone."""
-        evaluator = self._evaluator(info.pod.spec.scheduler_name)
-        return fits_after_termination(evaluator, self._cache.snapshot, info, node, self._now()) is not None
 
     def expire(self, pod_set: PodSet, timeout: timedelta, replan_at: datetime) -> str:
         """Release what a set has reserved, have it re-planned after a time, and return the event's words."""
@@ -115,9 +112,13 @@ class Reservations:
         before, info = self._cache.unreserve(member.uid), PodInfo(member.pod)
         evaluator = self._evaluator(member.pod.spec.scheduler_name)
         until, refusals = None, list[Status]()
+
+        def fits(fork: Fork) -> bool:
+            return evaluator.fits(CycleState(), info, node, fork)
+
         try:
             if not evaluator.fits(CycleState(), info, node) and not self._outranks(evaluator, info, node):
-                until = fits_after_termination(evaluator, self._cache.snapshot, info, node, self._now())
+                until = fits_after_termination(fits, self._cache.snapshot, info, node, self._now())
                 refusals = [] if until else refusals_of(evaluator, info, node)
         except PluginError:
             return  # its own cycle will tell
@@ -145,11 +146,11 @@ class Reservations:
 
     def _outranked(self, pod: Pod) -> None:
         self._metrics.reservations_released_total["outranked"].inc()
-        self._tell_outranked(pod)
+        self._gates.look_at(pod)
 
     def _count_release(self, pod: Pod, cause: Cause) -> None:
         self._metrics.reservations_released_total[cause].inc()
-        self._released(pod)
+        self._queue.move(ASSIGNED_POD_DELETE, pod, None)
 
     def _evaluator(self, scheduler_name: str) -> Evaluator:
         found = self._evaluators.get(scheduler_name)

@@ -1,12 +1,12 @@
 """What keeps a pod from its planned node, and whether it will pass by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from pallet.api.pod import Pod
 from pallet.cache.pod_info import PodInfo
-from pallet.cache.snapshot import Snapshot
+from pallet.cache.snapshot import Fork, Snapshot
 from pallet.framework.state import CycleState
 from pallet.framework.status import PluginError, Status
 from pallet.podset.member import Invalidation
@@ -27,11 +27,11 @@ def refusals_of(evaluator: Evaluator, info: PodInfo, node: str) -> list[Status]:
 
 
 def fits_after_termination(
-    evaluator: Evaluator, snapshot: Snapshot, info: PodInfo, node: str, now: datetime
+    fits: Callable[[Fork], bool], snapshot: Snapshot, info: PodInfo, node: str, now: datetime
 ) -> datetime | None:
     """Until when to wait for the pods that are being deleted on a node: without them the pod would fit there.
 
-    None where it would not. `snapshot` is the one that the evaluator decides on.
+    None where it would not. `fits` says whether the node takes the pod on a fork of the snapshot.
     """
     row = snapshot.table.row_of.get(node)
     if row is None:
@@ -46,7 +46,7 @@ def fits_after_termination(
         for other in away:
             fork.remove(other, row)
         try:
-            helps = evaluator.fits(CycleState(), info, node, fork)
+            helps = fits(fork)
         except PluginError:
             helps = False
     return min(leaving.values()) if helps else None

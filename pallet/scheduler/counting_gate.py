@@ -4,9 +4,9 @@ The pods are gated meanwhile (see `queue`). The one that needs least is served f
 pods get three slices of the loop for each one spent here.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 import anyio
 
@@ -20,8 +20,6 @@ from pallet.loop_budget import LoopBudget
 from pallet.runtime.counting import FEW, Counting
 from pallet.runtime.profile import Profile
 from pallet.scheduler.recorder import tell_delayed
-
-NAME: Final = "CountingGate"
 
 LONG: Final = 500_000
 """Comparisons that take longer than half a second, so that an event tells of them."""
@@ -47,43 +45,43 @@ class _Kept:
         return self.counting.step(self.info, self.counted)
 
 
-class CountingGate:
-    """A pre-enqueue plugin of every profile. `profiles` may be filled after this object is made.
+class Queue(Protocol):
+    """The scheduling queue."""
 
-    activate: lets pods into the queue whose counting is done
-    is_gated: whether a pod is still kept out of the queue
+    def activate(self, uids: Iterable[str]) -> object:
+        """Let pods into the queue."""
+        ...
+
+    def is_gated(self, uid: str) -> bool:
+        """Whether a pod is still kept out of the queue."""
+        ...
+
+
+class CountingGates:
+    """The gates of all profiles, with what they keep back.
+
     leads: whether this process schedules; one that does not writes no events
     """
 
-    name = NAME
-
     def __init__(
-        self,
-        snapshot: Snapshot,
-        profiles: Mapping[str, Profile],
-        budget: LoopBudget,
-        recorder: Recorder,
-        activate: Callable[[Iterable[str]], object],
-        is_gated: Callable[[str], bool],
-        leads: Callable[[], bool],
+        self, snapshot: Snapshot, budget: LoopBudget, recorder: Recorder, leads: Callable[[], bool]
     ) -> None:
         self._snapshot = snapshot
-        self._profiles = profiles
         self._budget = budget
         self._recorder = recorder
-        self._activate = activate
-        self._is_gated = is_gated
         self._leads = leads
-        self._countings: dict[str, Counting] = {}
         self._kept: dict[str, _Kept] = {}
         self._served: BoundedCache[str, bool] = BoundedCache("counted_pods", MIB)
         """Pods that were counted for lately: since then more may have come, or some of it been forgotten."""
         self._wake = anyio.Event()
 
-    def pre_enqueue(self, info: PodInfo) -> Status:
+    def gate(self, profile: Profile) -> "CountingGate":
+        """The gate of a profile."""
+        return CountingGate(self, Counting(profile, self._snapshot))
+
+    def admit(self, info: PodInfo, counting: Counting) -> Status:
         """Let a pod in whose counting is done, or takes no time."""
         pod = info.pod
-        counting = self._counting(pod.spec.scheduler_name)
         counted = counting.counted(info)
         work = counting.work(info, counted)
         served = self._served.get(pod.metadata.uid)
@@ -99,17 +97,17 @@ class CountingGate:
         self._wake.set()
         return unschedulable("what the pod's affinity and spreading count by is being counted")
 
-    async def run(self) -> NoReturn:
+    async def run(self, queue: Queue) -> NoReturn:
         """Count for those that are kept back, until cancelled."""
         while True:
             if not self._kept:
                 self._wake = anyio.Event()
                 await self._wake.wait()
-            await self._serve()
+            await self._serve(queue)
 
-    async def _serve(self) -> None:
+    async def _serve(self, queue: Queue) -> None:
         """Count for the pod that needs least, to the end or until a slice is used up."""
-        self._kept = {uid: kept for uid, kept in self._kept.items() if self._is_gated(uid)}
+        self._kept = {uid: kept for uid, kept in self._kept.items() if queue.is_gated(uid)}
         if not self._kept:
             return
         uid, kept = min(self._kept.items(), key=lambda item: item[1].work)
@@ -119,14 +117,21 @@ class CountingGate:
         if done:
             del self._kept[uid]
             self._served[uid] = True
-            self._activate((uid,))
+            queue.activate((uid,))
         else:
             for _ in range(_SHARE):
                 await self._budget.pause()
 
-    def _counting(self, scheduler_name: str) -> Counting:
-        counting = self._countings.get(scheduler_name)
-        if counting is None:
-            profile = self._profiles[scheduler_name]
-            counting = self._countings[scheduler_name] = Counting(profile, self._snapshot)
-        return counting
+
+class CountingGate:
+    """The pre-enqueue plugin of one profile."""
+
+    name = "CountingGate"
+
+    def __init__(self, gates: CountingGates, counting: Counting) -> None:
+        self._gates = gates
+        self._counting = counting
+
+    def pre_enqueue(self, info: PodInfo) -> Status:
+        """Let a pod in whose counting is done, or takes no time."""
+        return self._gates.admit(info, self._counting)

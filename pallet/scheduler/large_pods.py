@@ -5,7 +5,7 @@ goes on for many times as long before the next large pod has its turn. Which pod
 `pallet.runtime.pod_limits`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import anyio
@@ -15,6 +15,7 @@ from pallet.cache.pod_info import PodInfo
 from pallet.framework.handle import Recorder
 from pallet.framework.status import SUCCESS, Status, unschedulable
 from pallet.runtime.pod_limits import Part, large_part
+from pallet.scheduler.queue import SchedulingQueue
 from pallet.scheduler.recorder import tell_delayed
 
 if TYPE_CHECKING:
@@ -32,25 +33,13 @@ _LOOK_SECONDS: Final = 0.05
 class LargePods:
     """A pre-enqueue plugin of every profile. Of those that wait, the highest priority has the next turn.
 
-    activate: lets pods into the queue
-    is_active: whether a pod is in the active queue, where it waits for pods before it
     leads: whether this process schedules; one that does not writes no events
     """
 
     name = NAME
 
-    def __init__(
-        self,
-        recorder: Recorder,
-        activate: Callable[[Iterable[str]], object],
-        is_gated: Callable[[str], bool],
-        is_active: Callable[[str], bool],
-        leads: Callable[[], bool],
-    ) -> None:
+    def __init__(self, recorder: Recorder, leads: Callable[[], bool]) -> None:
         self._recorder = recorder
-        self._activate = activate
-        self._is_gated = is_gated
-        self._is_active = is_active
         self._leads = leads
         self._kept: dict[str, tuple[Pod, Part]] = {}
         self._turn = ""
@@ -76,23 +65,23 @@ class LargePods:
         self._wake.set()
         return unschedulable("large pods are scheduled one at a time")
 
-    async def run(self) -> NoReturn:
+    async def run(self, queue: SchedulingQueue) -> NoReturn:
         """Give them their turns, until cancelled."""
         while True:
             if not self._kept:
                 self._wake = anyio.Event()
                 await self._wake.wait()
-            self._kept = {uid: kept for uid, kept in self._kept.items() if self._is_gated(uid)}
+            self._kept = {uid: kept for uid, kept in self._kept.items() if queue.is_gated(uid)}
             if self._kept:
                 uid, (_, part) = max(self._kept.items(), key=lambda item: item[1][0].spec.priority)
                 del self._kept[uid]
-                await self._serve(uid, PAUSE_SECONDS * part.times_as_costly)
+                await self._serve(queue, uid, PAUSE_SECONDS * part.times_as_costly)
 
-    async def _serve(self, uid: str, pause: float) -> None:
+    async def _serve(self, queue: SchedulingQueue, uid: str, pause: float) -> None:
         """Let a pod in, and wait until it was popped and others had their time."""
         self._turn = uid
-        self._activate((uid,))
-        while self._is_active(uid):  # noqa: ASYNC110 - the queue has no event for a pod that leaves it
+        queue.activate((uid,))
+        while queue.is_active(uid):  # noqa: ASYNC110 - the queue has no event for a pod that leaves it
             await anyio.sleep(_LOOK_SECONDS)
         self._turn = ""
         await anyio.sleep(pause)

@@ -187,7 +187,7 @@ async def test_without_a_planner_pods_are_scheduled_one_by_one(world: World) -> 
         world.add(GO)
         await settle()
         assert world.activated == ["uid-web-0"]
-        assert world.controller.verdict(world.pod("web-0")).node == ""
+        assert world.gates.verdict(world.pod("web-0")).node == ""
         assert world.plan() is None
 
 

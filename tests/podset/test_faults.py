@@ -43,7 +43,7 @@ async def test_fault_2_the_plan_is_not_rewritten_to_follow_what_would_score_bett
         await settle()
         world.add(make_node("n3", cpu="64"))
         await settle(50)
-        assert world.controller.verdict(world.pod("web-0")).node == "n1"
+        assert world.gates.verdict(world.pod("web-0")).node == "n1"
         assert world.plan() == {"web-0": "n1"}
         assert world.planner is not None
         assert len(world.planner.problems) == 1

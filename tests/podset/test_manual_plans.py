@@ -203,5 +203,5 @@ async def test_what_is_changed_by_hand_after_the_switch_is_obeyed_at_once(world:
         edited = make_plan({"web-0": "n2"}, uid=stored(world).metadata.uid, by_hand=True)
         world.api.put(SCHEDULE_PLANS, edited)
         await settle()
-        assert world.controller.verdict(world.pod("web-0")).node == "n2"
+        assert world.gates.verdict(world.pod("web-0")).node == "n2"
         assert world.reserved() == {"uid-web-0": "n2"}

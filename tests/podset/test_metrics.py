@@ -67,7 +67,7 @@ async def test_a_pod_bound_by_somebody_else_is_counted_once_and_the_plan_follows
         await settle()
         world.bind("web-0")
         pod = world.pod("web-1")
-        assert world.controller.verdict(pod).node == "n1"
+        assert world.gates.verdict(pod).node == "n1"
         for labels in ({}, {"changed": "later"}):
             world.api.put(PODS, make_pod("web-1", uid=pod.metadata.uid, node="n2", labels=labels))
         await settle(2)

@@ -1,4 +1,5 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,6 +10,7 @@ from pallet.api.pod import Pod
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.reservation import Owner
+from pallet.cache.snapshot import Fork, Snapshot
 from pallet.config.decode import decode_args
 from pallet.config.errors import ConfigError, FieldPath
 from pallet.config.schema import ExtensionPoint
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from pallet.framework.handle import Recorder
     from pallet.framework.interface import QueueSortPlugin
     from pallet.informers.factory import InformerFactory
+    from pallet.podset.gates import Gates
 
 REFUSED = Code.UNSCHEDULABLE_AND_UNRESOLVABLE
 CLOSED = Gate(why=Why.HELD, message="waiting for ScheduleTrigger")
@@ -41,13 +44,28 @@ class Keeper:
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
         self.refusals: list[tuple[str, str, list[str]]] = []
+        self.fits: list[bool] = []
+        """Whether the refused node would take the pod if no pod was on it."""
         self.begun: list[str] = []
         self.looked_at: list[str] = []
 
     def verdict(self, pod: Pod) -> Gate:
         return self.gate
 
-    def blocked(self, info: PodInfo, node: str, refusals: Sequence[Status]) -> str:
+    def blocked(
+        self,
+        info: PodInfo,
+        node: str,
+        refusals: Sequence[Status],
+        snapshot: Snapshot,
+        fits: Callable[[Fork], bool],
+    ) -> str:
+        with snapshot.fork() as fork:
+            for row in fork.rows():
+                for placed in list(fork.pods(row)):
+                    fork.remove(placed, row)
+            if node in fork.table.row_of:
+                self.fits.append(fits(fork))
         self.refusals.append((info.uid, node, [f"{each.plugin}: {each.message}" for each in refusals]))
         return "re-planned"
 
@@ -77,7 +95,7 @@ class Scene:
             WaitingPods(),
             Random(1),  # noqa: S311  # breaks ties
         )
-        self.plugin = PodSetPlanner(PodSetPlannerArgs(), handle, self.keeper)
+        self.plugin = PodSetPlanner(PodSetPlannerArgs(), handle, cast("Gates", self.keeper))
         self.profile = Profile(
             SCHEDULER,
             {self.plugin.name: self.plugin},
@@ -94,6 +112,12 @@ class Scene:
     def post_filter(self, pod: Pod, state: CycleState, choice: Choice) -> tuple[str | None, Status]:
         filters = self.evaluator.row_filters
         return self.plugin.post_filter(state, PodInfo(pod), self.cache.snapshot, choice.refusals, filters)
+
+    def fits_after_termination(self, info: PodInfo) -> datetime | None:
+        def fits(fork: Fork) -> bool:
+            return self.evaluator.fits(CycleState(), info, "n1", fork)
+
+        return fits_after_termination(fits, self.cache.snapshot, info, "n1", at(0))
 
 
 @pytest.mark.parametrize(("gate", "code"), [(OPEN, Code.SUCCESS), (CLOSED, REFUSED)])
@@ -138,6 +162,17 @@ def test_fault_14_a_refused_planned_node_is_reported_with_the_reason_of_that_nod
     ]
 
 
+@pytest.mark.parametrize(("cordoned", "expected"), [(False, True), (True, False)])
+def test_the_filters_can_be_asked_whether_the_planned_node_would_fit_without_its_pods(
+    *, cordoned: bool, expected: bool
+) -> None:
+    full = make_pod("other", node="n1", cpu="4")
+    scene = Scene(Gate("n1"), make_node("n1", cordoned=cordoned), placed=[full])
+    state = CycleState()
+    scene.post_filter(make_pod("web-0"), state, scene.choose(make_pod("web-0"), state))
+    assert scene.keeper.fits == [expected]
+
+
 def test_a_planned_node_that_is_gone_is_reported() -> None:
     scene = Scene(Gate("gone"), make_node("n1"))
     state = CycleState()
@@ -171,7 +206,7 @@ def test_a_binding_that_did_not_come_about_has_the_set_looked_at() -> None:
 
 def test_it_serves_every_point_that_the_original_s_configuration_names() -> None:
     named = {"preFilter", "postFilter", "preScore", "score", "reserve"}
-    points = PodSetPlanner.factory(Keeper(OPEN)).points
+    points = PodSetPlanner.factory(cast("Gates", Keeper(OPEN))).points
     assert named <= {point.value for point in points}
     assert ExtensionPoint.PRE_ENQUEUE in points
 
@@ -226,9 +261,7 @@ def on_n1(name: str, *, cpu: str = "4", deleted: float | None = None) -> Pod:
 )
 def test_what_passes_by_itself(placed: list[Pod], *, cordoned: bool, expected: bool) -> None:
     scene = Scene(Gate("n1"), make_node("n1", cordoned=cordoned), placed=placed)
-    until = fits_after_termination(
-        scene.evaluator, scene.cache.snapshot, PodInfo(make_pod("web-0")), "n1", at(0)
-    )
+    until = scene.fits_after_termination(PodInfo(make_pod("web-0")))
     assert until == (at(40) if expected else None)
 
 
@@ -236,7 +269,7 @@ def test_looking_whether_it_passes_leaves_the_cluster_as_it_is() -> None:
     scene = Scene(Gate("n1"), make_node("n1"), placed=[make_pod("victim", node="n1", cpu="4", deleted=10)])
     info = PodInfo(make_pod("web-0"))
     scene.cache.reserve(info, "n1", Owner())
-    assert fits_after_termination(scene.evaluator, scene.cache.snapshot, info, "n1", at(0)) == at(40)
+    assert scene.fits_after_termination(info) == at(40)
     assert {placed.uid for placed in scene.cache.snapshot.pods(scene.cache.snapshot.table.row_of["n1"])} == {
         "uid-victim",
         "uid-web-0",

@@ -206,7 +206,7 @@ async def test_a_place_lost_while_the_binding_failed_is_kept_again(world: World)
     async with world.running():
         await settle()
         world.cache.unreserve("uid-web-0")
-        world.controller.look_at(world.pod("web-0"))
+        world.gates.look_at(world.pod("web-0"))
         await settle(0.001)
         assert world.reserved() == {"uid-web-0": "n1"}
 
@@ -304,7 +304,9 @@ async def test_what_passes_by_itself_is_waited_for(world: World) -> None:
     world.add(GO, make_pod("web-0"), make_pod("victim", pod_set="", node="n1", deleted=10))
     async with world.running():
         await settle()
-        words = world.controller.blocked(PodInfo(world.pod("web-0")), "n1", [])
+        words = world.gates.blocked(
+            PodInfo(world.pod("web-0")), "n1", [], world.cache.snapshot, lambda _: True
+        )
         assert words == 'waiting for pods to leave node "n1", where this pod is planned'
         await settle(5)
         assert world.planner is not None

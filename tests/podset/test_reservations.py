@@ -200,7 +200,7 @@ async def test_reservations_are_firm_from_the_first_binding_of_the_set_on(world:
         await settle()
         assert len(world.cache.yielding(1)) == 2
         assert world.cache.yielding(0) == []
-        world.controller.begin(world.pod("web-0"))
+        world.gates.begin(world.pod("web-0"))
         assert world.cache.yielding(1) == []
 
 

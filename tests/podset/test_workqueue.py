@@ -1,33 +1,84 @@
-from pallet.podset.workqueue import Workqueue
+import anyio
+import pytest
+
+from pallet.podset.workqueue import SETTLE, Workqueue
 from tests.builders import at
+from tests.faults.virtual_time import VIRTUAL_TIME
+
+
+class Clock:
+    """A workqueue of strings, and its time."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.workqueue: Workqueue[str] = Workqueue(lambda: at(self.seconds))
+
+    def taken_at(self, seconds: float) -> list[str]:
+        self.seconds = seconds
+        return self.workqueue.take()
 
 
 def test_keys_come_when_they_are_due_the_longest_due_first() -> None:
-    workqueue: Workqueue[str] = Workqueue()
-    workqueue.add("b", at(2))
-    workqueue.add("a", at(1))
-    workqueue.add("c", at(9))
-    assert workqueue.next() == at(1)
-    assert workqueue.take(at(2)) == ["a", "b"]
-    assert workqueue.next() == at(9)
+    clock = Clock()
+    clock.workqueue.add("b", at(2))
+    clock.workqueue.add("a", at(1))
+    clock.workqueue.add("c", at(9))
+    assert clock.taken_at(2) == ["a", "b"]
+    assert clock.taken_at(9) == ["c"]
 
 
 def test_an_earlier_time_stands_and_a_key_comes_once() -> None:
-    workqueue: Workqueue[str] = Workqueue()
+    clock = Clock()
     for second in (5, 1, 7):
-        workqueue.add("a", at(second))
-    assert workqueue.take(at(10)) == ["a"]
-    workqueue.done("a")
-    assert workqueue.take(at(10)) == []
-    assert workqueue.next() is None
+        clock.workqueue.add("a", at(second))
+    assert clock.taken_at(10) == ["a"]
+    clock.workqueue.done("a")
+    assert clock.taken_at(10) == []
 
 
 def test_a_key_that_is_worked_on_comes_again_only_when_it_is_done() -> None:
-    workqueue: Workqueue[str] = Workqueue()
-    workqueue.add("a", at(1))
-    assert workqueue.take(at(1)) == ["a"]
-    workqueue.add("a", at(2))
-    assert workqueue.next() is None
-    assert workqueue.take(at(3)) == []
-    workqueue.done("a")
-    assert workqueue.take(at(3)) == ["a"]
+    clock = Clock()
+    clock.workqueue.add("a", at(1))
+    assert clock.taken_at(1) == ["a"]
+    clock.workqueue.add("a", at(2))
+    assert clock.taken_at(3) == []
+    clock.workqueue.done("a")
+    assert clock.taken_at(3) == ["a"]
+
+
+def test_news_that_is_not_urgent_may_gather() -> None:
+    clock = Clock()
+    clock.workqueue.touch({"urgent": True, "other": False})
+    assert clock.taken_at(0) == ["urgent"]
+    assert clock.taken_at(SETTLE.total_seconds()) == ["other"]
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL_TIME])
+@pytest.mark.parametrize(("due", "waits"), [(5, 5), (600, 60), (None, 60)])
+@pytest.mark.anyio
+async def test_it_waits_for_the_next_key_and_looks_at_the_time_every_minute(
+    due: float | None, waits: float
+) -> None:
+    workqueue: Workqueue[str] = Workqueue(lambda: at(anyio.current_time()))
+    began = anyio.current_time()
+    if due is not None:
+        workqueue.add("a", at(began + due))
+    await workqueue.wait()
+    assert anyio.current_time() - began == pytest.approx(waits)
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL_TIME])
+@pytest.mark.anyio
+async def test_what_is_added_or_done_ends_the_wait() -> None:
+    workqueue: Workqueue[str] = Workqueue(lambda: at(anyio.current_time()))
+    began = anyio.current_time()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(workqueue.wait)
+        await anyio.sleep(1)
+        workqueue.touch({"a": True})
+    assert workqueue.take() == ["a"]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(workqueue.wait)
+        await anyio.sleep(1)
+        workqueue.done("a")
+    assert anyio.current_time() - began == pytest.approx(2)

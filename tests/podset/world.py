@@ -17,14 +17,18 @@ from pallet.api.podset import SCHEDULE, SCHEDULE_PLANS, SCHEDULE_TRIGGERS, Sched
 from pallet.api.resource import Resource
 from pallet.cache.cache import Cache
 from pallet.cache.pod_info import PodInfo
+from pallet.framework.events import ASSIGNED_POD_DELETE, ClusterEvent
 from pallet.framework.instruments import Instruments
 from pallet.framework.status import unresolvable
 from pallet.loop_budget import LoopBudget
 from pallet.planner.interface import Plan, Problem
 from pallet.podset.controller import PodSetController
 from pallet.podset.decisions import RESERVATION_TIMEOUT
+from pallet.podset.gates import Gates
 from pallet.podset.metrics import PodSetMetrics
+from pallet.podset.sets import PodSets
 from pallet.podset.triggers import LabelNaming
+from pallet.podset.workqueue import Workqueue
 from pallet.runtime.profile import Profile
 from tests.builders import EPOCH, SCHEDULER, at, make_pod
 from tests.podset.fake_api import FakeApi
@@ -128,15 +132,14 @@ class World:
         self.cache = Cache()
         self.profiles = {SCHEDULER: self._profile(self.cache)}
         self.metrics = PodSetMetrics(Instruments(), self.now)
+        self.gates = Gates(PodSets(LabelNaming({SCHEDULER})), Workqueue(self.now), self.now)
         self.controller = PodSetController(
-            naming=LabelNaming({SCHEDULER}),
+            gates=self.gates,
             cache=self.cache,
             api=self.api,
             profiles=self.profiles,
             planner_for=lambda _: self.planner,
-            activate=self.activate,
-            regate=self.regated.extend,
-            released=self.released.append,
+            queue=self,
             conditions=self.told,
             recorder=self.told,
             metrics=self.metrics,
@@ -155,6 +158,16 @@ class World:
     def activate(self, uids: Iterable[str]) -> None:
         """Take note of pods that are let into the queue."""
         self.activated.extend(uids)
+
+    def regate(self, uids: Iterable[str]) -> None:
+        """Take note of pods that are kept back again."""
+        self.regated.extend(uids)
+
+    def move(self, event: ClusterEvent, old: Pod | None, new: Pod | None) -> None:
+        """Take note of a pod whose room is free again."""
+        assert (event, new) == (ASSIGNED_POD_DELETE, None)
+        assert old is not None
+        self.released.append(old)
 
     def now(self) -> datetime:
         """The API server's time: the event loop's, which is virtual."""
@@ -200,15 +213,15 @@ class World:
     def lose(self, name: str) -> str:
         """Have a pod's planned node refuse it; returns what the pod is told."""
         pod = self.pod(name)
-        node = self.controller.verdict(pod).node
+        node = self.gates.verdict(pod).node
         refusal = unresolvable("node(s) were unschedulable").by("NodeUnschedulable")
-        return self.controller.blocked(PodInfo(pod), node, [refusal])
+        return self.gates.blocked(PodInfo(pod), node, [refusal], self.cache.snapshot, lambda _: False)
 
     def bind(self, *names: str) -> None:
         """Bind pods to where their gates send them."""
         for name in names:
             pod = self.pod(name)
-            gate = self.controller.verdict(pod)
+            gate = self.gates.verdict(pod)
             assert gate.open, gate.message
             self.cache.assume(PodInfo(pod), gate.node)
             self.api.put(PODS, make_pod(name, uid=pod.metadata.uid, node=gate.node))
@@ -220,7 +233,7 @@ class World:
     def bind_all(self) -> None:
         """Bind every pod whose gate is open."""
         for pod in self.api.all(PODS):
-            if not pod.spec.node_name and self.controller.verdict(pod).open:
+            if not pod.spec.node_name and self.gates.verdict(pod).open:
                 self.bind(pod.metadata.name)
 
     def bound_after_opening(self) -> dict[str, str]:
@@ -262,7 +275,7 @@ class World:
 
     def open(self, names: Iterable[str]) -> list[str]:
         """Those of the pods whose gate is open."""
-        return [name for name in names if self.controller.verdict(self.pod(name)).open]
+        return [name for name in names if self.gates.verdict(self.pod(name)).open]
 
     def _tell_all(self, resource: Resource[T]) -> None:
         for obj in self.api.all(resource):

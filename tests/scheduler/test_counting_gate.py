@@ -18,8 +18,8 @@ from pallet.loop_budget import SLICE_SECONDS, LoopBudget
 from pallet.runtime import counting
 from pallet.runtime.counting import FEW
 from pallet.scheduler import counting_gate
-from pallet.scheduler.counting_gate import CountingGate
-from tests.builders import SCHEDULER, make_node, make_pod, pod_affinity, pod_term
+from pallet.scheduler.counting_gate import CountingGates
+from tests.builders import make_node, make_pod, pod_affinity, pod_term
 from tests.profiles import default_profile
 from tests.scheduler.background import in_background
 
@@ -54,15 +54,8 @@ class Scene:
         self.notes: list[str] = []
         self.leads = True
         self.profile = default_profile()
-        self.gate = CountingGate(
-            self.snapshot,
-            {SCHEDULER: self.profile},
-            self.budget,
-            self,
-            self._activate,
-            lambda uid: uid in self.gated,
-            lambda: self.leads,
-        )
+        self.gates = CountingGates(self.snapshot, self.budget, self, lambda: self.leads)
+        self.gate = self.gates.gate(self.profile)
 
     def place(self, pod: Pod) -> None:
         self.snapshot.place(PodInfo(pod), "n1")
@@ -79,8 +72,11 @@ class Scene:
     ) -> None:
         self.notes.append(note)
 
+    def is_gated(self, uid: str) -> bool:
+        return uid in self.gated
+
     def running(self) -> AbstractAsyncContextManager[None]:
-        return in_background(self.gate.run)
+        return in_background(lambda: self.gates.run(self))
 
     async def until_let_in(self, *names: str) -> None:
         while not {f"uid-{name}" for name in names} <= set(self.let_in):
@@ -96,7 +92,7 @@ class Scene:
         seen.append(self.compared)
         return [after - before for before, after in pairwise(seen)]
 
-    def _activate(self, uids: Iterable[str]) -> None:
+    def activate(self, uids: Iterable[str]) -> None:
         for uid in uids:
             pod = self.gated.pop(uid, None)
             if pod is not None and self.ask(pod):
@@ -189,7 +185,7 @@ async def test_a_pod_that_is_gone_is_not_counted_for(scene: Scene) -> None:
     scene.ask(with_terms("stays", 6))
     async with scene.running():
         await scene.until_let_in("stays")
-        while scene.gate._kept:
+        while scene.gates._kept:
             await anyio.lowlevel.checkpoint()
     assert scene.compared == 6 * PLACED
 
@@ -201,7 +197,7 @@ async def test_nothing_is_kept_of_pods_that_are_gone_while_others_are_served(sce
     async with scene.running():
         while not scene.compared:
             await anyio.lowlevel.checkpoint()
-        assert scene.gate._kept.keys() == {"uid-stays"}
+        assert scene.gates._kept.keys() == {"uid-stays"}
 
 
 async def test_terms_that_placed_pods_hold_are_compared_in_slices_too(scene: Scene) -> None:
@@ -222,7 +218,7 @@ def test_what_takes_long_is_told_once_by_the_one_who_leads(scene: Scene) -> None
         scene.leads = False
         scene.ask(pod)
         assert not scene.notes
-        scene.gate._kept.clear()
+        scene.gates._kept.clear()
         scene.leads = True
         scene.ask(pod)
         scene.ask(pod)

@@ -1,6 +1,5 @@
 """Large pods: one at a time, with time for others between two of them."""
 
-from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
@@ -36,20 +35,11 @@ class Scene:
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.leads = True
-        self.gate = LargePods(self, self.activate, self.is_gated, self.is_active, lambda: self.leads)
+        self.gate = LargePods(self, lambda: self.leads)
         profile = replace(a_profile(Probe()), pre_enqueue=(self.gate,))
         self.queue = SchedulingQueue(
             {SCHEDULER: profile}, Nominator(), Metrics(Instruments()), anyio.current_time
         )
-
-    def activate(self, uids: Iterable[str]) -> None:
-        self.queue.activate(uids)
-
-    def is_gated(self, uid: str) -> bool:
-        return self.queue.is_gated(uid)
-
-    def is_active(self, uid: str) -> bool:
-        return self.queue.is_active(uid)
 
     def event(
         self, regarding: ObjectReference, controller: str, *, kind: str, reason: str, action: str, note: str
@@ -69,7 +59,7 @@ class Scene:
         return queued.pod.metadata.name
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        return in_background(self.gate.run)
+        return in_background(lambda: self.gate.run(self.queue))
 
 
 @pytest.fixture
@@ -129,7 +119,7 @@ async def test_one_that_comes_again_waits_for_another_turn(scene: Scene) -> None
         scene.add(large("b"))
         await anyio.sleep(0.1)
         assert scene.pop() == "b"
-        scene.activate((queued.uid,))
+        scene.queue.activate((queued.uid,))
         assert not scene.pop()
         await anyio.sleep(1)
         assert scene.pop() == "a"
@@ -151,7 +141,7 @@ async def test_a_pod_that_is_deleted_in_its_turn_ends_it(scene: Scene) -> None:
     scene.add(gone, large("next"))
     async with scene.running():
         await anyio.sleep(0.01)
-        assert scene.is_active(gone.metadata.uid)
+        assert scene.queue.is_active(gone.metadata.uid)
         scene.queue.delete(gone)
         await anyio.sleep(1)
         assert scene.pop() == "next"
