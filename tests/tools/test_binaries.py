@@ -1,51 +1,10 @@
-import os
+import re
 from pathlib import Path
 
 import pytest
 
-from tools.controlplane import binaries, build, toolchain
-
-FAKE_GO = """#!/bin/sh
-if [ "$1" = env ]; then echo {version}; exit; fi
-verb="$1"
-for argument; do package="$argument"; done
-while [ "$1" != -o ]; do shift; done
-if [ "$package" = "{refused}" ]; then echo "it does not compile"; exit 1; fi
-echo "$verb $package" > "$2"; chmod +x "$2"; echo "$package" >> "{calls}"
-"""
-
-
-@pytest.fixture
-def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "pallet" / "controlplane"
-
-
-class Compiler:
-    """A `go` on PATH that writes its command and the package's name, and remembers the packages."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        folder.mkdir()
-        self.program = folder / "go"
-        self.calls = folder / "calls"
-        monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-        self.behave()
-
-    def behave(self, *, version: str = "go1.99.0", refused: str = "") -> None:
-        executable(self.program, FAKE_GO.format(version=version, refused=refused, calls=self.calls))
-
-
-@pytest.fixture
-def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compiler:
-    return Compiler(tmp_path / "compiler", monkeypatch)
-
-
-def executable(path: Path, content: str = "#!/bin/sh\n") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
-    path.chmod(0o755)
-    return path
+from tests.tools.conftest import Compiler, executable
+from tools.controlplane import __main__, binaries, build, toolchain
 
 
 def test_what_is_missing_is_built_once(empty_cache: Path, compiler: Compiler) -> None:
@@ -75,7 +34,7 @@ def test_a_failed_build_says_why_and_the_next_one_goes_on_from_there(
 @pytest.mark.usefixtures("compiler")
 def test_a_program_may_be_the_tests_of_a_package(empty_cache: Path) -> None:
     programs = (build.Program("server", "x/server"), build.Program("suite", "x/suite", tests=True))
-    build.build_into(empty_cache / "bin", programs, "a while")
+    build.build_into(empty_cache / "bin", programs)
     written = [(empty_cache / "bin" / program.name).read_text() for program in programs]
     assert written == ["build x/server\n", "test x/suite\n"]
 
@@ -104,23 +63,72 @@ def test_a_program_that_is_nowhere_is_named_with_the_places_looked_at(
         binaries.find("kwok")
 
 
-def test_a_change_of_versions_changes_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = build.folder()
-    for module in (".", "kwok"):
-        for name in ("go.mod", "go.sum"):
-            copy = tmp_path / module / name
-            copy.parent.mkdir(exist_ok=True)
-            copy.write_bytes((build.MODULES / module / name).read_bytes())
-    monkeypatch.setattr(build, "MODULES", tmp_path)
-    assert build.folder() == before
+def test_a_change_of_versions_changes_the_folder(tmp_path: Path) -> None:
+    for name in ("go.mod", "go.sum"):
+        (tmp_path / name).write_text(name)
+    programs = (build.Program("kwok", "x/kwok", tmp_path),)
+    before = build.folder_in(tmp_path, programs)
+    assert build.folder_in(tmp_path, programs) == before
 
-    with (tmp_path / "kwok" / "go.sum").open("a") as sums:
-        sums.write("\n")
-    assert build.folder() != before
+    (tmp_path / "go.sum").write_text("another")
+    assert build.folder_in(tmp_path, programs) != before
 
 
-def test_the_module_names_the_version_that_the_servers_report() -> None:
-    assert f"k8s.io/kubernetes {build.KUBERNETES_VERSION} " in (build.MODULES / "go.mod").read_text()
+@pytest.mark.usefixtures("empty_cache")
+@pytest.mark.parametrize(
+    ("asked", "used"), [("", build.RELEASES[0]), ("1.36.3", "1.36.3"), ("v1.37.2", "1.37.2")]
+)
+def test_one_variable_says_which_release_is_used(
+    asked: str, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBERNETES_VERSION", asked)
+    assert build.release() == used
+    kubectl, kwok = (program for program in build.PROGRAMS if program.name in {"kubectl", "kwok"})
+    assert kubectl.folder.name == used
+    assert f"k8s.io/client-go/pkg/version.gitVersion=v{used}" in kubectl.linker_flags
+    assert (kwok.folder.name, kwok.linker_flags) == ("kwok", "-s -w")
+
+
+def test_releases_stand_side_by_side(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = set()
+    for release in build.RELEASES:
+        monkeypatch.setenv("KUBERNETES_VERSION", release)
+        folders.add(build.folder())
+    assert len(folders) == len(build.RELEASES)
+    assert all(folder.is_relative_to(empty_cache) for folder in folders)
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_another_release_is_refused_with_those_that_are_supported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KUBERNETES_VERSION", "1.35.0")
+    monkeypatch.setattr("sys.argv", ["controlplane", "build"])
+    assert __main__.main() == 1
+    assert capsys.readouterr().err == (
+        "error: KUBERNETES_VERSION=1.35.0 is not supported: say 1.37.2 or 1.36.3\n"
+    )
+
+
+@pytest.mark.parametrize("release", build.RELEASES)
+def test_the_module_of_a_release_pins_it(release: str) -> None:
+    module = (build.MODULES / "kubernetes" / release / "go.mod").read_text()
+    staging = release.replace("1.", "0.", 1)
+    assert f"k8s.io/kubernetes v{release} " in module
+    assert set(re.findall(r"=> k8s.io/\S+ v(\S+)", module)) == {staging}
+
+
+@pytest.mark.usefixtures("empty_cache")
+@pytest.mark.parametrize(
+    ("printed", "version"),
+    [("Kubernetes v1.37.2", "v1.37.2"), ("etcd Version: 3.7.0\nGit SHA: none", "3.7.0")],
+)
+def test_a_version_is_what_the_program_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, printed: str, version: str
+) -> None:
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+    executable(tmp_path / "kube-apiserver", f"#!/bin/sh\necho '{printed}'\n")
+    assert binaries.version("kube-apiserver") == version
 
 
 @pytest.mark.parametrize(

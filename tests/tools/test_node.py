@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tools.conformance import suite
 from tools.controlplane import build
 from tools.node import images, machine, programs
 from tools.node.record import Record
@@ -28,19 +29,18 @@ COMMIT
 """
 
 
-def test_kubelet_and_kube_proxy_are_of_the_control_plane_s_version() -> None:
-    required = re.findall(
-        r"^\s*k8s\.io/kubernetes (\S+)", (programs.KUBERNETES / "go.mod").read_text(), re.MULTILINE
-    )
-    assert required == [build.KUBERNETES_VERSION]
-
-
+@pytest.mark.parametrize("release", build.RELEASES)
 @pytest.mark.parametrize(
-    "program", [*programs.PROGRAMS, *programs.METRICS_PROGRAMS], ids=lambda program: program.name
+    "program",
+    [*build.PROGRAMS, *programs.PROGRAMS, *programs.METRICS_PROGRAMS, suite.PROGRAM],
+    ids=lambda program: program.name,
 )
-def test_the_module_of_a_program_pins_it(program: build.Program) -> None:
+def test_the_module_of_a_program_pins_it(
+    program: build.Program, release: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBERNETES_VERSION", release)
     assert re.search(
-        rf"^(tool)?\s*{re.escape(program.package)}$", (program.module / "go.mod").read_text(), re.MULTILINE
+        rf"^(tool)?\s*{re.escape(program.package)}$", (program.folder / "go.mod").read_text(), re.MULTILINE
     )
 
 
@@ -62,7 +62,7 @@ def test_an_image_has_the_name_that_the_kubelet_looks_for(name: str, full: str) 
 def test_what_only_measures_is_built_apart_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     built: dict[str, set[Path]] = {}
 
-    def build_into(folder: Path, wanted: Sequence[build.Program], _duration: str) -> Path:
+    def build_into(folder: Path, wanted: Sequence[build.Program]) -> Path:
         for program in wanted:
             built.setdefault(program.name, set()).add(folder)
         return folder

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.test_binaries import executable
+from tests.tools.conftest import executable
 from tools import prometheus
 
 APT_GET = """#!/bin/sh

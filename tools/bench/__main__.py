@@ -27,11 +27,11 @@ Outcome = tuple[dict[str, Any], list[str]]
 def main() -> int:
     """Run the parts asked for and return the exit status."""
     arguments = _parser().parse_args()
-    described = machine.describe()
-    print("\n".join(f"{name}: {value}" for name, value in described.items()), end="\n\n", flush=True)
-    document: dict[str, Any] = {"machine": described}
+    document: dict[str, Any] = {}
     faults: list[str] = []
     try:
+        described = document["machine"] = machine.describe()
+        print("\n".join(f"{name}: {value}" for name, value in described.items()), end="\n\n", flush=True)
         for part in _parts(arguments):
             found, wrong = part(arguments)
             document.update(found)

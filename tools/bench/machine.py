@@ -2,26 +2,24 @@
 
 import os
 import platform
-import subprocess
 from pathlib import Path
 
 import pallet
 from tools.controlplane import binaries
-from tools.controlplane.build import KUBERNETES_VERSION
 
 
 def describe() -> dict[str, str]:
     """Processor, memory, kernel, versions; the load is what ran beside the benchmark when it started."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    etcd = subprocess.run([binaries.find("etcd"), "--version"], capture_output=True, text=True, check=True)
     return {
         "processor": processor(Path("/proc/cpuinfo").read_text()),
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": f"{memory / 1024**3:.0f} GiB",
         "kernel": f"{platform.system()} {platform.release()}",
         "load at start": f"{os.getloadavg()[0]:.1f}",
-        "Kubernetes": KUBERNETES_VERSION,
-        "etcd": etcd.stdout.splitlines()[0].rpartition(" ")[2],
+        "kube-apiserver": binaries.version("kube-apiserver"),
+        "kube-scheduler": binaries.version("kube-scheduler"),
+        "etcd": binaries.version("etcd"),
         "Python": platform.python_version(),
         "pallet": pallet.__version__,
     }

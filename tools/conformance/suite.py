@@ -1,4 +1,4 @@
-"""The end-to-end suite as a program: Kubernetes' own, of the control plane's version."""
+"""The end-to-end suite as a program: Kubernetes' own, of the control plane's release."""
 
 from pathlib import Path
 
@@ -6,8 +6,7 @@ from tools.controlplane import ControlPlane, binaries, build
 from tools.controlplane.build import Program
 from tools.controlplane.processes import Process
 
-MODULE = Path(__file__).parent
-PROGRAM = Program("e2e.test", "k8s.io/kubernetes/test/e2e", MODULE, tests=True)
+PROGRAM = Program("e2e.test", "k8s.io/kubernetes/test/e2e", megabytes=93, seconds=600, tests=True)
 
 SEED = 1
 """The suite shuffles its tests; this way it does so alike in all runs."""
@@ -15,8 +14,8 @@ SEED = 1
 
 def find() -> Path:
     """Where the suite is; the first call builds it. Raises `build.BuildError`."""
-    folder = build.folder_in(build.cache() / "conformance", [MODULE])
-    return build.build_into(folder, (PROGRAM,), "cold: about 10 minutes on 2 cores") / PROGRAM.name
+    folder = build.folder_in(build.cache() / "conformance", (PROGRAM,))
+    return build.build_into(folder, (PROGRAM,)) / PROGRAM.name
 
 
 def pattern(focus: str) -> str:

@@ -6,6 +6,7 @@ Kubernetes world). Without it, everything is built once into the user's cache.
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 from tools.controlplane import build
@@ -32,3 +33,9 @@ def find(name: str) -> Path:
             "put it there, or run `python -m tools.controlplane build`"
         )
     return Path(path)
+
+
+def version(name: str) -> str:
+    """The version that the program `name` itself tells: `v1.37.2`. Raises as `find` does."""
+    told = subprocess.run([find(name), "--version"], capture_output=True, text=True, check=True)
+    return told.stdout.splitlines()[0].split()[-1]

@@ -9,7 +9,7 @@ from pathlib import Path
 from tools.controlplane.build import Program, build_into, cache
 
 _MODULE = Path(__file__).parent / "oracle"
-_PROGRAM = Program("oracle", ".", _MODULE)
+_PROGRAM = Program("oracle", ".", _MODULE, megabytes=21, seconds=60)
 
 
 def build() -> Path:
@@ -18,7 +18,7 @@ def build() -> Path:
     for name in ("go.mod", "go.sum", "main.go"):
         digest.update((_MODULE / name).read_bytes())
     target = cache().parent / "oracle" / digest.hexdigest()[:16]
-    return build_into(target, [_PROGRAM], "cold: about a minute on 2 cores") / _PROGRAM.name
+    return build_into(target, [_PROGRAM]) / _PROGRAM.name
 
 
 def ask(program: Path, parser: str, inputs: Sequence[bytes]) -> list[str]:

@@ -1,7 +1,8 @@
 """Builds the programs of a real node once, into the user's cache, beside those of the control plane.
 
 Each Go module in this folder pins the versions of what is built from it; kubelet and kube-proxy are of the
-control plane's own version. What only some tests need is built when it is first asked for.
+control plane's release, and provided like its programs. What only some tests need is built when it is
+first asked for.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,6 @@ from tools.controlplane import build
 from tools.controlplane.build import Program
 
 MODULES = Path(__file__).parent
-KUBERNETES = MODULES / "kubernetes"
 CONTAINERD = MODULES / "containerd"
 COREDNS = MODULES / "coredns"
 METRICS_SERVER = MODULES / "metrics_server"
@@ -20,27 +20,42 @@ MONITORING = MODULES / "monitoring"
 SHIM = "containerd-shim-runc-v2"
 
 PROGRAMS = (
-    Program("kubelet", "k8s.io/kubernetes/cmd/kubelet", KUBERNETES),
-    Program("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy", KUBERNETES),
-    Program("containerd", "github.com/containerd/containerd/v2/cmd/containerd", CONTAINERD),
+    Program("kubelet", "k8s.io/kubernetes/cmd/kubelet", megabytes=81, seconds=200),
+    Program("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy", megabytes=1, seconds=20),
+    Program(
+        "containerd",
+        "github.com/containerd/containerd/v2/cmd/containerd",
+        CONTAINERD,
+        megabytes=101,
+        seconds=60,
+    ),
     Program(
         "containerd-shim-runc-v2",
         "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
         CONTAINERD,
+        seconds=10,
     ),
-    Program("ctr", "github.com/containerd/containerd/v2/cmd/ctr", CONTAINERD),
-    Program("coredns", "github.com/coredns/coredns", COREDNS),
+    Program("ctr", "github.com/containerd/containerd/v2/cmd/ctr", CONTAINERD, seconds=10),
+    Program("coredns", "github.com/coredns/coredns", COREDNS, megabytes=171, seconds=180),
 )
 """What every node needs."""
 
 METRICS_PROGRAMS = (
-    Program("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", METRICS_SERVER),
-    Program("kube-state-metrics", "k8s.io/kube-state-metrics/v2", MONITORING),
+    Program(
+        "metrics-server",
+        "sigs.k8s.io/metrics-server/cmd/metrics-server",
+        METRICS_SERVER,
+        megabytes=58,
+        seconds=120,
+    ),
+    Program("kube-state-metrics", "k8s.io/kube-state-metrics/v2", MONITORING, megabytes=40, seconds=60),
     # Without the service discovery of every cloud, which would more than double its size.
     Program(
         "prometheus",
         "github.com/prometheus/prometheus/cmd/prometheus",
         MONITORING,
+        megabytes=114,
+        seconds=180,
         tags="remove_all_sd,enable_kubernetes_sd",
     ),
 )
@@ -53,7 +68,7 @@ def find(name: str) -> Path:
     Raises `build.BuildError`.
     """
     programs = group(name)
-    return build.build_into(folder(programs), programs, "cold: about 8 minutes on 2 cores") / name
+    return build.build_into(folder(programs), programs) / name
 
 
 def group(name: str) -> Sequence[Program]:
@@ -63,6 +78,5 @@ def group(name: str) -> Sequence[Program]:
 
 
 def folder(programs: Sequence[Program] = PROGRAMS) -> Path:
-    """Where the programs of these very versions are, or will be, for this kind of machine."""
-    modules = dict.fromkeys(program.module for program in programs)
-    return build.folder_in(build.cache() / "node", tuple(modules))
+    """Where the programs of these very versions are, or will be. Raises `build.BuildError`."""
+    return build.folder_in(build.cache() / "node", programs)
