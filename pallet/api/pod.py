@@ -155,6 +155,12 @@ class PodResourceClaim(msgspec.Struct, frozen=True, gc=False):
     name: str
 
 
+class PodSchedulingGroup(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """The pod group that a pod belongs to (feature gate GenericWorkload)."""
+
+    pod_group_name: str = ""
+
+
 class PodSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """The fields of core/v1 PodSpec that placement depends on."""
 
@@ -180,6 +186,7 @@ class PodSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     topology_spread_constraints: tuple[TopologySpreadConstraint, ...] = ()
     volumes: tuple[Volume, ...] = ()
     resource_claims: tuple[PodResourceClaim, ...] = ()
+    scheduling_group: PodSchedulingGroup | None = None
 
     def __post_init__(self) -> None:
         """Share what templates, and nodes, have in common; drop volumes of kinds that do not matter."""

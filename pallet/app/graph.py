@@ -14,6 +14,8 @@ from pallet.api.whole import WHOLE_NODES
 from pallet.app.rights import Right, needed
 from pallet.cache.cache import Cache, Hold
 from pallet.client.client import Client
+from pallet.client.discovery import is_served
+from pallet.config.feature_gates import GATES, GENERIC_WORKLOAD
 from pallet.config.settings import Settings
 from pallet.extenders.binder import ExtenderBinder
 from pallet.extenders.extender import Extender
@@ -40,6 +42,7 @@ from pallet.runtime.registry import Registry
 from pallet.scheduler.conditions import ConditionWriter
 from pallet.scheduler.counting_gate import CountingGates
 from pallet.scheduler.debugger import CacheDebugger
+from pallet.scheduler.group_gate import GroupGate
 from pallet.scheduler.handlers import ClusterHandlers
 from pallet.scheduler.large_pods import LargePods
 from pallet.scheduler.queue import SchedulingQueue
@@ -80,6 +83,7 @@ class Graph:
         of_sets = {PodSetPlanner.name: PodSetPlanner.factory(gates)} if args else {}
         registry = Registry({**BUILT_IN, **of_sets})
         self.counting = CountingGates(self.cache.snapshot, self.loop_budget, self.recorder, self._leads)
+        self.group_gate = GroupGate(self.recorder, self.conditions)
         self.large_pods = LargePods(self.recorder, self._leads)
         self.profiles: dict[str, Profile] = {}
         for profile in configured:
@@ -102,7 +106,13 @@ class Graph:
             if any(each.configuration.bind_verb for each in extenders):
                 built = replace(built, bind=(ExtenderBinder(self.extenders, client), *built.bind))
             self.profiles[name] = replace(
-                built, pre_enqueue=(*built.pre_enqueue, self.counting.gate(built), self.large_pods)
+                built,
+                pre_enqueue=(
+                    self.group_gate,
+                    *built.pre_enqueue,
+                    self.counting.gate(built),
+                    self.large_pods,
+                ),
             )
 
         enabled = (plugin for profile in self.profiles.values() for plugin in profile.plugins.values())
@@ -162,6 +172,10 @@ class Graph:
         self.started = False
         """Whether scheduling has begun; false while another replica leads."""
         self._watch_cache_size()
+        self._client = client
+        self._generic_workload = settings.feature_gates.generic_workload
+        for name, value in settings.feature_gates.enabled.items():
+            self.metrics.feature_enabled[name, GATES[name].stage].set(value)
 
     def _whole_nodes(self, extenders: Sequence[Extender]) -> Callable[[str], Document | None]:
         """Where to find whole nodes, which are watched only if some extender wants to be sent them."""
@@ -173,6 +187,14 @@ class Graph:
     def pods(self) -> Iterable[Pod]:
         """All pods, for the resource metrics; none while another replica leads, as in kube-scheduler."""
         return self.informers.informer(PODS).store.list() if self.started else ()
+
+    async def discover(self) -> None:
+        """Ask what the API server serves, before pods come."""
+        enabled = self._generic_workload
+        if enabled is None:
+            enabled = await is_served(self._client, "scheduling.k8s.io/v1beta1", "podgroups")
+        self.group_gate.enabled = enabled
+        self.metrics.feature_enabled[GENERIC_WORKLOAD, GATES[GENERIC_WORKLOAD].stage].set(enabled)
 
     def _activate(self, uids: Iterable[str]) -> None:
         self.queue.activate(uids)

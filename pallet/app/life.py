@@ -86,6 +86,8 @@ async def run(settings: Settings) -> int:
     _raise_file_limit()
     asyncio.get_running_loop().set_exception_handler(report)
     with logging_to(sys.stderr, settings.verbosity):
+        for warning in settings.feature_gates.warnings:
+            log.warning(warning)
         try:
             await _live(settings)
         except Exception as failure:
@@ -214,6 +216,7 @@ async def _start(
     tasks.start_soon(trim_heap, find_trim())
     if kube_scheduler is not None:
         tasks.start_soon(kube_scheduler.run)
+    await graph.discover()
     graph.informers.start(tasks)
     tasks.start_soon(graph.view.run)
     await graph.informers.wait_for_sync(SYNC_SECONDS)
@@ -228,6 +231,7 @@ async def _start(
         await _lead(graph, election, tasks)
     tasks.start_soon(graph.recorder.run)
     tasks.start_soon(graph.conditions.run)
+    tasks.start_soon(graph.group_gate.run, graph.queue)
     tasks.start_soon(graph.tasks.run)
     if graph.pod_sets:
         await graph.pod_sets.start(tasks)

@@ -4,10 +4,12 @@ import argparse
 import re
 from collections.abc import Sequence
 from functools import partial
+from textwrap import indent
 from typing import NoReturn
 
 from pallet.cli.kube_scheduler_flags import refusals
 from pallet.config.errors import suggestion
+from pallet.config.feature_gates import BOOLEANS, help_text
 
 _DESCRIPTION = """\
 A Kubernetes scheduler. The pods of a set wait until their trigger says Schedule, are planned together,
@@ -37,10 +39,6 @@ renews that one. A kube-scheduler that runs without leader election cannot be se
 A flag may be written with one dash (-config FILE), and take its value as the next word or after "=".
 Each mistake is a line on stderr, and the exit status is then 1.
 """
-
-_TRUE = {"1", "t", "T", "TRUE", "true", "True"}
-_FALSE = {"0", "f", "F", "FALSE", "false", "False"}
-
 
 _BOOLEANS = {
     "--check-plugins",
@@ -86,7 +84,7 @@ def parse_run(words: Sequence[str]) -> argparse.Namespace:
         prog="pallet",
         usage="pallet [flags]\n       pallet version [--json]",
         description=_DESCRIPTION,
-        epilog=_EPILOG,
+        epilog=f"{_EPILOG}\nfeature gates of --feature-gates:\n{indent(help_text(), '  ')}\n",
         formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=30, width=100),
         allow_abbrev=False,
     )
@@ -129,6 +127,12 @@ def parse_run(words: Sequence[str]) -> argparse.Namespace:
         type=_boolean,
         help="schedule the pods of default-scheduler even while another process renews kube-scheduler's "
         "Lease",
+    )
+    parser.add_argument(
+        "--feature-gates",
+        metavar="NAME=BOOL,...",
+        action="append",
+        help="feature gates of kube-scheduler, listed below; may be given several times",
     )
     serving = parser.add_argument_group("serving")
     serving.add_argument(
@@ -174,8 +178,8 @@ def _gnu(word: str) -> str:
 
 
 def _boolean(word: str) -> bool:
-    if word in _TRUE | _FALSE:
-        return word in _TRUE
+    if word in BOOLEANS:
+        return BOOLEANS[word]
     raise argparse.ArgumentTypeError(f"must be true or false, got {word!r}")
 
 

@@ -10,7 +10,7 @@ _REVIEWS: Final = (
     "itself; leave it out"
 )
 _TLS: Final = "port 10259 speaks HTTP/1.1 over TLS 1.2 or newer with the ciphers of OpenSSL; leave it out"
-_GATES: Final = "feature gates have the defaults of kube-scheduler 1.36 and cannot be set; leave it out"
+_VERSION: Final = "decisions are those of kube-scheduler 1.37 with every API server; leave it out"
 _METRICS: Final = "all metrics are shown; drop or relabel them where they are scraped"
 _LOGS: Final = "the log is text on stderr, a line for each record; leave it out"
 
@@ -57,9 +57,8 @@ NOT_APPLICABLE: Final[dict[str, str]] = {
     "--leader-elect-resource-name": _ELECTION.format("resourceName"),
     "--leader-elect-resource-namespace": _ELECTION.format("resourceNamespace"),
     "--leader-elect-retry-period": _ELECTION.format("retryPeriod"),
-    "--emulated-version": _GATES,
-    "--feature-gates": _GATES,
-    "--min-compatibility-version": _GATES,
+    "--emulated-version": _VERSION,
+    "--min-compatibility-version": _VERSION,
     "--allow-metric-labels": _METRICS,
     "--allow-metric-labels-manifest": _METRICS,
     "--disabled-metrics": _METRICS,
@@ -72,7 +71,7 @@ NOT_APPLICABLE: Final[dict[str, str]] = {
     "--logging-format": _LOGS,
     "--vmodule": "set how much is logged for all modules with -v",
 }
-"""The remedy for each flag. Flags of kube-scheduler 1.36 that are not here are flags of `pallet`."""
+"""The remedy for each flag. Flags of kube-scheduler 1.37 that are not here are flags of `pallet`."""
 
 
 def refusals(unknown: Sequence[str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ import anyio
 from pallet.cli.arguments import UsageError, parse_run, parse_version
 from pallet.cli.version import version
 from pallet.config.errors import ConfigError, FieldPath, fail
+from pallet.config.feature_gates import FeatureGateError, parse_feature_gates
 from pallet.config.load import default_configuration, load
 from pallet.config.schema import KubeSchedulerConfiguration
 from pallet.config.settings import Settings
@@ -50,7 +51,12 @@ def settings_of(arguments: Namespace) -> Settings:
             else configuration.path.field("clientConnection").field("kubeconfig")
         )
         fail(named_by, f"{kubeconfig}: no such file")
+    try:
+        gates = parse_feature_gates(arguments.feature_gates or ())
+    except FeatureGateError as error:
+        raise UsageError(*(f"argument --feature-gates: {line}" for line in error.args)) from error
     given = {
+        "feature_gates": gates,
         "master": arguments.master,
         "verbosity": arguments.v,
         "secure_port": arguments.secure_port,

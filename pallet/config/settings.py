@@ -1,7 +1,8 @@
 """What one run of the scheduler is told: the configuration, with the command line put over it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from pallet.config.feature_gates import FeatureGates
 from pallet.config.schema import KubeSchedulerConfiguration
 
 
@@ -28,3 +29,4 @@ class Settings:
     """The certificate of metrics and health, in PEM; without one, it is made for this run."""
     tls_private_key_file: str = ""
     """Its key; empty where the certificate's file holds it."""
+    feature_gates: FeatureGates = field(default_factory=FeatureGates)

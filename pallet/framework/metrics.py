@@ -141,6 +141,13 @@ class Metrics:
             "Whether this process leads (1) or stands by (0), by Lease. The name is client-go's.",
             "name",
         )
+        self.feature_enabled = gauge(
+            "kubernetes_feature_enabled",
+            "Whether a feature gate is on (1) or off (0), by its stage, which is empty once it is generally "
+            "available.",
+            "name",
+            "stage",
+        )
         self.oldest_pending_pod = gauge(
             "pallet_oldest_pending_pod_seconds",
             "How long the pod that has waited longest has not got a node since it was first let into the "

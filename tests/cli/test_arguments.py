@@ -28,7 +28,7 @@ KUBE_SCHEDULER_FLAGS = """
 --log-text-split-stream --logging-format --v --vmodule
 --version
 """
-"""What `kube-scheduler --help` of 1.36.3 lists."""
+"""What `kube-scheduler --help` of 1.37.2 lists."""
 
 
 @pytest.mark.parametrize(
@@ -96,13 +96,13 @@ def test_flags_of_kubeadm_that_do_not_apply_are_all_named_at_once() -> None:
                 "--authentication-kubeconfig=/etc/kubernetes/scheduler.conf",
                 "--kubeconfig=/etc/kubernetes/scheduler.conf",
                 "--leader-elect=true",
-                "--feature-gates",
-                "GangScheduling=true",
+                "--emulated-version",
+                "1.36",
             ]
         )
     assert caught.value.args == (
         f"--authentication-kubeconfig does not apply: {NOT_APPLICABLE['--authentication-kubeconfig']}",
-        f"--feature-gates does not apply: {NOT_APPLICABLE['--feature-gates']}",
+        f"--emulated-version does not apply: {NOT_APPLICABLE['--emulated-version']}",
     )
 
 
