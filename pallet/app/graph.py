@@ -7,10 +7,13 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
+from yarl import URL
+
 from pallet.api.node import NODES
 from pallet.api.pod import PODS, Pod
 from pallet.api.pod_metadata import keep
 from pallet.api.whole import WHOLE_NODES
+from pallet.app.build_info import show_build
 from pallet.app.rights import Right, needed
 from pallet.cache.cache import Cache, Hold
 from pallet.client.client import Client
@@ -21,6 +24,7 @@ from pallet.extenders.binder import ExtenderBinder
 from pallet.extenders.extender import Extender
 from pallet.extenders.extenders import Extenders
 from pallet.extenders.wire import Document
+from pallet.framework.client_metrics import ClientMetrics
 from pallet.framework.handle import Handle
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
@@ -70,6 +74,8 @@ class Graph:
         waiting = WaitingPods()
         self.instruments = Instruments()
         self.metrics = Metrics(self.instruments)
+        self.client_metrics = ClientMetrics(self.instruments, URL(client.address).authority)
+        show_build(self.instruments, settings.version, settings.commit)
         self.cache = Cache()
         self.loop_budget = LoopBudget()
         self.informers = InformerFactory(client, self.loop_budget)

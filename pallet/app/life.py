@@ -120,6 +120,8 @@ async def _live(settings: Settings) -> None:
         ) as extenders,
     ):
         graph = Graph(settings, client, events, extenders)
+        for each in (client, events, leases, reviews):
+            each.observer = graph.client_metrics
         if election is not None:
             client.fence = events.fence = remaining = election.elector.fence.remaining
             lease = settings.configuration.leader_election.resource_name

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import anyio
 
+import pallet
 from pallet.cli.arguments import UsageError, parse_run, parse_version
-from pallet.cli.version import version
+from pallet.cli.version import COMMIT_VARIABLE, version
 from pallet.config.errors import ConfigError, FieldPath, fail
 from pallet.config.feature_gates import FeatureGateError, parse_feature_gates
 from pallet.config.load import default_configuration, load
@@ -57,6 +58,8 @@ def settings_of(arguments: Namespace) -> Settings:
         raise UsageError(*(f"argument --feature-gates: {line}" for line in error.args)) from error
     given = {
         "feature_gates": gates,
+        "version": pallet.__version__,
+        "commit": os.environ.get(COMMIT_VARIABLE, ""),
         "master": arguments.master,
         "verbosity": arguments.v,
         "secure_port": arguments.secure_port,

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
-from typing import Final, Generic, TypeVar
+from time import perf_counter
+from typing import Final, Generic, Protocol, TypeVar
 from urllib.parse import urlencode
 
 import anyio
@@ -53,6 +54,19 @@ class _Call(msgspec.Struct, Generic[T], frozen=True, gc=False):
     subject: str
 
 
+class Observer(Protocol):
+    """Takes note of requests, for metrics. A status of 0 means that no answer came."""
+
+    def answered(self, method: str, status: int, seconds: float) -> None:
+        """A request has ended."""
+
+    def watch_answered(self, status: int) -> None:
+        """A watch, or a streamed list, has begun, or could not."""
+
+    def waited(self, method: str, seconds: float) -> None:
+        """A request waited for the rate limit."""
+
+
 class Requester:
     """Requests to one API server, by method and path. `Client` adds the typed ones."""
 
@@ -70,6 +84,7 @@ class Requester:
         self._transport = transport
         self._limiter = limiter
         self._user_agent = user_agent
+        self.observer: Observer | None = None
         self.fence: Fence | None = None
         """Seconds that a write starting now may take, 0 when none may start; without it, any time. It is
         asked when the bytes go out."""
@@ -119,8 +134,7 @@ class Requester:
         )
         backoff = Backoff(initial=0.1, cap=5.0, jitter=0.5)
         for attempt in count(1):
-            if not self._limiter.try_acquire():
-                await self._limiter.acquire(priority)
+            await self._wait_turn(method, priority)
             try:
                 return await self._attempt(call)
             except (ApiError, Unreachable) as failure:
@@ -129,16 +143,27 @@ class Requester:
                 await anyio.sleep(_delay(backoff, failure))
         raise AssertionError("the loop above does not end")
 
+    async def _wait_turn(self, method: str, priority: Priority) -> None:
+        """Wait for the rate limit."""
+        waited = 0.0
+        if not self._limiter.try_acquire():
+            began = perf_counter()
+            await self._limiter.acquire(priority)
+            waited = perf_counter() - began
+        if self.observer is not None:
+            self.observer.waited(method, waited)
+
     async def _attempt(self, call: "_Call[T]") -> T:
         """Send a request once."""
         fence = self.fence if call.method != "GET" else None
         if fence is not None and fence() <= 0:
             raise NotLeading(self.address, "")
-        sent = self.server_clock.mark()
+        sent, status, began = self.server_clock.mark(), 0, perf_counter()
         try:
             answer = await self._transport.send(
                 call.method, call.path, call.body, call.content_type, call.seconds, fence
             )
+            status = answer.status
         except FencedError as error:
             raise NotLeading(self.address, "") from error
         except NotSentError as error:
@@ -147,6 +172,9 @@ class Requester:
             if call.safe:
                 raise Unreachable(self.address, str(error)) from error
             raise AnswerLost(call.verb, call.subject, str(error)) from error
+        finally:
+            if self.observer is not None:
+                self.observer.answered(call.method, status, perf_counter() - began)
         self.server_clock.observe(answer.header(b"date"), sent)
         try:
             return await self._understand(call, answer)
@@ -179,19 +207,24 @@ class Requester:
         Nothing is tried again. Raise ApiError where the server refuses; Unreachable, also from reading,
         where there is no connection, where it breaks, or where it is silent for `silence` seconds.
         """
-        await self._limiter.acquire()
+        await self._wait_turn("GET", Priority.NORMAL)
         async with AsyncExitStack() as stack:
+            status = 0
             try:
                 stream = await stack.enter_async_context(
                     self._transport.stream(f"{path}?{urlencode(query)}", silence)
                 )
-                if stream.status >= 300:
+                status = stream.status
+                if status >= 300:
                     body = await stream.read_all()
                     raise _refusal(stream, body, verb, subject or path)
             except UnreadableError as error:
                 raise Unreadable(self.address, str(error)) from error
             except (NotSentError, LostError) as error:
                 raise Unreachable(self.address, str(error)) from error
+            finally:
+                if self.observer is not None:
+                    self.observer.watch_answered(status)
 
             async def read() -> bytes:
                 try:

@@ -30,3 +30,7 @@ class Settings:
     tls_private_key_file: str = ""
     """Its key; empty where the certificate's file holds it."""
     feature_gates: FeatureGates = field(default_factory=FeatureGates)
+    version: str = "0.0"
+    """Which version of this program runs, for the metric kubernetes_build_info."""
+    commit: str = ""
+    """The git commit that it was built from, where that is known."""

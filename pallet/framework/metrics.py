@@ -32,6 +32,13 @@ class Metrics:
             "queue",
             "event",
         )
+        self.queue_incoming_entities_total = counter(
+            "scheduler_queue_incoming_entities_total",
+            "The same for all that is scheduled as one: pods, as there are no groups here (type).",
+            "queue",
+            "event",
+            "type",
+        )
         self.plugin_evaluation_total = counter(
             "scheduler_plugin_evaluation_total",
             "Scheduling attempts in which a plugin had a say, for PreFilter, Filter, PreScore and Score.",
@@ -114,8 +121,15 @@ class Metrics:
 
         self.pending_pods = gauge(
             "scheduler_pending_pods",
-            "Pods that wait, by queue: active, backoff, unschedulable or gated.",
+            "Pods that wait, by queue: active, backoff, unschedulable or gated. Pods of groups (incomplete, "
+            "pending) are among the gated ones.",
             "queue",
+        )
+        self.queued_entities = gauge(
+            "scheduler_queued_entities",
+            "The same for all that is scheduled as one: pods, as there are no groups here (type).",
+            "queue",
+            "type",
         )
         self.cache_size = gauge(
             "scheduler_cache_size", "Nodes, pods and assumed pods (assumed_pods) in the cache.", "type"

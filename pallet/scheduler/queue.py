@@ -50,6 +50,8 @@ log = get_logger(__name__)
 
 UNSCHEDULABLE_SECONDS = 300.0
 SWEEP_SECONDS = 30.0
+POD = "pod"
+"""The label `type` of what is scheduled as one."""
 WINDOW_SECONDS = 1.0
 """Back-offs after a refusal end together with all others of the same window, in the active queue's order."""
 
@@ -85,11 +87,17 @@ class SchedulingQueue:
         self._swept_at = clock()
         self.wake: Callable[[], None] = _nothing
         """Called when there is a pod to pop; set by whoever pops."""
-        pending = metrics.pending_pods
-        pending["active"].follow(lambda: len(self._active))
-        pending["backoff"].follow(lambda: len(self._backoff) + len(self._error_backoff))
-        pending["unschedulable"].follow(lambda: len(self._unschedulable))
-        pending["gated"].follow(lambda: len(self._gated))
+        sizes: Mapping[str, Callable[[], float]] = {
+            "active": lambda: len(self._active),
+            "backoff": lambda: len(self._backoff) + len(self._error_backoff),
+            "unschedulable": lambda: len(self._unschedulable),
+            "gated": lambda: len(self._gated),
+        }
+        for place, size in sizes.items():
+            metrics.pending_pods[place].follow(size)
+            metrics.queued_entities[place, POD].follow(size)
+        for place in ("incomplete", "pending"):
+            metrics.pending_pods[place].set(0)
         for profile in profiles:
             metrics.oldest_pending_pod[profile].follow(partial(self._waiting.longest, profile))
 
@@ -416,6 +424,7 @@ class SchedulingQueue:
 
     def _count(self, place: str, event: ClusterEvent) -> None:
         self._metrics.queue_incoming_pods_total[place, event.label].inc()
+        self._metrics.queue_incoming_entities_total[place, event.label, POD].inc()
 
     def _blame(self, queued: QueuedPod, plugins: frozenset[str]) -> None:
         """Count a pod for the plugins that keep it from its node, and no longer for earlier ones."""

@@ -45,6 +45,7 @@ async def test_work_events_and_extenders_ask_the_fence(
         def __init__(self, _: Settings, client: Client, events: Client, __: object) -> None:
             clients.extend((client, events))
             self.metrics = Metrics(Instruments())
+            self.client_metrics = None
 
         def needed_rights(self, _: Settings) -> Iterable[object]:
             fences.extend(client.fence for client in clients)
@@ -69,6 +70,7 @@ async def test_the_lease_is_given_up_before_what_serves_ends(monkeypatch: pytest
     class Graph:
         def __init__(self, *_: object) -> None:
             self.metrics = Metrics(Instruments())
+            self.client_metrics = None
             self.view = SimpleNamespace(beat=lambda: None)
             self.recorder = None
 

@@ -179,6 +179,7 @@ def test_the_defaults_when_asked_for() -> None:
         check_plugins=False,
         tls_cert_file="",
         tls_private_key_file="",
+        version=pallet.__version__,
     )
 
 

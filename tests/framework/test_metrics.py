@@ -11,6 +11,8 @@ from pallet.framework.metrics import Metrics
     [
         ("schedule_attempts_total", ("result", "profile")),
         ("queue_incoming_pods_total", ("queue", "event")),
+        ("queue_incoming_entities_total", ("queue", "event", "type")),
+        ("queued_entities", ("queue", "type")),
         ("plugin_evaluation_total", ("plugin", "extension_point", "profile")),
         ("scheduling_attempt_duration_seconds", ("result", "profile")),
         ("framework_extension_point_duration_seconds", ("extension_point", "status", "profile")),

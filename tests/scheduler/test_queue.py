@@ -533,7 +533,10 @@ class TestMetrics:
         world.probe.said["pre_enqueue"] = CLOSED
         world.add("e")
         pending = {name: gauge.value for (name,), gauge in world.metrics.pending_pods.rows()}
-        assert pending == {"active": 1, "backoff": 1, "unschedulable": 1, "gated": 1}
+        sizes = {"active": 1, "backoff": 1, "unschedulable": 1, "gated": 1}
+        assert pending == {**sizes, "incomplete": 0, "pending": 0}
+        entities = {key: gauge.value for key, gauge in world.metrics.queued_entities.rows()}
+        assert entities == {(place, "pod"): size for place, size in sizes.items()}
         entered = {key: counter.value for key, counter in world.metrics.queue_incoming_pods_total.rows()}
         assert entered == {
             ("active", "UnschedulablePodAdd"): 4,
@@ -541,6 +544,10 @@ class TestMetrics:
             ("unschedulable", "ScheduleAttemptFailure"): 1,
             ("backoff", "ScheduleAttemptFailure"): 1,
         }
+        entities_entered = {
+            key: counter.value for key, counter in world.metrics.queue_incoming_entities_total.rows()
+        }
+        assert entities_entered == {(*key, "pod"): count for key, count in entered.items()}
 
     def test_pre_enqueue_is_timed(self, world: QueueWorld) -> None:
         world.probe.said["pre_enqueue"] = CLOSED
