@@ -12,11 +12,15 @@ from pallet.cache.pod_info import PodInfo
 
 
 class EventResource(Enum):
-    """What an event is about."""
+    """What an event is about. A plugin that asks for POD hears of the three kinds of pods."""
 
     NODE = "Node"
     ASSIGNED_POD = "AssignedPod"
-    UNSCHEDULED_POD = "UnschedulablePod"
+    UNSCHEDULED_POD = "UnscheduledPod"
+    """A pod without a node, other than the one that was refused."""
+    TARGET_POD = "TargetPod"
+    """The pod itself that was refused."""
+    POD = "Pod"
     NAMESPACE = "Namespace"
     PERSISTENT_VOLUME = "PersistentVolume"
     PERSISTENT_VOLUME_CLAIM = "PersistentVolumeClaim"
@@ -27,6 +31,9 @@ class EventResource(Enum):
     VOLUME_ATTACHMENT = "VolumeAttachment"
     POD_SET = "PodSet"
     WILDCARD = "*"
+
+
+_PODS = frozenset((EventResource.ASSIGNED_POD, EventResource.UNSCHEDULED_POD, EventResource.TARGET_POD))
 
 
 class Action(Flag):
@@ -40,6 +47,7 @@ class Action(Flag):
     UPDATE_NODE_DECLARED_FEATURE = auto()
     UPDATE_POD_LABEL = auto()
     UPDATE_POD_SCALE_DOWN = auto()
+    UPDATE_POD_SCALE_UP = auto()
     UPDATE_POD_TOLERATIONS = auto()
     UPDATE_POD_GATES_ELIMINATED = auto()
     UPDATE_OTHER = auto()
@@ -50,6 +58,7 @@ class Action(Flag):
         | UPDATE_NODE_DECLARED_FEATURE
         | UPDATE_POD_LABEL
         | UPDATE_POD_SCALE_DOWN
+        | UPDATE_POD_SCALE_UP
         | UPDATE_POD_TOLERATIONS
         | UPDATE_POD_GATES_ELIMINATED
         | UPDATE_OTHER
@@ -74,8 +83,13 @@ class ClusterEvent:
 
     def matches(self, other: "ClusterEvent") -> bool:
         """Whether this registered interest covers the event that happened."""
-        wild = EventResource.WILDCARD in (self.resource, other.resource)
-        return (wild or self.resource is other.resource) and bool(self.action & other.action)
+        ours, theirs = self.resource, other.resource
+        covered = (
+            ours is theirs
+            or EventResource.WILDCARD in (ours, theirs)
+            or (ours is EventResource.POD and theirs in _PODS)
+        )
+        return covered and bool(self.action & other.action)
 
 
 HintFunction = Callable[[PodInfo, Any, Any], Hint]
@@ -90,11 +104,11 @@ class EventInterest:
     hint: HintFunction | None = None
 
 
-POD_DELETE = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.DELETE, "UnschedulablePodDelete")
+POD_DELETE = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.DELETE, "UnscheduledPodDelete")
 NODE_ADD = ClusterEvent(EventResource.NODE, Action.ADD, "NodeAdd")
 NODE_DELETE = ClusterEvent(EventResource.NODE, Action.DELETE, "NodeDelete")
-POD_ADD = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.ADD, "UnschedulablePodAdd")
-POD_UPDATE = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.UPDATE, "UnschedulablePodUpdate")
+POD_ADD = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.ADD, "UnscheduledPodAdd")
+POD_UPDATE = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.UPDATE, "UnscheduledPodUpdate")
 ASSIGNED_POD_ADD = ClusterEvent(EventResource.ASSIGNED_POD, Action.ADD, "AssignedPodAdd")
 ASSIGNED_POD_DELETE = ClusterEvent(EventResource.ASSIGNED_POD, Action.DELETE, "AssignedPodDelete")
 SCHEDULE_ATTEMPT_FAILURE = ClusterEvent(EventResource.WILDCARD, Action.ALL, "ScheduleAttemptFailure")
@@ -111,6 +125,7 @@ _UPDATES = {
     Action.UPDATE_NODE_DECLARED_FEATURE: "UpdateNodeDeclaredFeature",
     Action.UPDATE_POD_LABEL: "UpdatePodLabel",
     Action.UPDATE_POD_SCALE_DOWN: "UpdatePodScaleDown",
+    Action.UPDATE_POD_SCALE_UP: "UpdatePodScaleUp",
     Action.UPDATE_POD_TOLERATIONS: "UpdatePodToleration",
     Action.UPDATE_POD_GATES_ELIMINATED: "UpdatePodSchedulingGatesEliminated",
 }
@@ -132,7 +147,10 @@ def node_update(old: Node, new: Node) -> ClusterEvent | None:
 
 
 def pod_update(old: Pod, new: Pod) -> ClusterEvent:
-    """What changed on a pod. What has no name of its own helps only those who ask for every update."""
+    """What changed on a pod with a node, or on the pod itself that waits for one.
+
+    What has no name of its own helps only those who ask for every update.
+    """
     action = Action(0)
     if old.metadata.labels is not new.metadata.labels:
         action |= Action.UPDATE_POD_LABEL
@@ -142,11 +160,14 @@ def pod_update(old: Pod, new: Pod) -> ClusterEvent:
         action |= Action.UPDATE_POD_GATES_ELIMINATED
     if _asks_for_less(old, new):
         action |= Action.UPDATE_POD_SCALE_DOWN
-    resource = EventResource.ASSIGNED_POD if new.spec.node_name else EventResource.UNSCHEDULED_POD
+    if _asks_for_less(new, old):
+        action |= Action.UPDATE_POD_SCALE_UP
+    resource = EventResource.ASSIGNED_POD if new.spec.node_name else EventResource.TARGET_POD
     return _updated(resource, action or Action.UPDATE_OTHER)
 
 
 def _asks_for_less(old: Pod, new: Pod) -> bool:
+    """Whether a pod asks for less of some resource than the other version does."""
     before, after = requests_of(old), requests_of(new)
     if before is after:
         return False

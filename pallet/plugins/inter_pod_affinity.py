@@ -212,7 +212,7 @@ class InterPodAffinity:
         nodes = Action.ADD | Action.UPDATE_NODE_LABEL
         return [
             EventInterest(ClusterEvent(EventResource.ASSIGNED_POD, pods), self._concerns),
-            EventInterest(ClusterEvent(EventResource.UNSCHEDULED_POD, Action.UPDATE_POD_LABEL)),
+            EventInterest(ClusterEvent(EventResource.TARGET_POD, Action.UPDATE_POD_LABEL)),
             EventInterest(ClusterEvent(EventResource.NODE, nodes), _changes_a_domain),
         ]
 

@@ -55,7 +55,7 @@ class NodeDeclaredFeatures:
     def events_to_register(self) -> list[EventInterest]:
         """A node that is new or declares something else; the pod's own needs."""
         node = ClusterEvent(EventResource.NODE, Action.ADD | Action.UPDATE_NODE_DECLARED_FEATURE)
-        pod = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.UPDATE)
+        pod = ClusterEvent(EventResource.TARGET_POD, Action.UPDATE)
         return [EventInterest(node, _declares_otherwise), EventInterest(pod, _needs_otherwise)]
 
 

@@ -154,7 +154,7 @@ class NodeResourcesFit:
     def events_to_register(self) -> list[EventInterest]:
         """Room that grows: a pod that goes or shrinks, the pod itself shrinking, a new or larger node."""
         pods = ClusterEvent(EventResource.ASSIGNED_POD, Action.DELETE | Action.UPDATE_POD_SCALE_DOWN)
-        itself = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.UPDATE_POD_SCALE_DOWN)
+        itself = ClusterEvent(EventResource.TARGET_POD, Action.UPDATE_POD_SCALE_DOWN)
         nodes = ClusterEvent(EventResource.NODE, Action.ADD | Action.UPDATE_NODE_ALLOCATABLE)
         return [
             EventInterest(pods, self._frees_what_is_needed),

@@ -48,7 +48,7 @@ class NodeUnschedulable:
     def events_to_register(self) -> list[EventInterest]:
         """A node that is schedulable and was not, or was not there; a new toleration of the pod."""
         node = ClusterEvent(EventResource.NODE, Action.ADD | Action.UPDATE_NODE_TAINT)
-        pod = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.UPDATE_POD_TOLERATIONS)
+        pod = ClusterEvent(EventResource.TARGET_POD, Action.UPDATE_POD_TOLERATIONS)
         return [EventInterest(node, _opened), EventInterest(pod, _became_tolerant)]
 
 

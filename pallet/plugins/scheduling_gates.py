@@ -27,5 +27,5 @@ class SchedulingGates:
 
     def events_to_register(self) -> list[EventInterest]:
         """The pod's own gates going away."""
-        event = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.UPDATE_POD_GATES_ELIMINATED)
+        event = ClusterEvent(EventResource.TARGET_POD, Action.UPDATE_POD_GATES_ELIMINATED)
         return [EventInterest(event)]

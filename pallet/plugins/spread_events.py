@@ -23,7 +23,7 @@ class SpreadHints:
         nodes = Action.ADD | Action.DELETE | Action.UPDATE_NODE_LABEL | Action.UPDATE_NODE_TAINT
         return [
             EventInterest(ClusterEvent(EventResource.ASSIGNED_POD, pods), self._after_neighbour),
-            EventInterest(ClusterEvent(EventResource.UNSCHEDULED_POD, pods), self._after_itself),
+            EventInterest(ClusterEvent(EventResource.TARGET_POD, pods), self._after_itself),
             EventInterest(ClusterEvent(EventResource.NODE, nodes), self._after_node),
         ]
 

@@ -71,7 +71,7 @@ class TaintToleration:
     def events_to_register(self) -> list[EventInterest]:
         """A node whose taints kept the pod away, and do no longer; a new toleration of the pod."""
         node = ClusterEvent(EventResource.NODE, Action.ADD | Action.UPDATE_NODE_TAINT)
-        pod = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.UPDATE_POD_TOLERATIONS)
+        pod = ClusterEvent(EventResource.TARGET_POD, Action.UPDATE_POD_TOLERATIONS)
         return [EventInterest(node, _became_tolerable), EventInterest(pod, _is_itself)]
 
 

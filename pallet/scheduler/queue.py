@@ -26,7 +26,6 @@ from pallet.framework.events import (
     BACKOFF_COMPLETE,
     FORCE_ACTIVATE,
     POD_ADD,
-    POD_UPDATE,
     POP_FROM_BACKOFF,
     SCHEDULE_ATTEMPT_FAILURE,
     UNSCHEDULABLE_TIMEOUT,
@@ -126,7 +125,7 @@ class SchedulingQueue:
         if uid in self._gated:
             if not self._nominator.node_of(uid):  # as in kube-scheduler, it counts from its first update on
                 self._nominator.nominate(queued.info, new.status.nominated_node_name)
-            self._admit(queued, POD_UPDATE)
+            self._admit(queued, event)
         elif self._unschedulable.get(uid) and self._helps(queued, event, old, new):
             self._unschedulable.remove(uid)
             self._requeue(queued, event, at_once=self._is_what_it_waits_for(queued, event, old, new))
@@ -376,7 +375,7 @@ class SchedulingQueue:
         """Put a pod into the active queue, or among the gated ones."""
         if not self._let_in(queued, event):
             return
-        if event is POD_ADD or event is POD_UPDATE:
+        if event is POD_ADD:
             self._nominator.nominate(queued.info, queued.pod.status.nominated_node_name)
         queued.queued_at = self._clock()
         if queued.entered_at is None:

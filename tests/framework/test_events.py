@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from pallet.api.labels import Labels
 from pallet.api.node import Node, Taint
 from pallet.api.pod import ActuatedResources, ContainerStatus, Pod, Toleration
-from pallet.framework.events import Action, EventResource, node_update, pod_update
+from pallet.framework.events import Action, ClusterEvent, EventResource, node_update, pod_update
 from tests.builders import make_node, make_pod
 
 NODE = make_node("a")
@@ -64,12 +64,12 @@ def running(asked: dict[str, str], got: dict[str, str] | None = None) -> Pod:
         (make_pod("p", gates=["g", "h"]), make_pod("p", gates=["g"]), Action.UPDATE_OTHER),
         (make_pod("p"), make_pod("p", phase="Running"), Action.UPDATE_OTHER),
         (make_pod("p", cpu="2"), make_pod("p", cpu="1"), Action.UPDATE_POD_SCALE_DOWN),
-        (make_pod("p", cpu="1"), make_pod("p", cpu="2"), Action.UPDATE_OTHER),
+        (make_pod("p", cpu="1"), make_pod("p", cpu="2"), Action.UPDATE_POD_SCALE_UP),
         (running({"cpu": "2", "memory": "1"}), running({"cpu": "2"}), Action.UPDATE_POD_SCALE_DOWN),
         (
             running({"cpu": "2", "memory": "1"}),
             running({"cpu": "3", "memory": "0"}),
-            Action.UPDATE_POD_SCALE_DOWN,
+            Action.UPDATE_POD_SCALE_DOWN | Action.UPDATE_POD_SCALE_UP,
         ),
         (running({"cpu": "2"}), running({"cpu": "1"}, {"cpu": "2"}), Action.UPDATE_OTHER),
         (running({"cpu": "1"}, {"cpu": "2"}), running({"cpu": "1"}), Action.UPDATE_POD_SCALE_DOWN),
@@ -77,5 +77,37 @@ def running(asked: dict[str, str], got: dict[str, str] | None = None) -> Pod:
 )
 def test_changes_of_a_pod(old: Pod, new: Pod, action: Any) -> None:
     event = pod_update(old, new)
-    placed = EventResource.ASSIGNED_POD if new.spec.node_name else EventResource.UNSCHEDULED_POD
+    placed = EventResource.ASSIGNED_POD if new.spec.node_name else EventResource.TARGET_POD
     assert (event.resource, event.action) == (placed, action)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "label"),
+    [
+        (make_pod("p"), make_pod("p", labels={"x": "y"}), "TargetPodUpdatePodLabel"),
+        (make_pod("p"), make_pod("p", tolerations=[Toleration("k")]), "TargetPodUpdatePodToleration"),
+        (
+            make_pod("p", gates=["g"]),
+            make_pod("p"),
+            "TargetPodUpdatePodSchedulingGatesEliminated",
+        ),
+        (make_pod("p"), make_pod("p", phase="Running"), "TargetPodUpdate"),
+        (running({"cpu": "1"}), running({"cpu": "2"}), "AssignedPodUpdatePodScaleUp"),
+    ],
+)
+def test_updates_of_pods_are_named_as_in_kube_scheduler_1_37(old: Pod, new: Pod, label: str) -> None:
+    assert pod_update(old, new).label == label
+
+
+PODS = {EventResource.ASSIGNED_POD, EventResource.UNSCHEDULED_POD, EventResource.TARGET_POD}
+
+
+@pytest.mark.parametrize("asked", EventResource)
+def test_an_interest_covers_its_resource_and_pod_all_pods(asked: EventResource) -> None:
+    covered = {
+        happened
+        for happened in EventResource
+        if ClusterEvent(asked, Action.UPDATE).matches(ClusterEvent(happened, Action.UPDATE_POD_LABEL))
+    }
+    expected = {asked, EventResource.WILDCARD} | (PODS if asked is EventResource.POD else set())
+    assert covered == (set(EventResource) if asked is EventResource.WILDCARD else expected)

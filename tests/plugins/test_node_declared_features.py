@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from pallet.api.node import Node
 from pallet.api.pod import Container, ContainerRestartRule, Pod
 from pallet.cache.pod_info import PodInfo
-from pallet.framework.events import NODE_ADD, POD_UPDATE, Hint, node_update
+from pallet.framework.events import NODE_ADD, Hint, node_update, pod_update
 from pallet.plugins.node_declared_features import (
     RESTART_ALL_CONTAINERS,
     USER_NAMESPACES_ON_HOST_NETWORK,
@@ -103,4 +103,5 @@ def test_a_node_that_declares_otherwise_helps(old: Node | None, new: Node, hint:
     ],
 )
 def test_the_pod_helps_itself_by_needing_otherwise(new: Pod, hint: Hint) -> None:
-    assert Asked(NodeDeclaredFeatures).hint(POD_UPDATE, ON_HOST_NETWORK, ON_HOST_NETWORK, new) is hint
+    event = pod_update(ON_HOST_NETWORK, new)
+    assert Asked(NodeDeclaredFeatures).hint(event, ON_HOST_NETWORK, ON_HOST_NETWORK, new) is hint

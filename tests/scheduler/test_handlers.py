@@ -249,8 +249,8 @@ async def test_events_are_timed_under_kube_schedulers_names(scene: Scene) -> Non
     timed = {label: each.count for (label,), each in scene.metrics.event_handling_duration_seconds.rows()}
     assert timed == {
         "NodeAdd": 1,
-        "UnschedulablePodAdd": 1,
-        "UnschedulablePodUpdate": 1,
+        "UnscheduledPodAdd": 1,
+        "UnscheduledPodUpdate": 1,
         "AssignedPodAdd": 1,
         "AssignedPodUpdatePodLabel": 1,
         "AssignedPodDelete": 1,

@@ -349,7 +349,7 @@ class TestGated:
         assert world.place(pod) == "gated"
         world.queue.update(fewer, make_pod("a", version=3))
         assert world.place(pod) == "active"
-        assert world.metrics.queue_incoming_pods_total["gated", "UnschedulablePodAdd"].value == 1
+        assert world.metrics.queue_incoming_pods_total["gated", "UnscheduledPodAdd"].value == 1
 
     def test_one_whose_gate_closes_before_its_turn_is_gated_at_the_pop(self, world: QueueWorld) -> None:
         first, second = world.add("a"), world.add("b")
@@ -418,7 +418,7 @@ class TestActivate:
 class TestUpdate:
     @pytest.fixture(autouse=True)
     def labels_help(self, world: QueueWorld) -> None:
-        label = ClusterEvent(EventResource.UNSCHEDULED_POD, Action.UPDATE_POD_LABEL)
+        label = ClusterEvent(EventResource.TARGET_POD, Action.UPDATE_POD_LABEL)
         world.probe.interests[:] = [EventInterest(label)]
 
     @pytest.mark.parametrize("place", ["active", "unschedulable", "backoff", "error backoff", "in flight"])
@@ -456,7 +456,7 @@ class TestUpdate:
         assert world.place(queued) == "unschedulable"
 
     def test_one_without_a_name_helps_who_asks_for_every_update(self, world: QueueWorld) -> None:
-        world.probe.interests[:] = [EventInterest(ClusterEvent(EventResource.UNSCHEDULED_POD, Action.UPDATE))]
+        world.probe.interests[:] = [EventInterest(ClusterEvent(EventResource.TARGET_POD, Action.UPDATE))]
         queued = world.refused()
         old = queued.pod
         world.queue.update(old, replace(old, metadata=replace(old.metadata, resource_version="2")))
@@ -539,8 +539,8 @@ class TestMetrics:
         assert entities == {(place, "pod"): size for place, size in sizes.items()}
         entered = {key: counter.value for key, counter in world.metrics.queue_incoming_pods_total.rows()}
         assert entered == {
-            ("active", "UnschedulablePodAdd"): 4,
-            ("gated", "UnschedulablePodAdd"): 1,
+            ("active", "UnscheduledPodAdd"): 4,
+            ("gated", "UnscheduledPodAdd"): 1,
             ("unschedulable", "ScheduleAttemptFailure"): 1,
             ("backoff", "ScheduleAttemptFailure"): 1,
         }
