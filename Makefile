@@ -55,6 +55,10 @@ fuzz: $(READY) ## a million random inputs for every parser, compared with Go's o
 test-node: binaries ## the scenes on a real node; needs root, and Debian's packages; CLUSTER=kind
 	$(BIN)/pytest tests/node -m "$(if $(CLUSTER),,not )kind" $(ARGS)
 
+.PHONY: test-versions
+test-versions: binaries ## short scenes beside each supported release of Kubernetes; builds the other one too
+	$(BIN)/pytest tests/versions $(ARGS)
+
 ##@ Control plane
 
 .PHONY: binaries
