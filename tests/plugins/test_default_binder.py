@@ -12,9 +12,16 @@ from pallet.framework.status import SUCCESS, Code, Status
 from pallet.plugins import binding_outcome as module
 from pallet.plugins.default_binder import DefaultBinder
 from tests.builders import make_pod
+from tests.faults.virtual_time import VIRTUAL_TIME
 from tests.profiles import make_handle
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> object:
+    return VIRTUAL_TIME
+
 
 POD = make_pod("p")
 LOST = AnswerLost("create", "pods/binding", "connection reset")
@@ -27,14 +34,20 @@ def refused(code: int, reason: str = "", message: str = "no") -> ApiError:
 
 @dataclass
 class ScriptedClient:
-    """Answers a binding, and then each question about the pod, as a test says."""
+    """Answers a binding, and then each question about the pod, as a test says.
+
+    `passing` are the failures of the first attempts at the binding.
+    """
 
     binding: Exception | None = None
     pods: list[Pod | Exception] = field(default_factory=list)
     bound: list[tuple[str, ...]] = field(default_factory=list)
+    passing: list[Exception] = field(default_factory=list)
 
     async def create_binding(self, *target: str) -> None:
         self.bound.append(target)
+        if self.passing:
+            raise self.passing.pop(0)
         if self.binding is not None:
             raise self.binding
 
@@ -117,3 +130,46 @@ async def test_an_answer_that_cannot_be_read_tells_nothing_of_a_binding() -> Non
     unread = Unreadable("https://api", "it is text/html, not JSON")
     client = ScriptedClient(LOST, [unread, refused(404), unread, make_pod("p", node="a")])
     assert await bind(client) == SUCCESS
+
+
+def lost_by(cause: ApiError) -> AnswerLost:
+    """What the client raises where an unsafe request is answered by a failure of the server."""
+    lost = AnswerLost("create", "pods/binding", str(cause))
+    lost.__cause__ = cause
+    return lost
+
+
+FAILURES = [
+    lost_by(refused(500, "InternalError")),
+    lost_by(refused(503)),
+    refused(503, "ServiceUnavailable"),
+]
+
+
+async def test_a_binding_is_tried_again_while_the_server_fails() -> None:
+    client = ScriptedClient(passing=list(FAILURES))
+    assert await bind(client) == SUCCESS
+    assert len(client.bound) == 4
+
+
+async def test_after_four_failures_the_api_is_asked() -> None:
+    client = ScriptedClient(FAILURES[0], [make_pod("p", node="a")], passing=list(FAILURES))
+    assert await bind(client) == SUCCESS
+    assert len(client.bound) == 4
+    assert client.pods == []
+
+
+async def test_a_conflict_after_a_failure_is_looked_at() -> None:
+    """The first attempt did bind the pod."""
+    client = ScriptedClient(refused(409, "Conflict"), [make_pod("p", node="a")], passing=[FAILURES[0]])
+    assert await bind(client) == SUCCESS
+    assert len(client.bound) == 2
+
+
+@pytest.mark.parametrize(
+    "failure", [LOST, AWAY, refused(409, "Conflict"), lost_by(refused(500, "ServerTimeout"))]
+)
+async def test_other_failures_are_not_tried_again(failure: Exception) -> None:
+    client = ScriptedClient(failure, [make_pod("p", node="a")])
+    assert await bind(client) == SUCCESS
+    assert len(client.bound) == 1
