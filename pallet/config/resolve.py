@@ -11,13 +11,18 @@ The rules are kube-scheduler's (mergePlugins and expandMultiPointPlugins):
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from pallet.config.errors import Mistake, refuse, suggestion
 from pallet.config.schema import ALL_PLUGINS, ExtensionPoint, PluginSet, Profile
 
 Weighted: TypeAlias = tuple[str, int]
 """A plugin's name and weight. Only the weight of a score plugin means something."""
+NOT_IMPLEMENTED: Final = frozenset(
+    ("DeferredPodScheduling", "GangScheduling", "PodGroupPodsCount", "TopologyPlacementGenerator")
+)
+"""kube-scheduler's plugins behind feature gates that are off by default."""
+
 PluginsByPoint: TypeAlias = dict[ExtensionPoint, tuple[Weighted, ...]]
 
 
@@ -51,7 +56,11 @@ def resolve_plugins(
 def unknown_plugins(profile: Profile, known: Collection[str]) -> list[Mistake]:
     """Return a mistake for each place where a profile enables or configures a plugin that nobody provides."""
     return [
-        path.mistake(f'unknown plugin "{name}"{suggestion(name, known)}')
+        path.mistake(
+            f'plugin "{name}" of kube-scheduler is not implemented'
+            if name in NOT_IMPLEMENTED
+            else f'unknown plugin "{name}"{suggestion(name, known)}'
+        )
         for name, path in profile.named_plugins()
         if name not in known
     ]

@@ -44,6 +44,8 @@ class ExtensionPoint(enum.StrEnum):
     PRE_BIND = "preBind"
     BIND = "bind"
     POST_BIND = "postBind"
+    POD_GROUP_POST_FILTER = "podGroupPostFilter"
+    """Accepted, as in kube-scheduler 1.37; pod groups are not scheduled yet."""
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -120,6 +122,7 @@ class Plugins(Section, frozen=True):
     pre_bind: PluginSet = PluginSet()
     bind: PluginSet = PluginSet()
     post_bind: PluginSet = PluginSet()
+    pod_group_post_filter: PluginSet = PluginSet()
     path: FieldPath = FieldPath()
 
     def at(self, point: ExtensionPoint) -> PluginSet:

@@ -65,8 +65,10 @@ _ALSO_AT: Mapping[type[Any], frozenset[ExtensionPoint]] = {
             ExtensionPoint.SCORE,
             ExtensionPoint.RESERVE,
             ExtensionPoint.PRE_BIND,
+            ExtensionPoint.POD_GROUP_POST_FILTER,
         }
     ),
+    DefaultPreemption: frozenset({ExtensionPoint.POD_GROUP_POST_FILTER}),
     NodeResourcesBalancedAllocation: _PRE_SCORE,
     NodeDeclaredFeatures: _PRE_FILTER,
 }

@@ -34,6 +34,7 @@ METHODS: Mapping[ExtensionPoint, tuple[str, ...]] = {
     ExtensionPoint.PRE_BIND: ("pre_bind",),
     ExtensionPoint.BIND: ("bind",),
     ExtensionPoint.POST_BIND: ("post_bind",),
+    ExtensionPoint.POD_GROUP_POST_FILTER: (),
 }
 """A plugin serves an extension point by having one of its methods."""
 

@@ -352,3 +352,15 @@ def test_what_an_extender_manages_and_wants_ignored_is_ignored_by_the_fit(
 ) -> None:
     [profile] = configuration(EXTENDERS + profiles).profiles
     assert profile.args_of("NodeResourcesFit")[0] == args
+
+
+def test_plugins_for_pod_groups_are_accepted() -> None:
+    (profile,) = configuration("""
+profiles:
+- plugins: {podGroupPostFilter: {enabled: [{name: DefaultPreemption}], disabled: [{name: '*'}]}}
+""").profiles
+    named = profile.plugins.at(ExtensionPoint.POD_GROUP_POST_FILTER)
+    assert ([each.name for each in named.enabled], set(named.disabled_names)) == (
+        ["DefaultPreemption"],
+        {"*"},
+    )

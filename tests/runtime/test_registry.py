@@ -70,8 +70,9 @@ def test_built_in_plugins_can_be_enabled_where_those_of_kube_scheduler_can() -> 
             point.SCORE,
             point.RESERVE,
             point.PRE_BIND,
+            point.POD_GROUP_POST_FILTER,
         },
-        "DefaultPreemption": {point.PRE_ENQUEUE, point.POST_FILTER},
+        "DefaultPreemption": {point.PRE_ENQUEUE, point.POST_FILTER, point.POD_GROUP_POST_FILTER},
         "NodeResourcesBalancedAllocation": {point.PRE_SCORE, point.SCORE},
         "ImageLocality": {point.SCORE},
         "DefaultBinder": {point.BIND},
@@ -102,6 +103,8 @@ def test_a_built_in_plugin_goes_before_an_installed_one_of_its_name(installed: d
     ("name", "message"),
     [
         ("NodeAfinity", 'unknown plugin "NodeAfinity", did you mean "NodeAffinity"?'),
+        ("GangScheduling", 'plugin "GangScheduling" of kube-scheduler is not implemented'),
+        ("DeferredPodScheduling", 'plugin "DeferredPodScheduling" of kube-scheduler is not implemented'),
         ("nowhere.at.all:Plugin", 'cannot load plugin "nowhere.at.all:Plugin": No module named'),
         (
             "tests.runtime.sample_plugins:Missing",
