@@ -14,6 +14,8 @@ from tools.bench import callbacks, churn, decide, drain, machine, memory, object
 from tools.bench.contenders import CONTENDERS
 from tools.bench.siege import ATTACKS
 from tools.bench.spawned import ObserverError
+from tools.bench.upstream import run as upstream
+from tools.bench.upstream.workloads import UpstreamError
 from tools.bench.workloads import WORKLOADS
 from tools.controlplane import ApiError
 from tools.controlplane.binaries import MissingBinaryError
@@ -36,7 +38,15 @@ def main() -> int:
             found, wrong = part(arguments)
             document.update(found)
             faults += wrong
-    except (ApiError, StartError, ObserverError, TimeoutError, MissingBinaryError, BuildError) as error:
+    except (
+        ApiError,
+        StartError,
+        ObserverError,
+        TimeoutError,
+        MissingBinaryError,
+        BuildError,
+        UpstreamError,
+    ) as error:
         print(f"benchmark failed: {error}", file=sys.stderr)
         faults.append(str(error))
     if arguments.out:
@@ -54,8 +64,9 @@ def _parts(arguments: argparse.Namespace) -> list[Callable[[argparse.Namespace],
         "withstand": withstand.run,
         "objects": objects.run,
         "callbacks": callbacks.run,
+        "upstream": upstream.run,
     }
-    asked = [part for name, part in only.items() if getattr(arguments, name)]
+    asked = [part for name, part in only.items() if getattr(arguments, name) not in (None, False)]
     return asked or [drain.run, switch.run]
 
 
@@ -69,6 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument("--churn", action="store_true", help="only memory while pods and sets come and go")
     part.add_argument("--objects", action="store_true", help="only what one large pod costs")
     part.add_argument("--callbacks", action="store_true", help="only how long callbacks hold the loop")
+    part.add_argument(
+        "--upstream",
+        nargs="*",
+        metavar="WORKLOAD",
+        help="only scheduler_perf's workloads, named as TestCase/Workload (default: one of each test case)",
+    )
     part.add_argument("--withstand", action="store_true", help="only ordinary pods beside attacks")
     parser.add_argument(
         "--attacks",

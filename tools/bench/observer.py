@@ -164,11 +164,16 @@ class Watch(threading.Thread):
         collection: str,
         selector: str,
         take: Callable[[float, "Line"], None],
+        decoder: msgspec.json.Decoder[Any] = LINE,
     ) -> None:
-        """Opens the watch; raises `ObserverError` where that is refused."""
+        """Opens the watch; raises `ObserverError` where that is refused.
+
+        `decoder` gives a Line, or a class of it with more fields.
+        """
         super().__init__(daemon=True)
         self.error = ""
         self._take = take
+        self._decoder = decoder
         self._collection, self._selector = collection, selector
         host = urlsplit(server).netloc
         self._connection = http.client.HTTPSConnection(host, context=context)
@@ -200,7 +205,7 @@ class Watch(threading.Thread):
             now = time.monotonic()
             *texts, rest = (rest + chunk).split(b"\n")
             for text in texts:
-                line = LINE.decode(text)
+                line: Line = self._decoder.decode(text)
                 if line.type == "ERROR":
                     raise ObserverError(text.decode())
                 self._version = line.object.metadata.resource_version

@@ -1,0 +1,1 @@
+"""`python -m tools.bench --upstream`: Kubernetes' own scheduler benchmark, with two schedulers."""
