@@ -231,6 +231,11 @@ class ContainerStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     allocated_resources: Labels = NO_LABELS
     resources: ActuatedResources | None = None
 
+    @property
+    def actuated(self) -> Labels:
+        """What it has got of its requests, as far as the kubelet says."""
+        return self.resources.requests if self.resources is not None else NO_LABELS
+
 
 class PodStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """How far the pod has come. Of container statuses only those are kept that differ from the spec.
@@ -254,6 +259,12 @@ class PodStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
             kept = tuple([condition for condition in self.conditions if _is_read(condition)])
             force_setattr(self, "conditions", kept)
 
+    @property
+    def resize_infeasible(self) -> bool:
+        """Whether the pod has asked for a resize that its node can never grant."""
+        pending = [each.reason for each in self.conditions if each.type == "PodResizePending"]
+        return pending[:1] == ["Infeasible"]
+
 
 class Pod(msgspec.Struct, frozen=True, gc=False):
     """core/v1 Pod."""
@@ -268,6 +279,8 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
         force_setattr(meta, "namespace", intern(meta.namespace))
         if meta.owner_references:
             force_setattr(meta, "owner_references", _templates[meta.owner_references])
+        if status.resize_infeasible:
+            return  # what a status does not say is then not taken from the spec
         if status.container_statuses:
             kept = _resizing(self.spec.containers, status.container_statuses)
             force_setattr(status, "container_statuses", kept)
@@ -309,11 +322,7 @@ def _resizing(
         [
             status
             for status in statuses
-            if status.resources is not None
-            and (
-                status.resources.requests is not asked.get(status.name)
-                or status.allocated_resources not in (NO_LABELS, status.resources.requests)
-            )
+            if not {status.allocated_resources, status.actuated} <= {NO_LABELS, asked.get(status.name)}
         ]
     )
 

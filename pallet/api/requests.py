@@ -7,12 +7,13 @@ hugepages.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
-from pallet.api.labels import Labels
-from pallet.api.pod import ActuatedResources, Container, Pod
+from pallet.api.labels import NO_LABELS, Labels
+from pallet.api.pod import Container, Pod
 from pallet.api.quantity import milli, parse_quantity, whole
 from pallet.shared_values import SharedValues
 
@@ -66,49 +67,76 @@ def amount(resource: str, quantity: str) -> int:
 def requests_of(pod: Pod) -> Requests:
     """A pod's requests. Pods of one template share the answer."""
     spec, status = pod.spec, pod.status
-    if status.container_statuses or status.init_container_statuses or status.resources is not None:
-        return _resized_requests(pod)
-    return _requests[
-        tuple(container.resources.requests for container in spec.containers),
-        tuple((container.resources.requests, _is_sidecar(container)) for container in spec.init_containers),
-        spec.resources.requests if spec.resources else None,
-        spec.overhead,
-    ]
+    pod_level = spec.resources.requests if spec.resources else None
+    statuses = status.container_statuses or status.init_container_statuses
+    if statuses or status.resources is not None or (status.conditions and status.resize_infeasible):
+        return _requests[_aggregates_in_a_resize(pod), _pod_level_in_a_resize(pod, pod_level), spec.overhead]
+    return _requests[(_aggregate(pod, _spec_requests),), pod_level, spec.overhead]
 
 
-def _resized_requests(pod: Pod) -> Requests:
-    """A pod that is being resized weighs the largest of what it asks for, was admitted with, and has got.
+class _Aggregate(NamedTuple):
+    """What the containers of a pod ask for, and its init containers (sidecars or not).
+
+    `complete` says that the amounts are of the whole pod: no minimum is counted for what they leave out.
+    """
+
+    containers: tuple[Labels, ...]
+    init_containers: tuple[tuple[Labels, bool], ...] = ()
+    complete: bool = False
+
+
+def _aggregates_in_a_resize(pod: Pod) -> tuple[_Aggregate, ...]:
+    """What a pod in a resize asks for, was admitted with, and has got: the largest sum counts.
 
     Where the node can never grant what it asks for, that does not count.
     """
-    spec, status = pod.spec, pod.status
-    pending = [condition for condition in status.conditions if condition.type == "PodResizePending"]
-    infeasible = bool(pending) and pending[0].reason == "Infeasible"
+    status = pod.status
+    statuses = {each.name: each for each in (*status.init_container_statuses, *status.container_statuses)}
+    infeasible = status.resize_infeasible
 
-    def effective(asked: Labels, admitted: Labels, got: ActuatedResources | None) -> Labels:
-        if got is None:
-            return asked
-        return _largest((got.requests, admitted) if infeasible else (asked, got.requests, admitted))
+    def allocated(container: Container) -> Labels:
+        found = statuses.get(container.name)
+        if found is not None and found.allocated_resources:
+            return found.allocated_resources
+        return NO_LABELS if infeasible else container.resources.requests
 
-    def of(container: Container) -> Labels:
-        asked, found = container.resources.requests, statuses.get(container.name)
-        return effective(asked, found.allocated_resources, found.resources) if found is not None else asked
+    def actuated(container: Container) -> Labels:
+        found = statuses.get(container.name)
+        return found.actuated if found is not None and found.actuated else allocated(container)
 
-    statuses = {each.name: each for each in (*status.container_statuses, *status.init_container_statuses)}
-    pod_level = None
-    if spec.resources is not None:
-        asked = spec.resources.requests
-        whole_pod = effective(asked, status.allocated_resources, status.resources)
-        pod_level = Labels({resource: whole_pod.get(resource, "0") for resource in asked})
-    return _requests[
-        tuple(map(of, spec.containers)),
-        tuple(
-            (of(container), True) if _is_sidecar(container) else (container.resources.requests, False)
-            for container in spec.init_containers
-        ),
-        pod_level,
-        spec.overhead,
-    ]
+    if status.allocated_resources and status.resources is not None and status.resources.requests:
+        granted = [
+            _Aggregate((each,), complete=True)
+            for each in (status.allocated_resources, status.resources.requests)
+        ]
+    else:
+        granted = [_aggregate(pod, each) for each in (allocated, actuated)]
+    asked = () if infeasible else (_aggregate(pod, _spec_requests),)
+    return tuple(dict.fromkeys((*asked, *granted)))
+
+
+def _pod_level_in_a_resize(pod: Pod, asked: Labels | None) -> Labels | None:
+    """The largest of the pod-level amounts, where the spec has any."""
+    status = pod.status
+    if status.resources is None or not any(map(_is_pod_level, asked or ())):
+        return asked
+    spec = NO_LABELS if asked is None or status.resize_infeasible else asked
+    return _largest((spec, status.resources.requests, status.allocated_resources))
+
+
+def _aggregate(pod: Pod, of: Callable[[Container], Labels]) -> _Aggregate:
+    spec = pod.spec
+    return _Aggregate(
+        tuple(map(of, spec.containers)), tuple((of(each), _is_sidecar(each)) for each in spec.init_containers)
+    )
+
+
+def _spec_requests(container: Container) -> Labels:
+    return container.resources.requests
+
+
+def _is_pod_level(resource: str) -> bool:
+    return resource in (CPU, MEMORY) or resource.startswith("hugepages-")
 
 
 def _largest(choices: Iterable[Labels]) -> Labels:
@@ -125,21 +153,21 @@ def _is_sidecar(container: Container) -> bool:
     return container.restart_policy == "Always"
 
 
-_Asked = tuple[tuple[Labels, ...], tuple[tuple[Labels, bool], ...], Labels | None, Labels]
-"""What containers, init containers (sidecars or not) and the pod as a whole ask for, and its overhead."""
+_Asked = tuple[tuple[_Aggregate, ...], Labels | None, Labels]
+"""The aggregates of which the largest counts, what is asked for the pod as a whole, and its overhead."""
 
 
 def _add_up(asked_for: _Asked) -> Requests:
-    containers, init_containers, pod_level, overhead = asked_for
-    asked = _total(map(_amounts, containers), ((_amounts(own), side) for own, side in init_containers))
-    ranked = _total(
-        (_MINIMUM | _amounts(own) for own in containers),
-        ((_MINIMUM | _amounts(own), side) for own, side in init_containers),
-    )
+    aggregates, pod_level, overhead = asked_for
+    asked: dict[str, int] = {}
+    ranked: dict[str, int] = {}
+    for each in aggregates:
+        _raise_to(asked, _total(each, {}))
+        _raise_to(ranked, _total(each, {} if each.complete else _MINIMUM))
     whole_pod = {
         resource: amount(resource, quantity)
         for resource, quantity in (pod_level or {}).items()
-        if resource in (CPU, MEMORY) or resource.startswith("hugepages-")
+        if _is_pod_level(resource)
     }
     asked |= whole_pod
     for total in (asked, ranked):
@@ -170,16 +198,16 @@ def _amounts(quantities: Labels) -> dict[str, int]:
 _MINIMUM = {CPU: SCORED_CPU, MEMORY: SCORED_MEMORY}
 
 
-def _total(
-    containers: Iterable[dict[str, int]], init_containers: Iterable[tuple[dict[str, int], bool]]
-) -> dict[str, int]:
+def _total(aggregate: _Aggregate, minimum: Mapping[str, int]) -> dict[str, int]:
+    """The sum, with a minimum for each container that does not ask for a resource."""
     running: dict[str, int] = {}
-    for own in containers:
-        _add(running, own)
+    for quantities in aggregate.containers:
+        _add(running, {**minimum, **_amounts(quantities)})
     sidecars: dict[str, int] = {}
     peak: dict[str, int] = {}
-    for own, is_sidecar in init_containers:
+    for quantities, is_sidecar in aggregate.init_containers:
         # Of what it does not ask for, the sidecars before it ask as much as they did when they were added.
+        own = {**minimum, **_amounts(quantities)}
         together = {resource: sidecars.get(resource, 0) + value for resource, value in own.items()}
         _raise_to(peak, together)
         if is_sidecar:

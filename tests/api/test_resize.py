@@ -59,7 +59,9 @@ ONE, TWO, THREE = {"cpu": "1"}, {"cpu": "2"}, {"cpu": "3"}
     [
         pytest.param(pod([container(TWO)], []), 2000, id="no status"),
         pytest.param(pod([container(TWO)], [status(None)]), 2000, id="a status without resources"),
-        pytest.param(pod([container(TWO)], [status(None, THREE)]), 2000, id="admitted alone says nothing"),
+        pytest.param(
+            pod([container(TWO)], [status(None, THREE)]), 3000, id="it was admitted with more, and has it"
+        ),
         pytest.param(pod([container(TWO)], [status(TWO, TWO)]), 2000, id="all the same"),
         pytest.param(pod([container(ONE)], [status(TWO, ONE)]), 2000, id="shrinking: it still has more"),
         pytest.param(pod([container(ONE)], [status(ONE, TWO)]), 2000, id="it was admitted with more"),
@@ -94,8 +96,8 @@ ONE, TWO, THREE = {"cpu": "1"}, {"cpu": "2"}, {"cpu": "3"}
                 init=[container(ONE, name="first")],
                 init_statuses=[status(THREE, name="first")],
             ),
-            1000,
-            id="an init container that ends is not resized",
+            3000,
+            id="an init container that ends",
         ),
         pytest.param(
             pod([container(ONE)], [], whole=TWO, whole_status={"resources": {"requests": THREE}}),
@@ -127,6 +129,57 @@ ONE, TWO, THREE = {"cpu": "1"}, {"cpu": "2"}, {"cpu": "3"}
 )
 def test_the_largest_of_what_is_asked_for_admitted_and_given_counts(given: Pod, cpu: int) -> None:
     assert dict(requests_of(given).amounts)["cpu"] == cpu
+
+
+@pytest.mark.parametrize(
+    ("given", "cpu"),
+    [
+        pytest.param(
+            pod([container(ONE), container(THREE, name="d")], [status(THREE), status(ONE, name="d")]),
+            4000,
+            id="one container grows, another shrinks",
+        ),
+        pytest.param(
+            pod(
+                [container(ONE)], [], whole_status={"resources": {"requests": TWO}, "allocatedResources": ONE}
+            ),
+            2000,
+            id="the status of the pod is the sum, without requests of the whole pod too",
+        ),
+        pytest.param(
+            pod(
+                [container(ONE)],
+                [status(THREE, THREE)],
+                whole_status={"resources": {"requests": TWO}, "allocatedResources": ONE},
+            ),
+            2000,
+            id="and its containers' statuses do not count then",
+        ),
+        pytest.param(
+            pod([container(ONE), container(ONE, name="d")], [status(ONE, ONE)], pending="Infeasible"),
+            1000,
+            id="growing never: a container without a status has nothing",
+        ),
+        pytest.param(
+            pod(
+                [container(ONE)],
+                [],
+                whole=ONE,
+                whole_status={"resources": {"requests": {"memory": "1Gi"}}, "allocatedResources": TWO},
+            ),
+            2000,
+            id="all resources of the status of a pod with requests of its own",
+        ),
+    ],
+)
+def test_change_5_the_largest_of_three_sums_over_the_containers_counts(given: Pod, cpu: int) -> None:
+    assert dict(requests_of(given).amounts)["cpu"] == cpu
+
+
+def test_change_5_the_minimum_for_scores_counts_in_each_sum_of_containers() -> None:
+    resized = pod([container(ONE), container({}, name="d")], [status(TWO), status(ONE, name="d")])
+    assert requests_of(resized).scored_cpu == 3000
+    assert requests_of(pod([container(ONE), container({}, name="d")], [status(ONE)])).scored_cpu == 1100
 
 
 def test_each_resource_counts_for_itself() -> None:
