@@ -104,7 +104,9 @@ class SchedulingQueue:
         """Take in a new pending pod."""
         uid = pod.metadata.uid
         if self._find(uid) is None and uid not in self._in_flight:
-            self._admit(QueuedPod(pod, queued_at=self._clock()), POD_ADD)
+            queued = QueuedPod(pod, queued_at=self._clock())
+            self._nominator.nominate(queued.info, pod.status.nominated_node_name)  # gated or not
+            self._admit(queued, POD_ADD)
 
     def update(self, old: Pod, new: Pod) -> None:
         """Take note of a newer version of a pending pod, which may be what it was waiting for."""
@@ -123,8 +125,6 @@ class SchedulingQueue:
         queued.renew(new)
         self._nominator.update(old, queued.info)
         if uid in self._gated:
-            if not self._nominator.node_of(uid):  # as in kube-scheduler, it counts from its first update on
-                self._nominator.nominate(queued.info, new.status.nominated_node_name)
             self._admit(queued, event)
         elif self._unschedulable.get(uid) and self._helps(queued, event, old, new):
             self._unschedulable.remove(uid)
@@ -375,8 +375,6 @@ class SchedulingQueue:
         """Put a pod into the active queue, or among the gated ones."""
         if not self._let_in(queued, event):
             return
-        if event is POD_ADD:
-            self._nominator.nominate(queued.info, queued.pod.status.nominated_node_name)
         queued.queued_at = self._clock()
         if queued.entered_at is None:
             queued.entered_at = queued.queued_at

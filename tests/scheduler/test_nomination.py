@@ -123,26 +123,25 @@ class TestCycle:
 
 
 class TestQueue:
-    def test_what_the_status_says_counts_once_the_pod_may_be_scheduled(self) -> None:
+    @pytest.mark.parametrize("gated", [False, True])
+    def test_change_9_what_the_status_says_counts_when_the_pod_is_added_gated_or_not(
+        self, *, gated: bool
+    ) -> None:
         world = QueueWorld()
         nominator = world.queue._nominator
-        world.probe.said["pre_enqueue"] = unschedulable("gated")
+        if gated:
+            world.probe.said["pre_enqueue"] = unschedulable("gated")
         pod = make_pod("a", nominated="n1")
         world.queue.add(pod)
-        assert nominator.node_of("uid-a") == ""
-        del world.probe.said["pre_enqueue"]
-        world.queue.update(pod, nominated(pod, "n1"))
         assert nominator.node_of("uid-a") == "n1"
 
-    def test_what_the_status_of_a_gated_pod_says_counts_from_its_first_update_on(self) -> None:
-        """As in kube-scheduler: an update nominates it again, its addition behind a gate does not."""
+    def test_updates_of_gated_pods_are_followed(self) -> None:
         world = QueueWorld()
         nominator = world.queue._nominator
         world.probe.said["pre_enqueue"] = unschedulable("gated")
         pod = make_pod("a", nominated="n1")
         world.queue.add(pod)
         world.queue.update(pod, newer := nominated(pod, "n1"))
-        assert nominator.node_of("uid-a") == "n1"
         nominator.nominate(PodInfo(newer), "n2")
         world.queue.update(newer, nominated(newer, "n1"))
         assert nominator.node_of("uid-a") == "n2", "what is in memory stands"

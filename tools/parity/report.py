@@ -9,7 +9,6 @@ from pallet.api.pod import Pod
 from tools.parity.match import Step
 from tools.parity.scenario import Manifest, Scenario, key_of
 from tools.parity.subjects.basics import DELETED
-from tools.parity.subjects.nominated import touch
 
 VERDICTS = ("placed", "refused", "preempting")
 
@@ -82,18 +81,12 @@ def _state_at(step: Step) -> Scenario:
         _as_it_was(pods[pod.key], pod, said.get(pod.key, {})) for pod in step.there if pod.spec.node_name
     ]
     nominated = {pod.key: pod.status.nominated_node_name for pod in step.there if not pod.spec.node_name}
-    known = {key_of(each["object"]) for each in changes} | {
-        key_of(pod) for pod in scenario.pods[: step.number]
-    }
     coming = [step.pod, *(pods[key] for key in nominated if key != key_of(step.pod))]
     return replace(
         scenario,
         objects=[*others, *placed],
         pods=[_waiting(pod, nominated.get(key_of(pod), "")) for pod in coming],
-        changes=[
-            *({**each, "before": 0} for each in changes if each["object"]["kind"] != "Pod"),
-            *(touch(pod) for pod in coming if key_of(pod) in known),
-        ],
+        changes=[{**each, "before": 0} for each in changes if each["object"]["kind"] != "Pod"],
     )
 
 

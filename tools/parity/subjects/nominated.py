@@ -1,7 +1,4 @@
-"""Pods that are nominated to nodes before they may be scheduled, as by another scheduler or a controller.
-
-kube-scheduler counts a pod behind a gate as nominated from its first update on, not when it comes nominated.
-"""
+"""Pods that are nominated to nodes before they may be scheduled, as by another scheduler or a controller."""
 
 from tools.parity.draft import Draft, Subject, is_bound, nothing, pod_patch
 from tools.parity.scenario import Manifest
