@@ -35,9 +35,7 @@ class RequestedToCapacityRatio(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if not self.shape:
             raise ValueError("shape must have at least one point")
-        for number, (one, next_one) in enumerate(pairwise(self.shape), start=1):
-            if one.utilization >= next_one.utilization:
-                raise ValueError(f"shape[{number}].utilization must be greater than that of the point before")
+        check_shape(self.shape)
 
 
 class ScoringStrategy(msgspec.Struct, frozen=True, rename="camel"):
@@ -66,7 +64,7 @@ class Strategy:
         self.resources = chosen.resources
         self._type = chosen.type
         ratio = chosen.requested_to_capacity_ratio
-        self._shape = None if ratio is None else _by_per_cent(ratio.shape)
+        self._shape = None if ratio is None else by_per_cent(ratio.shape)
 
     def score(self, shares: Sequence[Share], arithmetic: Arithmetic) -> Any:
         """The weighted mean of the resources' scores, as integer or int64 array, as the shares are.
@@ -89,7 +87,14 @@ class Strategy:
         return total // weights if self._shape is None else (2 * total + weights) // (2 * weights)
 
 
-def _by_per_cent(shape: tuple[UtilizationShapePoint, ...]) -> Amounts:
+def check_shape(shape: Sequence[UtilizationShapePoint]) -> None:
+    """Check that the points are in order. Raises ValueError."""
+    for number, (one, next_one) in enumerate(pairwise(shape), start=1):
+        if one.utilization >= next_one.utilization:
+            raise ValueError(f"shape[{number}].utilization must be greater than that of the point before")
+
+
+def by_per_cent(shape: tuple[UtilizationShapePoint, ...]) -> Amounts:
     """The score at each utilization from 0 to 100 per cent, fractions cut off towards the point before."""
     first, last = shape[0], shape[-1]
     scores = np.full(101, last.score * _STEP, np.int64)

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
-import numpy as np
+from msgspec.structs import force_setattr
 
 from pallet.api.meta import key_of
 from pallet.api.storage import (
@@ -16,16 +16,17 @@ from pallet.api.storage import (
 from pallet.cache.changes import Rows
 from pallet.cache.pod_info import PodInfo
 from pallet.cache.snapshot import Fork, Snapshot
-from pallet.config.errors import FieldPath, fail
 from pallet.framework.events import EventInterest
 from pallet.framework.handle import Handle
 from pallet.framework.interface import Codes, Reads, RowChoice, Scores
 from pallet.framework.state import CycleState
 from pallet.framework.status import SKIP, SUCCESS, PluginError, Status, error, unresolvable
 from pallet.plugins import names
+from pallet.plugins.scoring_strategy import UtilizationShapePoint, by_per_cent, check_shape
 from pallet.plugins.volumes import hints
 from pallet.plugins.volumes.assumed import AssumeCache, OutOfSyncError
 from pallet.plugins.volumes.binder import VolumeBinder
+from pallet.plugins.volumes.capacity_scores import CapacityScores
 from pallet.plugins.volumes.choice import Binding, VolumeChoice, bind_to, select_node
 from pallet.plugins.volumes.free import FreeVolumes
 from pallet.plugins.volumes.matching import Matching
@@ -59,13 +60,19 @@ _CHOICE = f"{names.VOLUME_BINDING}/choice"
 class VolumeBindingArgs(msgspec.Struct, frozen=True, rename="camel"):
     """`bindTimeoutSeconds`: how long a pod waits for its claims to be bound.
 
-    `shape` belongs to scoring by capacity, which kube-scheduler leaves out too unless the feature gate
-    StorageCapacityScoring (alpha in 1.36) is on; it then refuses the field as well.
+    `shape`: the score of a node by the part of its storage that is used then. By default less is better.
     """
 
-    path: FieldPath = FieldPath()
     bind_timeout_seconds: Annotated[int, msgspec.Meta(ge=0)] = 600
-    shape: Any = None
+    shape: tuple[UtilizationShapePoint, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.shape:
+            force_setattr(self, "shape", _LESS_IS_BETTER)
+        check_shape(self.shape)
+
+
+_LESS_IS_BETTER = UtilizationShapePoint(0, 10), UtilizationShapePoint(100, 0)
 
 
 class Supposed(NamedTuple):
@@ -87,9 +94,7 @@ class VolumeBinding:
     args_type = VolumeBindingArgs
 
     def __init__(self, args: VolumeBindingArgs, handle: Handle) -> None:
-        """Take the time-out, and listen to claims and volumes before the queue does. Raise ConfigError."""
-        if args.shape is not None:
-            fail(args.path.field("shape"), "is not served: scoring by storage capacity is off; remove it")
+        """Take the time-out and the shape, and listen to claims and volumes before the queue does."""
         informers = handle.informers
         self._snapshot = handle.cache.snapshot
         free = FreeVolumes()
@@ -98,7 +103,9 @@ class VolumeBinding:
         self._reader = ClaimReader(informers, claims)
         self._matching = Matching(free)
         migration = Migration(informers)
-        self._verdicts = Verdicts(volumes, free, self._matching, Provisioning(informers), migration)
+        provisioning = Provisioning(informers)
+        self._verdicts = Verdicts(volumes, free, self._matching, provisioning, migration)
+        self._scores = CapacityScores(free, self._matching, provisioning, by_per_cent(args.shape))
         self._binder = VolumeBinder(handle, volumes, claims, migration, args.bind_timeout_seconds)
         self._topic: tuple[Pod | None, Topic | None] = (None, None)
         """Of the pod that was read last; topics are asked for without the cycle's state."""
@@ -115,6 +122,8 @@ class VolumeBinding:
         except UnusableClaimError as unusable:
             return None, unresolvable(str(unusable))
         state.write(_CLAIMS, claims)
+        if not self._scores.may_differ(claims):
+            state.skip_score(self.name)
         if self._verdicts.all_nodes_will_do(claims):
             return None, SKIP
         self._topic = info.pod, None if supposed.claims else self._verdicts.topic(claims)
@@ -158,16 +167,17 @@ class VolumeBinding:
         return _refusal(code)
 
     def pre_score(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: Rows) -> Status:
-        """Nothing to rank, as in kube-scheduler (see VolumeBindingArgs)."""
-        return SKIP
+        """Rank the nodes; pods that have nothing to bind are left out above."""
+        return SUCCESS
 
     def score_signature(self, info: PodInfo) -> Hashable | None:
-        """All nodes are alike."""
-        return None
+        """Asked about every pod with claims, unless left out above."""
+        return self.filter_signature(info)
 
     def score_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Scores:
-        """Never asked."""
-        return np.zeros(snapshot.table.live[rows].shape, np.int64)
+        """By the storage that is used then, as the shape says."""
+        taken = _supposed(snapshot).volumes
+        return self._scores.of(state.read(_CLAIMS), snapshot.table, rows, taken)
 
     def reserve(self, state: CycleState, info: PodInfo, node_name: str) -> Status:
         """Choose volumes for the claims that need them, and assume them kept."""

@@ -357,18 +357,13 @@ def test_a_fork_keeps_to_the_nodes_that_it_was_taken_of() -> None:
     assert scene.messages(a_pod("c")) == {"a": "", "b": ""}
 
 
-def test_classes_and_nodes_are_not_scored() -> None:
-    scene = Scene(late("c"))
-    assert scene.plugin.score_signature(PodInfo(a_pod("c"))) is None
-
-
 @pytest.mark.parametrize(
     ("args", "mistake"),
     [
         ({"bindTimeoutSeconds": -1}, "args.bindTimeoutSeconds: must be >= 0, got -1"),
         (
-            {"shape": [{"utilization": 0, "score": 0}]},
-            "args.shape: is not served: scoring by storage capacity is off; remove it",
+            {"shape": [{"utilization": 50, "score": 0}, {"utilization": 50, "score": 1}]},
+            "args: shape[1].utilization must be greater than that of the point before",
         ),
         ({"bindTimeout": 1}, 'args.bindTimeout: unknown field, did you mean "bindTimeoutSeconds"?'),
     ],
@@ -384,5 +379,6 @@ def test_arguments_as_upstream_writes_them_are_taken() -> None:
         "apiVersion": "kubescheduler.config.k8s.io/v1",
         "kind": "VolumeBindingArgs",
         "bindTimeoutSeconds": 30,
+        "shape": [{"utilization": 0, "score": 0}, {"utilization": 100, "score": 10}],
     }
     assert PluginFactory.of(VolumeBinding).build(args, FieldPath(), make_handle()).name == "VolumeBinding"

@@ -32,6 +32,7 @@ from pallet.framework.interface import ALL_ROWS
 from pallet.framework.state import CycleState
 from pallet.framework.status import Code, Status
 from pallet.informers.informer import SharedInformer
+from pallet.plugins.scoring_strategy import UtilizationShapePoint
 from pallet.plugins.volume_binding import VolumeBinding, VolumeBindingArgs
 from pallet.plugins.volumes.provisioning import NO_PROVISIONER
 from pallet.runtime.memory import PluginMemory
@@ -94,13 +95,20 @@ def merged(old: Any, patch: Any) -> Any:
 class Scene:
     """The plugin with nodes `a` and `b`, and the objects of a test; classes LATE, LOCAL and IMMEDIATE."""
 
-    def __init__(self, *objects: Any, nodes: Iterable[Node] | None = None, timeout: int = 600) -> None:
+    def __init__(
+        self,
+        *objects: Any,
+        nodes: Iterable[Node] | None = None,
+        timeout: int = 600,
+        shape: Iterable[tuple[int, int]] = (),
+    ) -> None:
         self.api = Written()
         self._versions = 0
         handle = make_handle()
         object.__setattr__(handle, "client", self.api)
         self.handle, self.cache, self.informers = handle, handle.cache, handle.informers
-        self.plugin = VolumeBinding(VolumeBindingArgs(bind_timeout_seconds=timeout), handle)
+        points = tuple(UtilizationShapePoint(*point) for point in shape)
+        self.plugin = VolumeBinding(VolumeBindingArgs(timeout, points), handle)
         self._memory = PluginMemory(self.plugin, FILTER)
         self.see(*([make_node("a"), make_node("b")] if nodes is None else nodes))
         self.see(LATE, LOCAL, IMMEDIATE, *objects)
@@ -135,6 +143,18 @@ class Scene:
         assert isinstance(changed, kind)
         self.see(changed)
         return changed
+
+    def scores(self, pod: Pod) -> dict[str, int] | None:
+        """The score of every node; None where none is scored."""
+        state, info, snapshot = CycleState(), PodInfo(pod), self.cache.snapshot
+        self.plugin.pre_filter(state, info, snapshot)
+        if self.plugin.name in state.skipped["score"] or self.plugin.score_signature(info) is None:
+            return None
+        rows = snapshot.table.live.nonzero()[0]
+        scores = self.plugin.score_rows(state, info, snapshot, rows)
+        return {
+            snapshot.table.name(row): int(score) for row, score in zip(rows.tolist(), scores, strict=True)
+        }
 
     def pre_filter(self, pod: Pod, state: CycleState | None = None) -> Status:
         """What is said before nodes are looked at."""

@@ -14,6 +14,7 @@ from pallet.cache.changes import ChangeLog
 from pallet.plugins.volumes.claims import capacity, class_of, holder_of, is_kept_for, requested
 from pallet.plugins.volumes.node_affinity import (
     VolumeNodeAffinity,
+    keys_of,
     matches_labels,
     node_affinity_of,
     single_label,
@@ -107,6 +108,13 @@ class Pool:
         """Groups that nodes with one label reach, by key and value."""
         self.others: dict[VolumeNodeAffinity, Group] = {}
         self._groups: dict[VolumeNodeAffinity, Group] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._groups)
+
+    def topology_keys(self) -> set[str]:
+        """The labels of nodes that decide which of the volumes a node reaches."""
+        return {*self.by_label, *(key for affinity in self.others for key in keys_of(affinity))}
 
     def add(self, volume: PersistentVolume) -> None:
         """Put in a volume."""
@@ -209,6 +217,13 @@ class FreeVolumes:
             ):
                 return volume
         return None
+
+    def topology_keys(self, claim: PersistentVolumeClaim, demand: Demand) -> set[str]:
+        """The labels of nodes that decide which volume the claim can have on a node."""
+        kept = self.kept(claim, demand)
+        if kept is not None:
+            return keys_of(node_affinity_of(kept))
+        return self.pool(demand.storage_class).topology_keys()
 
     def _add(self, volume: PersistentVolume) -> None:
         holder = holder_of(volume)

@@ -52,6 +52,13 @@ def matching_rows(affinity: VolumeNodeAffinity, table: NodeTable) -> Rows:
     return rows
 
 
+def keys_of(affinity: VolumeNodeAffinity) -> set[str]:
+    """The labels that it is about."""
+    if affinity is None:
+        return set()
+    return {each.key for term in affinity.node_selector_terms for each in term.match_expressions}
+
+
 @bounded_cache("volume_topologies", 4 * MIB)
 def single_label(affinity: VolumeNodeAffinity) -> tuple[str, tuple[str, ...]] | None:
     """The label and its values, where nothing else decides: a hostname or a zone, as it mostly is."""

@@ -1,12 +1,13 @@
 """Whether a volume can be made for a claim: by its class, on which nodes, and where there is room for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from pallet.api.quantity import whole
+from pallet.api.requests import LARGEST_AMOUNT
 from pallet.api.selectors import LabelSelector, NodeSelectorRequirement, NodeSelectorTerm
 from pallet.api.storage import (
     CSI_DRIVERS,
@@ -21,6 +22,7 @@ from pallet.cache.changes import ChangeLog
 from pallet.cache.columns import Mask
 from pallet.cache.cursor import Cursor
 from pallet.cache.node_table import NodeTable
+from pallet.cache.resource_columns import Amounts
 from pallet.framework.interface import ALL_ROWS, RowChoice
 from pallet.informers.factory import InformerFactory
 from pallet.informers.informer import Handler, SharedInformer
@@ -70,6 +72,22 @@ class Provisioning:
             return forbidden, np.False_
         return forbidden, ~self._capacities.enough(made_by.metadata.name, size, table)[rows]
 
+    def is_limited(self, claim: PersistentVolumeClaim) -> bool:
+        """Whether account is kept of the capacity from which its volume is made."""
+        made_by = self._class(claim)
+        return made_by is not None and self._limited(claim, made_by) is not None
+
+    def capacities(self, claim: PersistentVolumeClaim, table: NodeTable) -> Amounts | None:
+        """The capacity from which its volume is made, by row: bytes, (capacity,), 0 where it is too little.
+
+        None where no account is kept of it.
+        """
+        made_by = self._class(claim)
+        size = None if made_by is None else self._limited(claim, made_by)
+        if made_by is None or size is None:
+            return None
+        return self._capacities.sufficient(made_by.metadata.name, size, table)
+
     def _changed(self, *_: object) -> None:
         self.changes.reset()
 
@@ -110,6 +128,35 @@ class _Capacities:
             masks[storage_class, size] = Cursor(table.node_changes), mask
         return mask
 
+    def sufficient(self, storage_class: str, size: int, table: NodeTable) -> Amounts:
+        """The largest capacity of those enough for a size, by row: bytes, (capacity,); 0 where none is.
+
+        kube-scheduler takes any of them.
+        """
+        amounts = np.zeros(table.capacity, np.int64)
+        by_label: dict[str, dict[str, int]] = {}
+        for capacity in self._by_class.get(storage_class, {}).values():
+            most = limit(capacity)
+            if most is None or most < size or capacity.node_topology is None:
+                continue
+            amount = min(whole(capacity.capacity or "0"), LARGEST_AMOUNT)
+            requirements = list(_requirements(capacity.node_topology))
+            if len(requirements) == 1 and requirements[0].operator == "In":
+                by_value = by_label.setdefault(requirements[0].key, {})
+                for value in requirements[0].values:
+                    by_value[value] = max(amount, by_value.get(value, 0))
+            else:
+                np.maximum(amounts, amount, out=amounts, where=_selected(requirements, table))
+        for key, by_value in by_label.items():
+            column = table.labels[key]
+            by_code = np.zeros(len(column.values), np.int64)
+            for value, amount in by_value.items():
+                code = column.code_of.get(value)
+                if code is not None:
+                    by_code[code] = amount
+            np.maximum(amounts, by_code[column.codes], out=amounts)
+        return amounts
+
     def _compute(self, storage_class: str, size: int, table: NodeTable) -> Mask:
         """The union of what the capacities select, those by a single label taken together."""
         mask = np.zeros_like(table.live)
@@ -122,10 +169,7 @@ class _Capacities:
             if len(requirements) == 1 and requirements[0].operator == "In":
                 by_label.setdefault(requirements[0].key, set()).update(requirements[0].values)
             else:
-                selected = np.ones_like(table.live)
-                for each in requirements:
-                    selected &= match_label(each, table.labels[each.key], ALL_ROWS)
-                mask |= selected
+                mask |= _selected(requirements, table)
         for key, values in by_label.items():
             mask |= match_label(
                 NodeSelectorRequirement(key, "In", tuple(values)), table.labels[key], ALL_ROWS
@@ -167,6 +211,13 @@ def _allowed(made_by: StorageClass, table: NodeTable, rows: RowChoice) -> Mask |
         for topology in made_by.allowed_topologies
     )
     return match_any(tuple(terms), table, rows)
+
+
+def _selected(requirements: Iterable[NodeSelectorRequirement], table: NodeTable) -> Mask:
+    mask = np.ones_like(table.live)
+    for each in requirements:
+        mask &= match_label(each, table.labels[each.key], ALL_ROWS)
+    return mask
 
 
 def _requirements(selector: LabelSelector) -> Iterator[NodeSelectorRequirement]:

@@ -2,6 +2,7 @@
 
 from tools.parity.draft import HOSTNAME, ZONE, Draft, Subject, is_bound
 from tools.parity.scenario import Manifest
+from tools.parity.subjects.arguments import SHAPES
 from tools.parity.subjects.basics import ZONES
 
 DRIVER = "csi.example.com"
@@ -29,7 +30,13 @@ def _prepare(draft: Draft) -> None:
         if draft.chance(0.85):
             draft.objects.append(_csi_node(draft, name))
         draft.objects += [_local_volume(draft, name, number) for number in range(draft.pick((0, 0, 1, 2)))]
-    draft.objects += [_capacity(draft, number) for number in range(draft.pick((0, 2, 5)))]
+    # Of two that a node reaches, kube-scheduler scores by either.
+    places = draft.some([(made_by, zone) for made_by in (LATE, TRACKED) for zone in ZONES], 6)
+    draft.objects += [_capacity(draft, number, *place) for number, place in enumerate(places)]
+    for profile in draft.profiles:
+        if draft.chance(0.5):
+            args = {"shape": draft.pick(SHAPES)}
+            profile["pluginConfig"].append({"name": "VolumeBinding", "args": args})
 
 
 def _classes(draft: Draft) -> list[Manifest]:
@@ -69,14 +76,13 @@ def _csi_node(draft: Draft, name: str) -> Manifest:
     }
 
 
-def _capacity(draft: Draft, number: int) -> Manifest:
-    topology = {"matchLabels": {ZONE: draft.pick(ZONES)}} if draft.chance(0.9) else {}
+def _capacity(draft: Draft, number: int, made_by: str, zone: str) -> Manifest:
     return {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "CSIStorageCapacity",
         "metadata": {"name": f"capacity-{number}", "namespace": draft.namespaces[0]["metadata"]["name"]},
-        "storageClassName": draft.pick((LATE, TRACKED)),
-        "nodeTopology": topology,
+        "storageClassName": made_by,
+        "nodeTopology": {"matchLabels": {ZONE: zone}},
         "capacity": draft.pick(("1Gi", "3Gi", "100Gi")),
         **({"maximumVolumeSize": "2Gi"} if draft.chance(0.2) else {}),
     }
