@@ -117,7 +117,7 @@ class DefaultPreemption:
         node, status = decision.node, decision.status
         if node and status.ok:
             self._executor.start(info.pod, node, decision.victims)
-            return node, status
+            return node, Status(Code.SUCCESS, (f"preemption: {_found(node, len(decision.victims))}",))
         if status is _UNFINISHED:
             self._handle.tasks.start(self._continue_soon, info.uid)
         if decision.candidates:
@@ -233,6 +233,10 @@ class DefaultPreemption:
     def _size(self, key: Hashable, _: Candidates) -> int:
         steps, capacity = self._potential.priority.shape
         return int(footprint(key, _SEARCHES_BYTES) + (_BYTES_A_ROW + steps) * capacity)
+
+
+def _found(node: str, victims: int) -> str:
+    return f"found a potential placement for pod on node {node}, preempting {victims} victims"
 
 
 def _nowhere(snapshot: Snapshot, failures: Sequence[NodesToStatus]) -> Decision:

@@ -1,7 +1,7 @@
 """DynamicResources: the place of kube-scheduler's plugin for resource claims, which are not served yet.
 
-What it says when a pod without claims is refused is kept, since it stands in every such message. Extended
-resources that a DeviceClass stands for are not known here: a node offers them, or the pod does not fit.
+Extended resources that a DeviceClass stands for are not known here: a node offers them, or the pod does not
+fit.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ class DynamicResources:
         refusals: Sequence[Refusal],
         filters: Filters,
     ) -> tuple[str | None, Status]:
-        """What kube-scheduler says: there is no claim to give up for the pod.
+        """There is no claim to deallocate for the pod, about which kube-scheduler says nothing since 1.37.
 
         When a pre-filter plugin before it refused the pod for good, it has not seen the pod and fails with
         two words, after which no other plugin is asked.
@@ -56,7 +56,7 @@ class DynamicResources:
             return None, error("not found")
         if info.pod.spec.resource_claims:
             return None, unresolvable()
-        return None, unschedulable("no new claims to deallocate")
+        return None, unschedulable()
 
     def events_to_register(self) -> list[EventInterest]:
         """Nothing helps a pod whose claims are not served; claims of a pod never change."""

@@ -17,7 +17,7 @@ MEGABYTE = 1024 * 1024
 SMALLEST = 23 * MEGABYTE
 """Images that sum up to less are not worth a thought."""
 LARGEST = 1000 * MEGABYTE
-"""For each container; more makes no difference."""
+"""For each container, or image that is mounted as a volume; more makes no difference."""
 
 
 class ImageLocality:
@@ -49,8 +49,9 @@ class ImageLocality:
 
 
 def _containers(pod: Pod) -> int:
-    """How many containers there are; images mounted as volumes do not raise the limit."""
-    return len(pod.spec.init_containers) + len(pod.spec.containers)
+    """How many containers there are; an image that is mounted as a volume counts as one."""
+    spec = pod.spec
+    return len(spec.init_containers) + len(spec.containers) + sum(1 for each in spec.volumes if each.image)
 
 
 def _images(pod: Pod) -> list[str]:

@@ -234,9 +234,9 @@ class InterPodAffinity:
         if new is None:
             apart = [(pods, old) for _, pods in mine.away] + [(pods, info.pod) for _, pods in theirs.away]
             return Hint.QUEUE if any(self._counts(*each) for each in apart) else Hint.SKIP
-        terms = (all_of(term.pods) for term in mine.required_anti)
-        changed = any(self._counts(term, old) and not self._counts(term, new) for term in terms)
-        return Hint.QUEUE if changed else Hint.SKIP
+        terms = [all_of(term.pods) for term in mine.required_anti]
+        was_apart, is_apart = (any(self._counts(term, pod) for term in terms) for pod in (old, new))
+        return Hint.QUEUE if was_apart and not is_apart else Hint.SKIP
 
     def _counts(self, pods: PodSelection, pod: Pod) -> bool:
         """Whether a pod is among those that are selected."""
@@ -358,12 +358,17 @@ def _domain_rows(
 
 
 def _changes_a_domain(info: PodInfo, old: Node | None, new: Node) -> Hint:
-    """A pod with required affinity needs the domain's label; any other could go to a new node at once."""
+    """A pod with required affinity needs the domain's label; any other could go to a new node at once.
+
+    A node that changes helps by a label for affinity that it has now, or one for anti-affinity that it had.
+    """
     terms, labels = info.terms, new.metadata.labels
     if old is None:
         keys = {term.topology_key for term in terms.required}
         return Hint.QUEUE if keys <= labels.keys() else Hint.SKIP
-    keys = {term.topology_key for term in (*terms.required, *terms.required_anti)}
     before = old.metadata.labels
-    changed = any(labels.get(key) != before.get(key) for key in keys)
-    return Hint.QUEUE if changed or not keys else Hint.SKIP
+    changed = [key for key in {*labels, *before} if labels.get(key) != before.get(key)]
+    gained = {term.topology_key for term in terms.required} & labels.keys()
+    lost = {term.topology_key for term in terms.required_anti} & before.keys()
+    none = not (terms.required or terms.required_anti)
+    return Hint.QUEUE if none or any(key in gained or key in lost for key in changed) else Hint.SKIP

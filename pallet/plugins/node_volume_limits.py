@@ -1,6 +1,6 @@
 """NodeVolumeLimits: no more volumes on a node than its CSI drivers can attach.
 
-`preventPodSchedulingIfMissing` of a CSIDriver is not looked at: it is behind a gate that is off in 1.36.
+`preventPodSchedulingIfMissing` of a CSIDriver is not looked at yet.
 """
 
 from collections.abc import Hashable

@@ -29,8 +29,8 @@ from pallet.runtime.registry import PluginFactory
 _WEIGHTED: Sequence[tuple[type[Any], int]] = (
     (SchedulingGates, 0),
     (PrioritySort, 0),
-    (NodeUnschedulable, 0),
     (NodeName, 0),
+    (NodeUnschedulable, 0),
     (TaintToleration, 3),
     (NodeAffinity, 2),
     (NodePorts, 0),
@@ -52,7 +52,9 @@ _WEIGHTED: Sequence[tuple[type[Any], int]] = (
 _PRE_SCORE = frozenset({ExtensionPoint.PRE_SCORE})
 _PRE_FILTER = frozenset({ExtensionPoint.PRE_FILTER})
 _ALSO_AT: Mapping[type[Any], frozenset[ExtensionPoint]] = {
-    TaintToleration: _PRE_SCORE,
+    NodeName: _PRE_FILTER,
+    NodeUnschedulable: _PRE_FILTER,
+    TaintToleration: _PRE_FILTER | _PRE_SCORE,
     NodeAffinity: _PRE_SCORE,
     NodePorts: _PRE_FILTER,
     NodeResourcesFit: _PRE_FILTER | _PRE_SCORE,

@@ -205,7 +205,7 @@ def test_a_pod_goes_where_the_extender_likes_it_best(cluster: ControlPlane, sche
 def test_a_refusal_is_said_in_the_extenders_words(cluster: ControlPlane, scheduler: str) -> None:
     message = Created(cluster, scheduler, "picky").message()
     assert message == (
-        "0/4 nodes are available: 1 too old, 3 no disk. no new claims to deallocate, preemption: "
+        "0/4 nodes are available: 1 too old, 3 no disk. preemption: "
         "0/4 nodes are available: 1 Preemption is not helpful for scheduling, "
         "3 No preemption victims found for incoming pod."
     )

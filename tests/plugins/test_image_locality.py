@@ -64,12 +64,12 @@ def test_nodes_rank_by_the_images_they_have(
     ("volumes", "expected"),
     [
         pytest.param([], (7, 0), id="none"),
-        pytest.param([Volume(image=ImageVolume("gcr.io/b"))], (18, 0), id="one that a node has"),
-        pytest.param([Volume(image=ImageVolume("gcr.io/none"))], (7, 0), id="one that nobody has"),
+        pytest.param([Volume(image=ImageVolume("gcr.io/b"))], (8, 0), id="one that a node has"),
+        pytest.param([Volume(image=ImageVolume("gcr.io/none"))], (3, 0), id="one that nobody has"),
         pytest.param([Volume("config")], (7, 0), id="a volume of another kind"),
     ],
 )
-def test_images_mounted_as_volumes_count_without_raising_the_limit(
+def test_change_3_images_mounted_as_volumes_count_and_raise_the_limit(
     volumes: list[Volume], expected: tuple[int, int]
 ) -> None:
     nodes = [make_node("a", images=holding(a=200, b=200)), make_node("b")]

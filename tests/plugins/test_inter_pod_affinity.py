@@ -6,7 +6,7 @@ import pytest
 from pallet.api.labels import Labels
 from pallet.api.node import Node
 from pallet.api.pod import Affinity, Pod
-from pallet.api.selectors import LabelSelector
+from pallet.api.selectors import LabelRequirement, LabelSelector
 from pallet.cache.pod_info import PodInfo
 from pallet.framework.events import (
     ASSIGNED_POD_ADD,
@@ -197,6 +197,20 @@ def test_required_terms(wanted: Pod, placed: list[Pod], expected: Mapping[str, s
     assert asked.messages(wanted) == expected
 
 
+@pytest.mark.parametrize("operator", ["NotIn", "DoesNotExist"])
+def test_change_4_a_selector_of_namespaces_without_a_label_selects_only_those(operator: str) -> None:
+    values = ("x",) if operator == "NotIn" else ()
+    others = LabelSelector(Labels(), (LabelRequirement("team", operator, values),))
+    asked = Asked(
+        InterPodAffinity,
+        NODES,
+        [pod("db", "a", namespace="teamed"), pod("db", "c", namespace="plain")],
+        namespaces={"teamed": {"team": "x"}, "plain": {}},
+    )
+    wanted = pod("web", affinity=pod_affinity(near=[pod_term("db", namespace_selector=others)]))
+    assert asked.messages(wanted) == verdicts(NOT_NEAR, NOT_NEAR, "", NOT_NEAR)
+
+
 def test_pods_on_nodes_that_are_gone_neither_attract_nor_repel() -> None:
     asked = Asked(InterPodAffinity, NODES, [pod("db", "gone", pod_affinity(away=[pod_term("web", ZONE)]))])
     assert asked.messages(pod("web")) == verdicts()
@@ -371,6 +385,24 @@ def test_which_pods_help(waiting: Pod, old: Pod | None, new: Pod | None, hint: H
     assert Asked(InterPodAffinity).hint(event, waiting, old, new) is hint
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "hint"),
+    [
+        pytest.param("db", None, Hint.QUEUE, id="one that any term keeps away goes"),
+        pytest.param("x", None, Hint.SKIP, id="one that none keeps away goes"),
+        pytest.param("db", "x", Hint.QUEUE, id="no term keeps it away any more"),
+        pytest.param("db", "cache", Hint.SKIP, id="another term keeps it away now"),
+    ],
+)
+def test_change_17_of_several_terms_any_counts(old: str, new: str | None, hint: Hint) -> None:
+    waiting = pod(
+        "web", affinity=pod_affinity(away=[pod_term("db", ZONE), pod_term("cache", ZONE)]), name="p"
+    )
+    before, after = pod(old, "a", name="n"), None if new is None else pod(new, "a", name="n")
+    event = ASSIGNED_POD_DELETE if after is None else pod_update(before, after)
+    assert Asked(InterPodAffinity).hint(event, waiting, before, after) is hint
+
+
 def test_new_labels_of_the_pod_itself_help() -> None:
     old, new = pod("web", name="p"), pod("db", name="p")
     assert Asked(InterPodAffinity).hint(pod_update(old, new), old, old, new) is Hint.QUEUE
@@ -396,6 +428,8 @@ Z1, Z2, BARE = make_node("n", labels={ZONE: "z1"}), make_node("n", labels={ZONE:
         pytest.param(
             AWAY_DB, Z1, make_node("n", labels={ZONE: "z1", "x": "y"}), Hint.SKIP, id="away: something else"
         ),
+        pytest.param(AWAY_DB, BARE, Z1, Hint.SKIP, id="away: a node without a zone took any pod before"),
+        pytest.param(NEAR_DB, Z1, BARE, Hint.SKIP, id="a node without a zone takes no pod"),
         pytest.param(PLAIN, None, BARE, Hint.QUEUE, id="kept away by others: a new node"),
         pytest.param(PLAIN, Z1, Z2, Hint.QUEUE, id="kept away by others: a node changes any label"),
     ],

@@ -37,8 +37,8 @@ def test_the_defaults_in_kube_schedulers_order_with_its_weights() -> None:
     profile = default_profile()
     assert profile.scheduler_name == "default-scheduler"
     assert names(profile.filter) == [
-        "NodeUnschedulable",
         "NodeName",
+        "NodeUnschedulable",
         "TaintToleration",
         "NodeAffinity",
         "NodePorts",

@@ -43,9 +43,9 @@ def test_built_in_plugins_can_be_enabled_where_those_of_kube_scheduler_can() -> 
     assert points == {
         "SchedulingGates": {point.PRE_ENQUEUE},
         "PrioritySort": {point.QUEUE_SORT},
-        "NodeUnschedulable": {point.FILTER},
-        "NodeName": {point.FILTER},
-        "TaintToleration": {point.FILTER, point.PRE_SCORE, point.SCORE},
+        "NodeName": {point.PRE_FILTER, point.FILTER},
+        "NodeUnschedulable": {point.PRE_FILTER, point.FILTER},
+        "TaintToleration": {point.PRE_FILTER, point.FILTER, point.PRE_SCORE, point.SCORE},
         "NodeAffinity": {point.PRE_FILTER, point.FILTER, point.PRE_SCORE, point.SCORE},
         "NodePorts": {point.PRE_FILTER, point.FILTER},
         "NodeResourcesFit": {point.PRE_FILTER, point.FILTER, point.PRE_SCORE, point.SCORE},

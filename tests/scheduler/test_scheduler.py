@@ -171,11 +171,11 @@ async def test_without_nodes_kube_schedulers_words_are_used_and_any_event_helps(
 
 
 async def test_what_post_filter_says_follows_the_refusals(world: World, probe: Probe) -> None:
-    probe.said["post_filter"] = unschedulable("no new claims to deallocate", "preemption: no")
+    probe.said["post_filter"] = unschedulable("no claims", "preemption: no")
     world.add_pod("a", cpu="5")
     await world.until(lambda: bool(world.api.events))
     assert world.api.events[0]["note"] == (
-        "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: no"
+        "0/1 nodes are available: 1 Insufficient cpu. no claims, preemption: no"
     )
 
 

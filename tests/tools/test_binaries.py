@@ -106,7 +106,7 @@ def test_another_release_is_refused_with_those_that_are_supported(
     monkeypatch.setattr("sys.argv", ["controlplane", "build"])
     assert __main__.main() == 1
     assert capsys.readouterr().err == (
-        "error: KUBERNETES_VERSION=1.35.0 is not supported: say 1.36.3 or 1.37.2\n"
+        "error: KUBERNETES_VERSION=1.35.0 is not supported: say 1.37.2 or 1.36.3\n"
     )
 
 

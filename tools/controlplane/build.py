@@ -21,7 +21,7 @@ from pathlib import Path
 from tools.controlplane import published, toolchain
 from tools.controlplane.published import NotTakenError
 
-RELEASES = ("1.36.3", "1.37.2")
+RELEASES = ("1.37.2", "1.36.3")
 """The releases of Kubernetes that are supported; the first is the default."""
 RELEASE_VARIABLE = "KUBERNETES_VERSION"
 

@@ -19,9 +19,11 @@ from tools.parity.scenario import Scenario
 
 PODS_IN_A_CLUSTER = 80
 LEFT_OUT = (
-    "Not drawn: namespaces whose labels change, namespaceSelectors that select a namespace without labels "
-    "(kube-scheduler 1.36 takes them for all namespaces in the own terms of a pod, 1.37 does not), claims "
-    "of dynamic resource allocation, fewer than all nodes (percentageOfNodesToScore). Not compared: scores "
+    "Not drawn: namespaces whose labels change, claims of dynamic resource allocation, CSIDrivers that "
+    "keep pods away where they are missing, several capacities of storage for one node, fewer than all nodes "
+    "(percentageOfNodesToScore), two pods with one host port on one node (kube-scheduler counts the port as "
+    "free when one of them leaves). kube-scheduler 1.36 differs in the messages of refused and of preempting "
+    "pods, in pods in a resize, nominated gated pods and some namespaceSelectors. Not compared: scores "
     "where an extender filters and is sent whole nodes, for kube-scheduler then scores nodes as if they had "
     "no pods; a pod while another one that preempted gets its place; which of several nodes or sets of "
     "victims of the same rank is chosen."

@@ -42,19 +42,20 @@ class Budgets:
     def violated_by(self, pods: Iterable[Pod]) -> list[bool]:
         """For each of some pods, whether preempting it after those before it violates a budget.
 
-        A pod that its budget's status names as disrupted is counted already.
+        A pod that its budget's status names as disrupted is counted already. Of several budgets, those after
+        the first that is violated are not counted down (framework/preemption/util.go).
         """
         taken: Counter[_Key] = Counter()
-        violated = []
-        for pod in pods:
-            is_violated = False
-            for key in self._selecting(pod) if self._budgets else ():
-                status = self._budgets[key].status
-                if pod.metadata.name not in status.disrupted_pods:
-                    taken[key] += 1
-                    is_violated |= taken[key] > status.disruptions_allowed
-            violated.append(is_violated)
-        return violated
+        return [self._is_violated_by(pod, taken) for pod in pods]
+
+    def _is_violated_by(self, pod: Pod, taken: Counter[_Key]) -> bool:
+        for key in self._selecting(pod) if self._budgets else ():
+            status = self._budgets[key].status
+            if pod.metadata.name not in status.disrupted_pods:
+                taken[key] += 1
+                if taken[key] > status.disruptions_allowed:
+                    return True
+        return False
 
     def _selecting(self, pod: Pod) -> tuple[_Key, ...]:
         meta = pod.metadata

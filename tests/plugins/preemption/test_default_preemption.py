@@ -114,6 +114,15 @@ def test_budgets_come_before_priorities(budgets: list[PodDisruptionBudget], deci
     assert Scene(nodes(1, 1), pods, budgets).decision(pod("p", priority=5)) == decision
 
 
+def test_change_6_budgets_after_the_first_that_is_violated_are_not_counted_down() -> None:
+    both, other = pod("x", "a", labels={"app": "x", "tier": "t"}), pod("y", "a", labels={"tier": "t"})
+    budgets = [make_budget("b", {"app": "x"}), make_budget("c", {"tier": "t"}, 1)]
+    found = Scene(nodes(2), [both, other], budgets).plugin._budgets
+    assert found.violated_by([both, other]) == [True, False]
+    assert found.violated_by([other, both]) == [False, True]
+    assert found.violated_by([other, other]) == [False, True]
+
+
 def test_guarded_pods_come_back_first() -> None:
     pods = [pod("x", "a", 1, labels={"app": "x"}), pod("y", "a", 2, labels={"app": "y"})]
     assert Scene(nodes(2), pods).decision(pod("p", priority=5)) == "a: x"
@@ -254,14 +263,19 @@ def test_what_is_said_when_nothing_helps(placed: list[Pod], wanted: Pod, message
 def test_the_whole_sentence() -> None:
     _, message = Scene(nodes(1), [pod("x", "a")]).message(pod("p"))
     assert message == (
-        "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, "
+        "0/1 nodes are available: 1 Insufficient cpu. "
         "preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."
     )
 
 
-def test_nothing_is_added_when_a_node_is_nominated() -> None:
-    scene = Scene(nodes(1), [pod("x", "a")])
-    assert scene.message(pod("p", priority=1)) == ("a", "0/1 nodes are available: 1 Insufficient cpu.")
+def test_change_12_the_nominated_node_and_the_number_of_victims_are_told() -> None:
+    scene = Scene(nodes(2), [pod("x", "a"), pod("y", "a")])
+    node, message = scene.message(pod("p", cpu="2", priority=1))
+    assert node == "a"
+    assert message == (
+        "0/1 nodes are available: 1 Insufficient cpu. "
+        "preemption: found a potential placement for pod on node a, preempting 2 victims"
+    )
     assert scene.handle.metrics.preemption_attempts_total.value == 1
 
 

@@ -31,6 +31,9 @@ def _dress(draft: Draft, pod: Manifest) -> None:
     if draft.chance(0.2):
         init = {"name": "before", "image": draft.pick(list(IMAGES))}
         spec.setdefault("initContainers", []).append(init)
+    if draft.chance(0.2):
+        mounted = {"name": "mounted", "image": {"reference": draft.pick(list(IMAGES))}}
+        spec.setdefault("volumes", []).append(mounted)
 
 
 SUBJECT = Subject("images", _prepare, _dress)

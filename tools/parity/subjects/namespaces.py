@@ -53,9 +53,6 @@ def _selector(draft: Draft) -> Manifest:
             "matchExpressions": [_expression(draft)],
         }
     expressions = [_expression(draft) for _ in range(draft.rng.randint(1, 2))]
-    if all(each["operator"] in ("NotIn", "DoesNotExist") for each in expressions):
-        # kube-scheduler 1.36 takes it for all namespaces in the own terms of a pod, 1.37 does not.
-        expressions.append({"key": NAME, "operator": "Exists"})
     return {"matchExpressions": expressions}
 
 

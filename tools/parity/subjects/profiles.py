@@ -3,7 +3,7 @@
 from tools.parity.draft import Draft, Subject, is_bound
 from tools.parity.scenario import Manifest
 
-UNNEEDED = ("NodeUnschedulable", "TaintToleration", "NodeAffinity", "NodePorts", "PodTopologySpread")
+UNNEEDED = ("NodeUnschedulable", "TaintToleration", "NodeAffinity", "PodTopologySpread")
 """Filters that a profile may do without: their pods then land where others' may not."""
 SCORES = ("ImageLocality", "NodeResourcesBalancedAllocation", "TaintToleration", "PodTopologySpread")
 FIRST = ("InterPodAffinity", "NodeResourcesFit", "TaintToleration", "VolumeBinding")
