@@ -55,7 +55,9 @@ class Decider:
 
     def __init__(self, workload: Workload, node_count: int, pods: int) -> None:
         """Fill the cache, and make the pods that will be decided."""
-        client = cast("Client", SimpleNamespace(server_clock=SimpleNamespace(now=None)))
+        client = cast(
+            "Client", SimpleNamespace(server_clock=SimpleNamespace(now=None), address="http://nowhere")
+        )
         self._graph = Graph(Settings(default_configuration()), client, client)
         backlog = workload.backlog(pods)
         self._fill(workload, node_count, backlog)

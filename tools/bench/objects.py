@@ -76,7 +76,9 @@ class Bench:
     """A scheduler's parts in front of a cluster without an API server."""
 
     def __init__(self, nodes: int) -> None:
-        client = cast("Client", SimpleNamespace(server_clock=SimpleNamespace(now=None)))
+        client = cast(
+            "Client", SimpleNamespace(server_clock=SimpleNamespace(now=None), address="http://nowhere")
+        )
         self._graph = Graph(Settings(default_configuration()), client, client)
         self._nodes = nodes
         self._pods = self._graph.informers.informer(PODS)
