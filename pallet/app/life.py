@@ -218,7 +218,7 @@ async def _start(
     tasks.start_soon(trim_heap, find_trim())
     if kube_scheduler is not None:
         tasks.start_soon(kube_scheduler.run)
-    await graph.discover()
+    await _discover(graph)
     graph.informers.start(tasks)
     tasks.start_soon(graph.view.run)
     await graph.informers.wait_for_sync(SYNC_SECONDS)
@@ -240,6 +240,14 @@ async def _start(
     graph.started = True
     tasks.start_soon(_schedule, graph, ended)
     log.info("Scheduling", profiles=",".join(graph.profiles))
+
+
+async def _discover(graph: Graph) -> None:
+    """Ask what the API server serves; as with the first lists, a process that cannot learn it ends."""
+    with anyio.move_on_after(SYNC_SECONDS):
+        await graph.discover()
+        return
+    raise NotSyncedError(f"the API server has not said in {SYNC_SECONDS:g} s what it serves")
 
 
 async def _lead(graph: Graph, election: ElectionThread, tasks: anyio.abc.TaskGroup) -> None:

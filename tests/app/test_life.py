@@ -16,9 +16,11 @@ from pallet.config.load import default_configuration
 from pallet.config.settings import Settings
 from pallet.framework.instruments import Instruments
 from pallet.framework.metrics import Metrics
+from pallet.informers.factory import NotSyncedError
 from pallet.leaderelection.fence import Fence
 
 if TYPE_CHECKING:
+    from pallet.app.graph import Graph
     from pallet.leaderelection import ElectionThread
 
 pytestmark = pytest.mark.anyio
@@ -133,3 +135,12 @@ def test_a_loop_that_is_dead_for_the_renew_deadline_ends_a_leader_alone(
     deadline = configured.configuration.leader_election.renew_deadline
     assert made["dead_after"] == (deadline if elects else float("inf"))
     assert ("abdicated" in made) is elects
+
+
+async def test_a_process_ends_that_cannot_learn_what_the_api_server_serves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(life, "SYNC_SECONDS", 0.0)
+    graph = cast("Graph", SimpleNamespace(discover=anyio.sleep_forever))
+    with pytest.raises(NotSyncedError, match="what it serves"):
+        await life._discover(graph)
