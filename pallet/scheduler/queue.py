@@ -7,9 +7,10 @@
                            └─ an event helps ── unschedulable ←┘ refused
 
 Back-off is 1 s doubling to 10 s. A pod in `unschedulable` waits for an event that one of the plugins that
-refused it finds helpful, or five minutes. As in kube-scheduler 1.36, a pod in back-off after a refusal is
-taken early when nothing else waits; one in back-off after an error is not. Those that are taken early are
-ordered by the second in which their back-off ends, and within it as in the active queue.
+refused it finds helpful, or five minutes; as often the pre-enqueue plugins are asked again about gated pods.
+As in kube-scheduler 1.36, a pod in back-off after a refusal is taken early when nothing else waits; one in
+back-off after an error is not. Those that are taken early are ordered by the second in which their back-off
+ends, and within it as in the active queue.
 
 The queue is synchronous, has no task, and no clock but the one it is given: whoever drives it calls `flush`
 at `next_flush`.
@@ -18,6 +19,7 @@ at `next_flush`.
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 
 from pallet.api.pod import Pod
 from pallet.cache.nominator import Nominator
@@ -49,6 +51,8 @@ log = get_logger(__name__)
 
 UNSCHEDULABLE_SECONDS = 300.0
 SWEEP_SECONDS = 30.0
+MOST_ASKED_ABOUT = 1000
+"""Gated pods of one sweep, which takes some 10 ms; of more, those that were asked about first come first."""
 POD = "pod"
 """The label `type` of what is scheduled as one."""
 WINDOW_SECONDS = 1.0
@@ -296,7 +300,10 @@ class SchedulingQueue:
                 self._requeue(queued, FORCE_ACTIVATE)
 
     def flush(self) -> None:
-        """Let in the pods whose back-off is over, and those that waited too long for an event."""
+        """Let in the pods whose back-off is over, and those that waited too long for an event.
+
+        The pre-enqueue plugins are asked again about gated pods among these.
+        """
         now = self._clock()
         for heap in (self._backoff, self._error_backoff):
             while heap and heap.first_key()[0] <= now:
@@ -305,16 +312,19 @@ class SchedulingQueue:
                     self._admit(queued, BACKOFF_COMPLETE)
         if now - self._swept_at >= SWEEP_SECONDS:
             self._swept_at = now
-            for queued in self._unschedulable:
-                if now - queued.queued_at > UNSCHEDULABLE_SECONDS:
-                    self._unschedulable.remove(queued.uid)
-                    queued.flushed = True
-                    self._requeue(queued, UNSCHEDULABLE_TIMEOUT)
+            gated = (queued for queued in self._gated.values() if queued.retry_at <= now)
+            for queued in (
+                *_left_over(self._unschedulable, now),
+                *islice(_left_over(gated, now), MOST_ASKED_ABOUT),
+            ):
+                self._unschedulable.remove(queued.uid)
+                queued.flushed, queued.flushed_at = True, now
+                self._requeue(queued, UNSCHEDULABLE_TIMEOUT)
 
     def next_flush(self) -> float | None:
         """When there will be something to flush, in seconds of the clock; None when only events can help."""
         times = [heap.first_key()[0] for heap in (self._backoff, self._error_backoff) if heap]
-        if self._unschedulable:
+        if self._unschedulable or self._gated:
             times.append(self._swept_at + SWEEP_SECONDS)
         return min(times, default=None)
 
@@ -348,6 +358,7 @@ class SchedulingQueue:
         if not queued.gated_by:
             return True
         self._gated[queued.uid] = queued
+        queued.flushed = False
         self._waiting.end(queued.uid)
         self._blame(queued, queued.refused_by | {queued.gated_by})
         if not was_gated:
@@ -431,6 +442,11 @@ class SchedulingQueue:
         for plugin in plugins - queued.blamed:
             gauges[plugin, name].inc()
         queued.blamed = plugins
+
+
+def _left_over(pods: Iterable[QueuedPod], now: float) -> Iterator[QueuedPod]:
+    """Those that have waited too long for an event."""
+    return (each for each in pods if now - max(each.queued_at, each.flushed_at) > UNSCHEDULABLE_SECONDS)
 
 
 def _nothing() -> None:

@@ -15,7 +15,8 @@ class QueuedPod:
     a row that ended in an error. `entered_at` is when it was first let into the active queue, `popped_at`
     when its last cycle began. `refused_by` names the plugins that refused it last, `pending` those of them
     that wait for something, `gated_by` the one that keeps it out of the active queue, `blamed` those for
-    which the metrics count it. `flushed` tells that only time, and no event, brought it back.
+    which the metrics count it. `flushed` tells that only time, and no event, brought it back; `flushed_at` is
+    when that was last.
     """
 
     pod: Pod
@@ -31,6 +32,7 @@ class QueuedPod:
     gated_by: str = ""
     blamed: frozenset[str] = frozenset()
     flushed: bool = False
+    flushed_at: float = 0.0
     _info: PodInfo | None = field(default=None, init=False)
     _large: bool | None = field(default=None, init=False)
 

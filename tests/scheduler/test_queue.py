@@ -324,14 +324,53 @@ class TestGated:
         world.probe.asked.clear()
         return world.queue._gated[pod.metadata.uid]
 
-    def test_no_event_and_no_time_makes_it_cost_anything(self, world: QueueWorld, gated: QueuedPod) -> None:
+    def test_no_event_makes_it_cost_anything(self, world: QueueWorld, gated: QueuedPod) -> None:
         world.queue.move(NODE_ADD, None, NODE)
-        world.pass_seconds(1000)
-        assert world.queue.next_flush() is None
+        world.pass_seconds(UNSCHEDULABLE_SECONDS)
         assert world.queue.pop() is None
         assert world.probe.asked == []
         assert world.place(gated) == "gated"
         assert world.wakes == 0
+
+    def test_change_18_its_plugins_are_asked_again_every_five_minutes(
+        self, world: QueueWorld, gated: QueuedPod
+    ) -> None:
+        asked = []
+        for _ in range(5):
+            assert world.queue.next_flush() is not None
+            world.pass_seconds(UNSCHEDULABLE_SECONDS / 2 + 1)
+            asked.append(len(world.probe.asked))
+        assert asked == [0, 1, 1, 2, 2]
+        assert (world.place(gated), gated.flushed) == ("gated", False)
+        assert world.metrics.queue_incoming_pods_total["gated", "UnschedulableTimeout"].value == 0
+        del world.probe.said["pre_enqueue"]
+        world.pass_seconds(UNSCHEDULABLE_SECONDS / 2 + 1)
+        assert (world.place(gated), gated.flushed) == ("active", True)
+
+    def test_change_18_of_many_the_rest_is_asked_about_at_the_next_sweep(
+        self, world: QueueWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("pallet.scheduler.queue.MOST_ASKED_ABOUT", 2)
+        world.probe.said["pre_enqueue"] = CLOSED
+        for name in "abc":
+            world.add(name)
+        world.probe.asked.clear()
+        asked = []
+        for seconds in (UNSCHEDULABLE_SECONDS + 1, SWEEP_SECONDS, SWEEP_SECONDS):
+            world.pass_seconds(seconds)
+            asked.append(len(world.probe.asked))
+        assert asked == [2, 3, 3]
+
+    def test_change_18_it_is_not_asked_about_during_its_backoff(self, world: QueueWorld) -> None:
+        queued = world.refused()
+        world.probe.said["pre_enqueue"] = CLOSED
+        world.queue.activate([queued.uid])
+        queued.retry_at = world.now + 2 * UNSCHEDULABLE_SECONDS
+        del world.probe.said["pre_enqueue"]
+        world.pass_seconds(UNSCHEDULABLE_SECONDS + 1)
+        assert world.place(queued) == "gated"
+        world.pass_seconds(UNSCHEDULABLE_SECONDS)
+        assert world.place(queued) == "active"
 
     def test_it_is_let_in_when_activated(self, world: QueueWorld, gated: QueuedPod) -> None:
         world.queue.activate([gated.uid])

@@ -126,7 +126,7 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def what_can_be_popped_has_a_time(self) -> None:
         queue = self.world.queue
-        if queue._backoff or queue._error_backoff or queue._unschedulable:
+        if queue._backoff or queue._error_backoff or queue._unschedulable or queue._gated:
             assert queue.next_flush() is not None
 
     @invariant()

@@ -52,3 +52,9 @@ def test_the_rank_of_one_candidate() -> None:
     assert rank_of(victims, 1)[:, 0].tolist() == [1, 2, 3 + 3 * 2**31, 3, -started[1].timestamp()]
     not_started = PodInfo(make_pod("new", priority=2))
     assert rank_of([not_started], 0)[-1, 0] == float("-inf")
+
+
+def test_change_7_pods_that_have_not_started_are_equal_and_start_after_all_others() -> None:
+    new, other, old = (PodInfo(make_pod("p", started=seconds)) for seconds in (None, None, 5))
+    assert rank_of([new], 0).tolist() == rank_of([other], 0).tolist()
+    assert rank_of([new, old], 0)[-1, 0] == rank_of([old], 0)[-1, 0] > rank_of([new], 0)[-1, 0]
