@@ -38,8 +38,11 @@ class Gate(NamedTuple):
 
     @property
     def locked(self) -> bool:
-        """Whether it can only have its default: so it is with those of them that are generally available."""
-        return self.stage == GA
+        """Whether kube-scheduler refuses another value than the default.
+
+        So it is with those of them that are generally available, but for the two of device taints.
+        """
+        return self.stage == GA and not self.ignorable
 
 
 GATES: Final[Mapping[str, Gate]] = {
@@ -51,8 +54,8 @@ GATES: Final[Mapping[str, Gate]] = {
     "DRADerivedAttributes": Gate(ALPHA, default=False, ignorable=_CLAIMS),
     "DRADeviceBindingConditions": Gate(BETA, default=True, ignorable=_CLAIMS),
     "DRADeviceCompatibilityGroups": Gate(ALPHA, default=False, ignorable=_CLAIMS),
-    "DRADeviceTaintRules": Gate(GA, default=True),
-    "DRADeviceTaints": Gate(GA, default=True),
+    "DRADeviceTaintRules": Gate(GA, default=True, ignorable=_CLAIMS),
+    "DRADeviceTaints": Gate(GA, default=True, ignorable=_CLAIMS),
     "DRAExtendedResource": Gate(GA, default=True),
     "DRAFractionalCapacityRange": Gate(BETA, default=False, ignorable=_CLAIMS),
     "DRAListTypeAttributes": Gate(ALPHA, default=False, ignorable=_CLAIMS),
@@ -135,11 +138,11 @@ def parse_feature_gates(flags: Iterable[str]) -> FeatureGates:
 
 
 def help_text() -> str:
-    """A line for each gate that can be set, as in kube-scheduler's help."""
+    """A line for each gate that is not generally available, as in kube-scheduler's help."""
     return "\n".join(
         f"{name}=true|false ({gate.stage} - default={_word(gate.default)})"
         for name, gate in GATES.items()
-        if not gate.locked
+        if gate.stage != GA
     )
 
 

@@ -73,16 +73,20 @@ def test_groups_are_on_or_off_where_a_flag_says_so(flags: list[str], generic_wor
             "OpportunisticBatching=false",
             ("Feature gate OpportunisticBatching=false has no effect: it changes the speed only",),
         ),
+        (
+            "DRADeviceTaintRules=false",
+            ("Feature gate DRADeviceTaintRules=false has no effect: resource claims are not served",),
+        ),
     ],
 )
 def test_what_has_no_effect_is_accepted_with_a_warning(flag: str, warnings: tuple[str, ...]) -> None:
     assert parse_feature_gates([flag]).warnings == warnings
 
 
-def test_help_lists_gates_that_can_be_set_with_their_defaults() -> None:
+def test_help_lists_gates_that_are_not_generally_available_with_their_defaults() -> None:
     lines = help_text().splitlines()
     assert "GenericWorkload=true|false (BETA - default=false)" in lines
-    assert not any(line.startswith("NodeDeclaredFeatures=") for line in lines)
+    assert not any(line.startswith(("NodeDeclaredFeatures=", "DRADeviceTaints=")) for line in lines)
 
 
 def test_without_the_flag_gates_have_their_defaults() -> None:
