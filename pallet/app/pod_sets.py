@@ -65,6 +65,7 @@ class PodSetParts:
         budget: LoopBudget,
     ) -> None:
         metrics = PodSetMetrics(instruments, now)
+        gates.workqueue.show(instruments, "podsets")
         self._args = args
         self._budget = budget
         self._informers = informers

@@ -8,6 +8,9 @@ from typing import Final, Generic, TypeVar
 
 import anyio
 
+from pallet.framework.instruments import Instruments
+from pallet.podset.workqueue_metrics import WorkqueueMetrics
+
 K = TypeVar("K", bound=Hashable)
 
 SETTLE: Final = timedelta(milliseconds=100)
@@ -28,8 +31,13 @@ class Workqueue(Generic[K]):
         self._due: dict[K, datetime] = {}
         self._heap: list[tuple[datetime, int, K]] = []
         self._order = count()
-        self._busy: set[K] = set()
+        self._busy: dict[K, datetime] = {}
+        self._metrics: WorkqueueMetrics | None = None
         self._wake = anyio.Event()
+
+    def show(self, instruments: Instruments, name: str) -> None:
+        """Add its metrics, under this name."""
+        self._metrics = WorkqueueMetrics(instruments, name, self._depth, self._working)
 
     def touch(self, touched: Mapping[K, bool]) -> None:
         """Have keys looked at: at once where the value says so, else soon."""
@@ -39,6 +47,8 @@ class Workqueue(Generic[K]):
 
     def add(self, key: K, at: datetime) -> None:
         """Have a key looked at by this time; an earlier one that it has already stands."""
+        if self._metrics is not None and key not in self._due:
+            self._metrics.adds_total.inc()
         if key not in self._due or at < self._due[key]:
             self._due[key] = at
             heappush(self._heap, (at, next(self._order), key))
@@ -52,13 +62,17 @@ class Workqueue(Generic[K]):
             at, _, key = heappop(self._heap)
             if self._due.get(key) == at and key not in self._busy:
                 del self._due[key]
-                self._busy.add(key)
+                self._busy[key] = now
+                if self._metrics is not None:
+                    self._metrics.queue_duration.observe((now - at).total_seconds())
                 taken.append(key)
         return taken
 
     def done(self, key: K) -> None:
         """Let a taken key be given out again; it may have become due meanwhile."""
-        self._busy.discard(key)
+        taken = self._busy.pop(key, None)
+        if self._metrics is not None and taken is not None:
+            self._metrics.work_duration.observe(self._since(taken))
         if key in self._due:
             heappush(self._heap, (self._due[key], next(self._order), key))
         self._wake.set()
@@ -70,6 +84,17 @@ class Workqueue(Generic[K]):
         rest = _LONGEST_SLEEP if due is None else min(due - self._now(), _LONGEST_SLEEP)
         with anyio.move_on_after(rest.total_seconds()):
             await self._wake.wait()
+
+    def _depth(self) -> int:
+        now = self._now()
+        return sum(at <= now and key not in self._busy for key, at in self._due.items())
+
+    def _working(self) -> list[float]:
+        return [self._since(taken) for taken in self._busy.values()]
+
+    def _since(self, taken: datetime) -> float:
+        """Seconds; the clock may have been set back meanwhile."""
+        return max(0.0, (self._now() - taken).total_seconds())
 
     def _next(self) -> datetime | None:
         """When the next key that no task works on is due; None when there is none."""

@@ -1,9 +1,22 @@
 import anyio
 import pytest
 
+from pallet.framework.instruments import Instruments
 from pallet.podset.workqueue import SETTLE, Workqueue
 from tests.builders import at
 from tests.faults.virtual_time import VIRTUAL_TIME
+
+WORKQUEUE = {
+    "adds_total": 4,
+    "depth": 1,
+    "queue_duration_seconds_count": 2,
+    "queue_duration_seconds_sum": 3,
+    "work_duration_seconds_count": 1,
+    "work_duration_seconds_sum": 4,
+    "unfinished_work_seconds": 4,
+    "longest_running_processor_seconds": 4,
+}
+"""What is shown after four keys were added, two taken at 3 s, and one of these done at 7 s."""
 
 
 class Clock:
@@ -82,3 +95,19 @@ async def test_what_is_added_or_done_ends_the_wait() -> None:
         await anyio.sleep(1)
         workqueue.done("a")
     assert anyio.current_time() - began == pytest.approx(2)
+
+
+def test_its_metrics_have_the_names_of_client_go() -> None:
+    clock, instruments = Clock(), Instruments()
+    clock.workqueue.show(instruments, "podsets")
+    for key, second in (("a", 1), ("a", 2), ("b", 2), ("later", 60)):
+        clock.workqueue.add(key, at(second))
+    assert clock.taken_at(3) == ["a", "b"]
+    clock.seconds = 7
+    clock.workqueue.done("a")
+    clock.workqueue.add("c", at(7))
+
+    def shown(name: str) -> float | None:
+        return instruments.registry.get_sample_value(f"workqueue_{name}", {"name": "podsets"})
+
+    assert {name: shown(name) for name in WORKQUEUE} == WORKQUEUE
