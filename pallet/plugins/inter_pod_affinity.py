@@ -358,14 +358,16 @@ def _domain_rows(
 
 
 def _changes_a_domain(info: PodInfo, old: Node | None, new: Node) -> Hint:
-    """A pod with required affinity needs the domain's label; any other could go to a new node at once.
+    """A pod with required affinity needs the label of a domain. One with anti-affinity, or with neither,
+    could go to a new node at once.
 
     A node that changes helps by a label for affinity that it has now, or one for anti-affinity that it had.
     """
     terms, labels = info.terms, new.metadata.labels
     if old is None:
         keys = {term.topology_key for term in terms.required}
-        return Hint.QUEUE if keys <= labels.keys() else Hint.SKIP
+        helps = not keys or terms.required_anti or not keys.isdisjoint(labels.keys())
+        return Hint.QUEUE if helps else Hint.SKIP
     before = old.metadata.labels
     changed = [key for key in {*labels, *before} if labels.get(key) != before.get(key)]
     gained = {term.topology_key for term in terms.required} & labels.keys()

@@ -408,6 +408,8 @@ def test_new_labels_of_the_pod_itself_help() -> None:
     assert Asked(InterPodAffinity).hint(pod_update(old, new), old, old, new) is Hint.QUEUE
 
 
+NEAR_IN_TWO_DOMAINS = pod("web", affinity=pod_affinity(near=[pod_term("db", ZONE), pod_term("db", "rack")]))
+NEAR_AND_AWAY = pod("web", affinity=pod_affinity(near=[pod_term("db", ZONE)], away=[pod_term("x")]))
 Z1, Z2, BARE = make_node("n", labels={ZONE: "z1"}), make_node("n", labels={ZONE: "z2"}), make_node("n")
 
 
@@ -416,6 +418,8 @@ Z1, Z2, BARE = make_node("n", labels={ZONE: "z1"}), make_node("n", labels={ZONE:
     [
         pytest.param(NEAR_DB, None, Z1, Hint.QUEUE, id="a new node in a zone"),
         pytest.param(NEAR_DB, None, BARE, Hint.SKIP, id="a new node in none"),
+        pytest.param(NEAR_IN_TWO_DOMAINS, None, Z1, Hint.QUEUE, id="a new node in one of two domains"),
+        pytest.param(NEAR_AND_AWAY, None, BARE, Hint.QUEUE, id="near and away: a new node in none"),
         pytest.param(NEAR_DB, BARE, Z1, Hint.QUEUE, id="a node gets a zone"),
         pytest.param(NEAR_DB, Z1, Z2, Hint.QUEUE, id="a node changes its zone"),
         pytest.param(

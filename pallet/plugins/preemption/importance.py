@@ -13,7 +13,7 @@ PREEMPTED = "PreemptionByScheduler"
 
 
 def started(pod: Pod) -> float:
-    """When a pod started, in seconds of the Unix time; infinity if it has not."""
+    """When a pod started, in seconds of the Unix time; infinity if it has not: such are equal."""
     moment = pod.status.start_time
     return math.inf if moment is None else moment.timestamp()
 
