@@ -69,16 +69,14 @@ class Executor:
         uid = preemptor.metadata.uid
         failed = False
 
-        async def attempt(write: Any, pod: Pod, *more: Any) -> bool:
+        async def attempt(write: Any, pod: Pod, *more: Any) -> None:
             nonlocal failed
             try:
-                return bool(await write(pod, *more))
+                await write(pod, *more)
             except _FAILURES as error:
                 failed = True
                 log.error("Could not preempt", preemptor=preemptor.key, pod=pod.key, error=error)  # noqa: TRY400  # expected
-                return False
 
-        last_in_memory = False
         try:
             async with anyio.create_task_group() as tasks:
                 for info in self._handle.nominator.on(node_name):
@@ -87,10 +85,10 @@ class Executor:
                 for victim in victims[:-1]:
                     tasks.start_soon(attempt, self._preempt_pod, victim, preemptor, node_name)
             if not failed:
-                last_in_memory = await attempt(self._preempt_pod, victims[-1], preemptor, node_name)
+                await attempt(self._preempt_pod, victims[-1], preemptor, node_name)
         finally:
             self._running.discard(uid)
-        if failed or last_in_memory:  # no deletion will be seen that helps
+        if failed:  # without room no event will come that helps
             self._handle.activate((uid,))
             return
         # An event that helps the preemptor may have come while it was kept out. But as long as victims are
@@ -118,16 +116,13 @@ class Executor:
         if pod.status.nominated_node_name:
             await self._patch(pod, {"nominatedNodeName": None})
 
-    async def _preempt_pod(self, victim: Pod, preemptor: Pod, node_name: str) -> bool:
-        """Preempt a victim; whether it only waited for its binding, so that nothing has to be deleted."""
-        in_memory = False
+    async def _preempt_pod(self, victim: Pod, preemptor: Pod, node_name: str) -> None:
         note = f"Preempted by pod {preemptor.metadata.uid} on node {node_name}"
         waiting = self._handle.waiting.get(victim.metadata.uid)
         if waiting is not None and waiting.preempt(self._plugin):
-            in_memory = True
             note += " (in kube-scheduler memory)."
         elif not await self._delete(victim, preemptor):
-            return False
+            return
         log.v(2, "Preempted pod", preemptor=preemptor.key, pod=victim.key, node=node_name)
         self._handle.recorder.event(
             _reference(victim),
@@ -137,7 +132,6 @@ class Executor:
             action="Preempting",
             note=note,
         )
-        return in_memory
 
     async def _delete(self, victim: Pod, preemptor: Pod) -> bool:
         """Write on a victim why it is preempted, and delete it; False when it was gone before."""
