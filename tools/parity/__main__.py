@@ -9,9 +9,10 @@ from pathlib import Path
 import anyio
 
 from tools.controlplane import ApiError
-from tools.controlplane.binaries import MissingBinaryError
+from tools.controlplane.binaries import MissingBinaryError, version
 from tools.controlplane.build import BuildError
 from tools.controlplane.processes import StartError
+from tools.parity import older
 from tools.parity.generate import SUBJECTS, scenario
 from tools.parity.match import compare
 from tools.parity.report import Report
@@ -22,8 +23,9 @@ LEFT_OUT = (
     "Not drawn: namespaces whose labels change, claims of dynamic resource allocation, CSIDrivers that "
     "keep pods away where they are missing, several capacities of storage for one node, fewer than all nodes "
     "(percentageOfNodesToScore), two pods with one host port on one node (kube-scheduler counts the port as "
-    "free when one of them leaves). kube-scheduler 1.36 differs in the messages of refused and of preempting "
-    "pods, in pods in a resize, nominated gated pods and some namespaceSelectors. Not compared: scores "
+    "free when one of them leaves). Beside kube-scheduler 1.36 these subjects are not drawn either, unless "
+    f"--only names them: {', '.join(older.SUBJECTS)}; nor is compared what it says of "
+    "claims to deallocate, and does not say of the place found by preemption. Not compared: scores "
     "where an extender filters and is sent whole nodes, for kube-scheduler then scores nodes as if they had "
     "no pods; a pod while another one that preempted gets its place; which of several nodes or sets of "
     "victims of the same rank is chosen."
@@ -60,10 +62,14 @@ def _scenarios(arguments: argparse.Namespace, report: Report) -> Iterator[Scenar
     if arguments.replay:
         yield from map(Scenario.read, arguments.replay)
         return
+    theirs, among = version("kube-scheduler"), list(SUBJECTS)
+    if older.is_older(theirs):
+        among = [name for name in SUBJECTS if name not in older.SUBJECTS]
+        print(f"kube-scheduler {theirs}: not drawn are {', '.join(older.SUBJECTS)}", flush=True)
     for seed in count(arguments.seed):
         if report.pods >= arguments.pods:
             return
-        yield scenario(seed, PODS_IN_A_CLUSTER, arguments.only)
+        yield scenario(seed, PODS_IN_A_CLUSTER, arguments.only, among)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -42,13 +42,15 @@ SUBJECTS: Mapping[str, Subject] = {module.SUBJECT.name: module.SUBJECT for modul
 MOST_NODES = 40
 
 
-def scenario(seed: int, pods: int, only: Sequence[str] = ()) -> Scenario:
-    """Draw a cluster with one to three of the subjects, or with all of those in `only`, and pods for it.
+def scenario(
+    seed: int, pods: int, only: Sequence[str] = (), among: Sequence[str] = tuple(SUBJECTS)
+) -> Scenario:
+    """Draw a cluster with one to three of the subjects `among`, or with all of those in `only`, and its pods.
 
     The subjects that these need are drawn too.
     """
     rng = Random(seed)  # noqa: S311 - no secret
-    names = list(only) or rng.sample(list(SUBJECTS), rng.randint(1, 3))
+    names = list(only) or rng.sample(among, rng.randint(1, 3))
     names += [needed for name in names for needed in SUBJECTS[name].needs]
     subjects = [subject for name, subject in SUBJECTS.items() if name in names]
     draft = Draft(rng, f"parity-{seed}")

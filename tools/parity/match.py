@@ -14,9 +14,11 @@ from pallet.api.pod import PODS, Pod
 from pallet.api.resource import Resource
 from pallet.api.storage import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from tools.controlplane import ControlPlane
+from tools.controlplane.binaries import version
 from tools.parity import stand_ins
 from tools.parity.decision import Decision, differences
 from tools.parity.extender import extending, hides_pods
+from tools.parity.older import is_older, without_new_words
 from tools.parity.ours import POD_SCHEDULED, Pallet
 from tools.parity.preemption import rank
 from tools.parity.reference import DecisionLog, configuration, kube_scheduler
@@ -80,6 +82,7 @@ class Match:
         self._budgets = [each for each in scenario.objects if each["kind"] == "PodDisruptionBudget"]
         self._with_volumes = "volumes" in scenario.subjects
         self._with_priorities = "priority" in scenario.subjects
+        self._older = is_older(version("kube-scheduler"))
         self._placed = 0
         self._preemptions: list[Preemption] = []
 
@@ -105,6 +108,8 @@ class Match:
         ours, theirs = (self._ranked(decision, pod, there) for decision in (ours, theirs))
         if hides_pods(self._scenario.extenders, manifest):
             ours, theirs = ours.without_scores(), theirs.without_scores()
+        if self._older:
+            ours, theirs = without_new_words(ours), without_new_words(theirs)
         found = differences(ours, theirs)
         if theirs.node:
             await self._start(manifest)
