@@ -1,15 +1,16 @@
 """NodeVolumeLimits: no more volumes on a node than its CSI drivers can attach.
 
-`preventPodSchedulingIfMissing` of a CSIDriver is not looked at yet.
+Nodes without a driver are refused too where its CSIDriver says `preventPodSchedulingIfMissing`.
 """
 
 from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pallet.api.pod import Pod
-from pallet.api.storage import CSI_NODES, CSINode, PersistentVolumeClaim, VolumeAttachment
+from pallet.api.storage import CSI_DRIVERS, CSI_NODES, CSINode, PersistentVolumeClaim, VolumeAttachment
 from pallet.cache.changes import ChangeLog
 from pallet.cache.cursor import Cursor
 from pallet.cache.node_table import NodeTable
@@ -27,6 +28,8 @@ from pallet.plugins.volumes.attached import AttachedCounts, AttachedVolumes, Cou
 from pallet.plugins.volumes.claims import claim_names, is_made_for
 
 _TOO_MANY, _NO_CLAIM = 1, 2
+_NOT_INSTALLED = 3
+"""The first driver of the pod is not installed, by name; the next codes are for the next drivers."""
 
 
 class NodeVolumeLimits:
@@ -39,6 +42,7 @@ class NodeVolumeLimits:
         """Take what claims stand for, what is attached where, and the limits."""
         self._attached = AttachedVolumes(handle.informers)
         self._limits = _Limits()
+        self._drivers = handle.informers.informer(CSI_DRIVERS).store
         nodes = handle.informers.informer(CSI_NODES)
         nodes.add_handler(Handler(self._limits.put, lambda _, new: self._limits.put(new), self._limits.drop))
 
@@ -48,7 +52,7 @@ class NodeVolumeLimits:
         return self.name if volumes.claims or volumes.ephemeral or volumes.mounted else None
 
     def filter_rows(self, state: CycleState, info: PodInfo, snapshot: Snapshot, rows: RowChoice) -> Codes:
-        """Whether a claim is missing, or some driver has too much to attach.
+        """Whether a claim is missing, or some driver is not installed or has too much to attach.
 
         Raises PluginError when the claim of an ephemeral volume was made for another pod.
         """
@@ -56,15 +60,24 @@ class NodeVolumeLimits:
         if self._missing(info.pod) is not None:
             return np.full(table.live[rows].shape, _NO_CLAIM, np.uint32)
         codes = np.zeros(table.capacity, np.uint32)
-        for driver, wanted in self._wanted(info).items():
+        by_driver = self._wanted(info)
+        for driver, wanted in by_driver.items():
             if self._limits.has(driver):
                 attached_counts = self._attached.attached_counts(snapshot)
                 limits = self._limits.of(driver, table, attached_counts)
                 codes[_overfull(driver, wanted, limits, attached_counts)] = _TOO_MANY
+        for place, driver in enumerate(sorted(by_driver)):
+            found = self._drivers.get(driver)
+            if found is not None and found.spec.prevent_pod_scheduling_if_missing:
+                accepted = self._limits.accepted(driver, table, in_tree=self._only_in_tree(info, driver))
+                codes[~accepted & (codes < _NOT_INSTALLED)] = _NOT_INSTALLED + place
         return codes[rows]
 
     def explain(self, info: PodInfo, code: int) -> Status:
-        """The claim that is missing, or the one reason for all drivers."""
+        """The claim or driver that is missing, or the one reason for all drivers."""
+        if code >= _NOT_INSTALLED:
+            driver = sorted(self._wanted(info))[code - _NOT_INSTALLED]
+            return unschedulable(f"{driver} CSI driver is not installed on the node")
         if code == _NO_CLAIM:
             name, namespace = self._missing(info.pod), info.pod.metadata.namespace
             return unresolvable(
@@ -101,17 +114,28 @@ class NodeVolumeLimits:
                 wanted.setdefault(volume[0], set()).add(volume)
         return wanted
 
+    def _only_in_tree(self, info: PodInfo, driver: str) -> bool:
+        """Whether all volumes of the driver are in-tree volumes."""
+        keys = (*info.volumes.claims, *info.volumes.ephemeral)
+        return all(
+            self._attached.is_in_tree(key)
+            for key in keys
+            if (volume := self._attached.volume_of(key)) is not None and volume[0] == driver
+        )
+
 
 class _Limits:
-    """How many volumes each driver can attach, by node, as CSINodes say."""
+    """The drivers of each node, and how many volumes each can attach there, as CSINodes say."""
 
     def __init__(self) -> None:
+        self._drivers_of: dict[str, frozenset[str]] = {}
         self._by_driver: dict[str, dict[str, int]] = {}
         self._changes: ChangeLog[str] = ChangeLog()
 
     def put(self, node: CSINode) -> None:
         """Take the drivers of a node, new or changed."""
         self.drop(node)
+        self._drivers_of[node.metadata.name] = frozenset(driver.name for driver in node.spec.drivers or ())
         for driver in node.spec.drivers or ():
             if driver.allocatable is not None and driver.allocatable.count is not None:
                 limits = self._by_driver.setdefault(driver.name, {})
@@ -120,8 +144,17 @@ class _Limits:
     def drop(self, node: CSINode) -> None:
         """Take out the drivers of a node."""
         self._changes.record(node.metadata.name)
+        self._drivers_of.pop(node.metadata.name, None)
         for limits in self._by_driver.values():
             limits.pop(node.metadata.name, None)
+
+    def accepted(self, driver: str, table: NodeTable, *, in_tree: bool) -> npt.NDArray[np.bool_]:
+        """The rows with the driver; for in-tree volumes also those without a CSINode: nothing is migrated."""
+        accepted = np.full(table.capacity, in_tree)
+        for node_name, drivers in self._drivers_of.items():
+            if node_name in table.row_of:
+                accepted[table.row_of[node_name]] = driver in drivers
+        return accepted
 
     def has(self, driver: str) -> bool:
         """Whether the driver has a limit on any node."""

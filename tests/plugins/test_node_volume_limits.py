@@ -6,15 +6,18 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from pallet.api.meta import Object
+from pallet.api.meta import Object, ObjectMeta
 from pallet.api.pod import Pod
 from pallet.api.resource import Resource
 from pallet.api.storage import (
+    CSI_DRIVERS,
     CSI_NODES,
     PERSISTENT_VOLUME_CLAIMS,
     PERSISTENT_VOLUMES,
     STORAGE_CLASSES,
     VOLUME_ATTACHMENTS,
+    CSIDriver,
+    CSIDriverSpec,
     PersistentVolumeClaim,
     PersistentVolumeSpec,
     VolumeAttachment,
@@ -98,6 +101,50 @@ def test_a_node_takes_as_many_volumes_as_its_driver_can_attach(
 def test_only_a_limit_of_the_volumes_driver_counts(limits: Mapping[str, int | None], message: str) -> None:
     plugin = asked(limits=limits, objects=bound("a"))
     assert plugin.messages(using("a"))["a"] == message
+
+
+ABSENT = f"{DRIVER} CSI driver is not installed on the node"
+EBS_ABSENT = f"{EBS} CSI driver is not installed on the node"
+
+
+@pytest.mark.parametrize(
+    ("drivers", "limits", "pod", "expected"),
+    [
+        pytest.param({DRIVER: True}, {DRIVER: None}, using("a"), ("", ABSENT), id="one node has it"),
+        pytest.param({DRIVER: True}, {"other": 1}, using("a"), (ABSENT, ABSENT), id="another driver"),
+        pytest.param({DRIVER: True}, {DRIVER: 0}, using("a"), (FULL, ABSENT), id="installed, but full"),
+        pytest.param({DRIVER: False}, {}, using("a"), ("", ""), id="it may be missing"),
+        pytest.param({}, {}, using("a"), ("", ""), id="no CSIDriver"),
+        pytest.param({"other": True}, {}, using("a"), ("", ""), id="not the pod's driver"),
+        pytest.param({DRIVER: True}, {}, using("late"), (ABSENT, ABSENT), id="a volume to be made"),
+        pytest.param({EBS: True}, {}, using("ebs"), (EBS_ABSENT, ""), id="in-tree: only where migrated"),
+        pytest.param(
+            {EBS: True},
+            {},
+            make_pod("p", volumes=[Volume(aws_elastic_block_store=AWSDisk("v"))]),
+            (EBS_ABSENT, ""),
+            id="an in-tree volume of the pod",
+        ),
+    ],
+)
+def test_change_2_a_node_without_the_driver_is_refused(
+    drivers: Mapping[str, bool], limits: Mapping[str, int | None], pod: Pod, expected: tuple[str, str]
+) -> None:
+    objects = bound("a")
+    claims = [
+        make_claim("a", volume="a"),
+        make_claim("late", storage_class="slow"),
+        make_claim("ebs", storage_class="ebs"),
+    ]
+    objects |= {
+        PERSISTENT_VOLUME_CLAIMS: claims,
+        STORAGE_CLASSES: [SLOW, IN_TREE],
+        CSI_DRIVERS: [
+            CSIDriver(ObjectMeta(name=name), CSIDriverSpec(prevent_pod_scheduling_if_missing=prevented))
+            for name, prevented in drivers.items()
+        ],
+    }
+    assert tuple(asked(limits=limits, objects=objects).messages(pod).values()) == expected
 
 
 def test_volumes_of_two_drivers_are_counted_apart() -> None:

@@ -86,6 +86,17 @@ class AttachedVolumes:
             return persistent_volume(volume)
         return (csi.driver, csi.volume_handle) if csi.driver and csi.volume_handle else None
 
+    def is_in_tree(self, claim_key: str) -> bool:
+        """Whether a claim that counts stands for an in-tree volume, or will."""
+        claim = self.claims.get(claim_key)
+        if claim is None:
+            return False
+        volume = self._volumes.get(claim.spec.volume_name) if claim.spec.volume_name else None
+        if volume is not None:
+            return volume.spec.csi is None
+        storage_class = self._classes.get(class_of(claim))
+        return storage_class is not None and storage_class.provisioner in DRIVERS
+
     def attached_to(self, node_name: str) -> Iterable[CSIVolume]:
         """The CSI volumes that VolumeAttachments name for a node."""
         for attachment in self._on_node.get(node_name, {}).values():

@@ -10,6 +10,9 @@ def _dress(draft: Draft, pod: Manifest) -> None:
     """Say what kubelets have given; later on they may have given something else."""
     if not is_bound(pod):
         return
+    if draft.chance(0.3):
+        another = {"name": "another", "image": "pause", "resources": {"requests": {"cpu": "400m"}}}
+        pod["spec"]["containers"].append(another)
     pod["status"] |= _status(draft, pod)
     if draft.chance(0.2):
         reason = draft.pick(("Infeasible", "Infeasible", "Deferred"))
@@ -30,7 +33,7 @@ def _status(draft: Draft, pod: Manifest) -> Manifest:
             _of_container(draft, each) for each in spec.get("initContainers", ()) if draft.chance(0.9)
         ],
     }
-    if "resources" in spec and draft.chance(0.8):
+    if draft.chance(0.8 if "resources" in spec else 0.2):
         status |= _given(draft, ("500m", "3", "6"), ("1Gi", "5Gi"))
     return status
 

@@ -15,15 +15,20 @@ EBS = "ebs.csi.aws.com"
 
 
 def _prepare(draft: Draft) -> None:
+    needed = draft.pick((DRIVER, PROVISIONER, EBS, None))  # one only: which of two is told is drawn
     draft.objects += _classes(draft)
     draft.objects += [
         {
             "apiVersion": "storage.k8s.io/v1",
             "kind": "CSIDriver",
             "metadata": {"name": name},
-            "spec": {"attachRequired": True, "storageCapacity": name == PROVISIONER and draft.chance(0.5)},
+            "spec": {
+                "attachRequired": True,
+                "storageCapacity": name == PROVISIONER and draft.chance(0.5),
+                "preventPodSchedulingIfMissing": name == needed,
+            },
         }
-        for name in (DRIVER, PROVISIONER)
+        for name in (DRIVER, PROVISIONER, EBS)
     ]
     for node in draft.nodes:
         name = node["metadata"]["name"]
