@@ -20,8 +20,8 @@ from tools.parity.scenario import Scenario
 
 PODS_IN_A_CLUSTER = 80
 LEFT_OUT = (
-    "Not drawn: namespaces whose labels change, claims of dynamic resource allocation, CSIDrivers that "
-    "keep pods away where they are missing, several capacities of storage for one node, fewer than all nodes "
+    "Not drawn: namespaces whose labels change, claims of dynamic resource allocation, several "
+    "CSIDrivers that have to be installed, several capacities of storage for one node, fewer than all nodes "
     "(percentageOfNodesToScore), two pods with one host port on one node (kube-scheduler counts the port as "
     "free when one of them leaves). Beside kube-scheduler 1.36 these subjects are not drawn either, unless "
     f"--only names them: {', '.join(older.SUBJECTS)}; nor is compared what it says of "
