@@ -1,6 +1,6 @@
 """Whether a volume can be made for a claim: by its class, on which nodes, and where there is room for it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -31,9 +31,9 @@ from pallet.plugins.volumes.claims import STORAGE, class_of
 
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
 
-_MASKS_BYTES = 2 * MIB
+_COLUMNS_BYTES = 2 * MIB
 
-_NEVER: tuple[Cursor, Mask] = Cursor(), np.zeros(0, np.bool_)
+_NEVER: tuple[Cursor, Amounts] = Cursor(), np.zeros(0, np.int64)
 
 
 class Provisioning:
@@ -70,7 +70,7 @@ class Provisioning:
         size = self._limited(claim, made_by)
         if size is None:
             return forbidden, np.False_
-        return forbidden, ~self._capacities.enough(made_by.metadata.name, size, table)[rows]
+        return forbidden, self._capacities.sufficient(made_by.metadata.name, size, table)[rows] < 0
 
     def is_limited(self, claim: PersistentVolumeClaim) -> bool:
         """Whether account is kept of the capacity from which its volume is made."""
@@ -86,7 +86,7 @@ class Provisioning:
         size = None if made_by is None else self._limited(claim, made_by)
         if made_by is None or size is None:
             return None
-        return self._capacities.sufficient(made_by.metadata.name, size, table)
+        return np.maximum(self._capacities.sufficient(made_by.metadata.name, size, table), 0)
 
     def _changed(self, *_: object) -> None:
         self.changes.reset()
@@ -108,32 +108,33 @@ def limit(capacity: CSIStorageCapacity) -> int | None:
 
 
 class _Capacities:
-    """The nodes with enough capacity, by class and size; remembered until capacities or nodes change."""
+    """The capacities that nodes reach, by class and size; remembered until capacities or nodes change."""
 
     def __init__(self, informers: InformerFactory) -> None:
         informer = informers.informer(CSI_STORAGE_CAPACITIES)
         self._by_class: dict[str, dict[str, CSIStorageCapacity]] = {}
-        self._masks: WeakKeyDictionary[ChangeLog[int], BoundedCache[tuple[str, int], tuple[Cursor, Mask]]]
-        self._masks = WeakKeyDictionary()
+        self._columns: WeakKeyDictionary[
+            ChangeLog[int], BoundedCache[tuple[str, int], tuple[Cursor, Amounts]]
+        ] = WeakKeyDictionary()
         informer.add_handler(Handler(self._put, lambda _, new: self._put(new), self._drop))
 
-    def enough(self, storage_class: str, size: int, table: NodeTable) -> Mask:
-        """The rows where a volume of a class and size can be made: bool, (capacity,)."""
-        masks = self._masks.get(table.node_changes)
-        if masks is None:
-            masks = self._masks[table.node_changes] = BoundedCache("volume_capacities", _MASKS_BYTES)
-        seen, mask = masks.get((storage_class, size)) or _NEVER
-        if seen.is_behind(table.node_changes):
-            mask = self._compute(storage_class, size, table)
-            masks[storage_class, size] = Cursor(table.node_changes), mask
-        return mask
-
     def sufficient(self, storage_class: str, size: int, table: NodeTable) -> Amounts:
-        """The largest capacity of those enough for a size, by row: bytes, (capacity,); 0 where none is.
+        """The largest capacity that is enough for a size, by row: bytes, (capacity,); -1 where none is.
 
         kube-scheduler takes any of them.
         """
-        amounts = np.zeros(table.capacity, np.int64)
+        columns = self._columns.get(table.node_changes)
+        if columns is None:
+            columns = self._columns[table.node_changes] = BoundedCache("volume_capacities", _COLUMNS_BYTES)
+        seen, column = columns.get((storage_class, size)) or _NEVER
+        if seen.is_behind(table.node_changes):
+            column = self._compute(storage_class, size, table)
+            columns[storage_class, size] = Cursor(table.node_changes), column
+        return column
+
+    def _compute(self, storage_class: str, size: int, table: NodeTable) -> Amounts:
+        """Go through all capacities, those that select by a single label taken together."""
+        amounts = np.full(table.capacity, -1, np.int64)
         by_label: dict[str, dict[str, int]] = {}
         for capacity in self._by_class.get(storage_class, {}).values():
             most = limit(capacity)
@@ -146,35 +147,19 @@ class _Capacities:
                 for value in requirements[0].values:
                     by_value[value] = max(amount, by_value.get(value, 0))
             else:
-                np.maximum(amounts, amount, out=amounts, where=_selected(requirements, table))
+                selected = np.ones_like(table.live)
+                for each in requirements:
+                    selected &= match_label(each, table.labels[each.key], ALL_ROWS)
+                np.maximum(amounts, amount, out=amounts, where=selected)
         for key, by_value in by_label.items():
             column = table.labels[key]
-            by_code = np.zeros(len(column.values), np.int64)
+            by_code = np.full(len(column.values), -1, np.int64)
             for value, amount in by_value.items():
                 code = column.code_of.get(value)
                 if code is not None:
                     by_code[code] = amount
             np.maximum(amounts, by_code[column.codes], out=amounts)
         return amounts
-
-    def _compute(self, storage_class: str, size: int, table: NodeTable) -> Mask:
-        """The union of what the capacities select, those by a single label taken together."""
-        mask = np.zeros_like(table.live)
-        by_label: dict[str, set[str]] = {}
-        for capacity in self._by_class.get(storage_class, {}).values():
-            most = limit(capacity)
-            if most is None or most < size or capacity.node_topology is None:
-                continue
-            requirements = list(_requirements(capacity.node_topology))
-            if len(requirements) == 1 and requirements[0].operator == "In":
-                by_label.setdefault(requirements[0].key, set()).update(requirements[0].values)
-            else:
-                mask |= _selected(requirements, table)
-        for key, values in by_label.items():
-            mask |= match_label(
-                NodeSelectorRequirement(key, "In", tuple(values)), table.labels[key], ALL_ROWS
-            )
-        return mask
 
     def _put(self, capacity: CSIStorageCapacity) -> None:
         """A capacity's class cannot be changed, so this replaces what was known of it."""
@@ -186,7 +171,7 @@ class _Capacities:
         self._forget()
 
     def _forget(self) -> None:
-        self._masks.clear()
+        self._columns.clear()
 
 
 def _key(capacity: CSIStorageCapacity) -> str:
@@ -211,13 +196,6 @@ def _allowed(made_by: StorageClass, table: NodeTable, rows: RowChoice) -> Mask |
         for topology in made_by.allowed_topologies
     )
     return match_any(tuple(terms), table, rows)
-
-
-def _selected(requirements: Iterable[NodeSelectorRequirement], table: NodeTable) -> Mask:
-    mask = np.ones_like(table.live)
-    for each in requirements:
-        mask &= match_label(each, table.labels[each.key], ALL_ROWS)
-    return mask
 
 
 def _requirements(selector: LabelSelector) -> Iterator[NodeSelectorRequirement]:
