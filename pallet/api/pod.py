@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import force_setattr
 
+from pallet.api.core import ObjectReference
 from pallet.api.labels import NO_LABELS, Labels
 from pallet.api.meta import ObjectMeta
 from pallet.api.resource import Resource
@@ -328,3 +329,9 @@ def _resizing(
 
 
 PODS = Resource("", "v1", "pods", Pod)
+
+
+def pod_reference(pod: Pod) -> ObjectReference:
+    """How an event names a pod."""
+    meta = pod.metadata
+    return ObjectReference("Pod", meta.namespace, meta.name, meta.uid, "v1", meta.resource_version)

@@ -9,7 +9,7 @@ from pallet.framework.handle import Recorder
 from pallet.logs import get_logger
 from pallet.podset.member import Gate, Why
 from pallet.podset.model import PodSet
-from pallet.scheduler.recorder import pod_reference
+from pallet.scheduler.recorder import pod_event
 
 log = get_logger(__name__)
 
@@ -96,14 +96,7 @@ class Explainer:
         if self._told.get(pod.metadata.uid) != gate.message:
             self._told[pod.metadata.uid] = gate.message
             kind, reason = _POD_EVENT[gate.why]
-            self._recorder.event(
-                pod_reference(pod),
-                pod.spec.scheduler_name,
-                kind=kind,
-                reason=reason,
-                action="Scheduling",
-                note=gate.message,
-            )
+            pod_event(self._recorder, pod, kind, reason, gate.message)
 
     def forget(self, pod: Pod) -> None:
         """A pod is held back no more, or is gone."""

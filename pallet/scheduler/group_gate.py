@@ -10,7 +10,7 @@ from pallet.framework.handle import Recorder
 from pallet.framework.status import SUCCESS, Status, unresolvable
 from pallet.scheduler.conditions import ConditionWriter
 from pallet.scheduler.queue import SchedulingQueue
-from pallet.scheduler.recorder import pod_reference
+from pallet.scheduler.recorder import pod_event
 
 NOT_SUPPORTED: Final = "SchedulingGroupNotSupported"
 """The reason of the condition: `Unschedulable` would wake an autoscaler."""
@@ -61,11 +61,4 @@ class GroupGate:
 
     def _tell(self, pod: Pod) -> None:
         self._conditions.set(pod, NOT_SUPPORTED, NOTE)
-        self._recorder.event(
-            pod_reference(pod),
-            pod.spec.scheduler_name,
-            kind="Warning",
-            reason="FailedScheduling",
-            action="Scheduling",
-            note=NOTE,
-        )
+        pod_event(self._recorder, pod, "Warning", "FailedScheduling", NOTE)

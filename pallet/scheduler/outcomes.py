@@ -11,7 +11,7 @@ from pallet.framework.status import Code, Status
 from pallet.logs import get_logger
 from pallet.scheduler.conditions import ConditionWriter
 from pallet.scheduler.queued_pod import QueuedPod
-from pallet.scheduler.recorder import pod_reference
+from pallet.scheduler.recorder import pod_event
 
 log = get_logger(__name__)
 
@@ -33,7 +33,7 @@ class Outcomes:
     def bound(self, queued: QueuedPod, pod: Pod, node: str, note: str) -> None:
         """Say that a pod is bound; `note` words the event."""
         self._conditions.forget(pod)
-        self._record(pod, "Normal", "Scheduled", "Binding", note)
+        pod_event(self._recorder, pod, "Normal", "Scheduled", note, action="Binding")
         self.count(queued, "scheduled")
         metrics = self._metrics
         metrics.pod_scheduling_attempts.observe(queued.attempts)
@@ -55,7 +55,7 @@ class Outcomes:
         the pod's status.
         """
         pod = queued.pod
-        self._record(pod, "Warning", "FailedScheduling", "Scheduling", message)
+        pod_event(self._recorder, pod, "Warning", "FailedScheduling", message)
         self._conditions.set(pod, reason, message, nominated)
         if nominated is None:
             nominated = nominator.node_of(queued.uid) or pod.status.nominated_node_name
@@ -64,19 +64,13 @@ class Outcomes:
     def skipped(self, pod: Pod) -> None:
         """Say that a pod is not scheduled since it is being deleted."""
         note = f"skip schedule deleting pod: {pod.key}"
-        self._record(pod, "Warning", "FailedScheduling", "Scheduling", note)
+        pod_event(self._recorder, pod, "Warning", "FailedScheduling", note)
 
     def count(self, queued: QueuedPod, result: str) -> None:
         """Count an attempt with its result."""
         key = result, queued.pod.spec.scheduler_name
         self._metrics.schedule_attempts_total[key].inc()
         self._metrics.scheduling_attempt_duration_seconds[key].observe(self._clock() - queued.popped_at)
-
-    def _record(self, pod: Pod, kind: str, reason: str, action: str, note: str) -> None:
-        controller = pod.spec.scheduler_name
-        self._recorder.event(
-            pod_reference(pod), controller, kind=kind, reason=reason, action=action, note=note
-        )
 
 
 def refusing(statuses: Iterable[Status]) -> tuple[frozenset[str], frozenset[str]]:

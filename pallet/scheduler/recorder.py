@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from pallet.api.core import EVENTS, Event, EventSeries, ObjectReference
 from pallet.api.meta import ObjectMeta
-from pallet.api.pod import Pod
+from pallet.api.pod import Pod, pod_reference
 from pallet.bounded_cache import MIB, register
 from pallet.client.client import Client
 from pallet.client.errors import AnswerLost, ApiError, Unreachable
@@ -196,22 +196,18 @@ def _event_name(name: str, suffix: int) -> str:
     return name[: MAX_NAME - len(tail)].rstrip("-.") + tail
 
 
-def pod_reference(pod: Pod) -> ObjectReference:
-    """How an event names a pod."""
-    meta = pod.metadata
-    return ObjectReference("Pod", meta.namespace, meta.name, meta.uid, "v1", meta.resource_version)
+def pod_event(
+    recorder: Recorder, pod: Pod, kind: str, reason: str, note: str, *, action: str = "Scheduling"
+) -> None:
+    """Record an event about a pod, which its scheduler reports."""
+    recorder.event(
+        pod_reference(pod), pod.spec.scheduler_name, kind=kind, reason=reason, action=action, note=note
+    )
 
 
 def tell_delayed(recorder: Recorder, pod: Pod, note: str) -> None:
     """Record why a pod is scheduled later than others."""
-    recorder.event(
-        pod_reference(pod),
-        pod.spec.scheduler_name,
-        kind="Normal",
-        reason="SchedulingDelayed",
-        action="Scheduling",
-        note=note,
-    )
+    pod_event(recorder, pod, "Normal", "SchedulingDelayed", note)
 
 
 def _micro_time(moment: datetime) -> str:

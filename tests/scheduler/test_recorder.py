@@ -10,10 +10,11 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from pallet.api.core import ObjectReference
+from pallet.api.pod import pod_reference
 from pallet.bounded_cache import footprint
 from pallet.client.client import Client
 from pallet.scheduler import recorder as recorder_module
-from pallet.scheduler.recorder import EventRecorder, pod_reference
+from pallet.scheduler.recorder import EventRecorder
 from tests.builders import make_pod
 from tests.faults.virtual_time import VIRTUAL_TIME
 from tools.faults.proxy import Exchange, FaultProxy, answer

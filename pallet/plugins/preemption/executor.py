@@ -10,8 +10,7 @@ from typing import Any, Final
 
 import anyio
 
-from pallet.api.core import ObjectReference
-from pallet.api.pod import PODS, Pod
+from pallet.api.pod import PODS, Pod, pod_reference
 from pallet.bounded_cache import MIB, BoundedCache
 from pallet.client.client import STRATEGIC_MERGE_PATCH
 from pallet.client.errors import AnswerLost, ApiError, Unreachable
@@ -125,7 +124,7 @@ class Executor:
             return
         log.v(2, "Preempted pod", preemptor=preemptor.key, pod=victim.key, node=node_name)
         self._handle.recorder.event(
-            _reference(victim),
+            pod_reference(victim),
             preemptor.spec.scheduler_name,
             kind="Normal",
             reason="Preempted",
@@ -176,8 +175,3 @@ def _condition(victim: Pod, message: str) -> dict[str, Any] | None:
         "lastProbeTime": None,
         "lastTransitionTime": since or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-
-
-def _reference(pod: Pod) -> ObjectReference:
-    meta = pod.metadata
-    return ObjectReference("Pod", meta.namespace, meta.name, meta.uid, "v1", meta.resource_version)
