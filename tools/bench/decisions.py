@@ -10,8 +10,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -21,19 +20,16 @@ from pallet.api.node import NODES
 from pallet.api.pod import PODS, Pod, PodStatus
 from pallet.api.resource import Resource
 from pallet.api.storage import PERSISTENT_VOLUME_CLAIMS, STORAGE_CLASSES
-from pallet.app.graph import Graph
 from pallet.cache.pod_info import PodInfo
-from pallet.config.load import default_configuration
-from pallet.config.settings import Settings
 from pallet.framework.state import CycleState
 from pallet.runtime.evaluator import Evaluator
 from tools.bench import rules, volumes
 from tools.bench.manifests import SCHEDULER_NAME, Manifest, node_labels, node_name
+from tools.bench.offline import offline_graph
 from tools.bench.workloads import Workload
 from tools.controlplane import nodes
 
 if TYPE_CHECKING:
-    from pallet.client.client import Client
     from pallet.runtime.profile import Profile
 
 NAMESPACE = "bench"
@@ -55,10 +51,7 @@ class Decider:
 
     def __init__(self, workload: Workload, node_count: int, pods: int) -> None:
         """Fill the cache, and make the pods that will be decided."""
-        client = cast(
-            "Client", SimpleNamespace(server_clock=SimpleNamespace(now=None), address="http://nowhere")
-        )
-        self._graph = Graph(Settings(default_configuration()), client, client)
+        self._graph = offline_graph()
         backlog = workload.backlog(pods)
         self._fill(workload, node_count, backlog)
         self._fitting = sum(map(rules.fits, backlog))

@@ -14,15 +14,11 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from random import Random
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from pallet.api.node import NODES
 from pallet.api.pod import PODS, Pod
-from pallet.app.graph import Graph
 from pallet.cache.pod_info import PodInfo
-from pallet.config.load import default_configuration
-from pallet.config.settings import Settings
 from pallet.framework.state import CycleState
 from pallet.informers.decoding import decode_event
 from pallet.runtime import pod_limits
@@ -32,10 +28,8 @@ from pallet.runtime.pod_limits import check_limits
 from tools.bench import attacks
 from tools.bench.decisions import NAMESPACE, node_manifest, object_of
 from tools.bench.manifests import SCHEDULER_NAME, Manifest, node_name, plain, pod
+from tools.bench.offline import offline_graph
 from tools.bench.tables import aligned
-
-if TYPE_CHECKING:
-    from pallet.client.client import Client
 
 T = TypeVar("T")
 
@@ -76,10 +70,7 @@ class Bench:
     """A scheduler's parts in front of a cluster without an API server."""
 
     def __init__(self, nodes: int) -> None:
-        client = cast(
-            "Client", SimpleNamespace(server_clock=SimpleNamespace(now=None), address="http://nowhere")
-        )
-        self._graph = Graph(Settings(default_configuration()), client, client)
+        self._graph = offline_graph()
         self._nodes = nodes
         self._pods = self._graph.informers.informer(PODS)
         informer = self._graph.informers.informer(NODES)
