@@ -29,6 +29,16 @@ def configuration(**changes: Any) -> dict[str, Any]:
     return {**document, **changes}
 
 
+def served(port: int, path: str, token: str = "") -> str:
+    """What a scheduler serves at a path; raises `OSError` where it does not, also for any status but 2xx."""
+    context = ssl._create_unverified_context()  # noqa: S323 - a certificate of its own, on loopback
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(f"https://127.0.0.1:{port}{path}", headers=headers)
+    with urllib.request.urlopen(request, timeout=5.0, context=context) as answer:  # noqa: S310 - https
+        text: str = answer.read().decode()
+        return text
+
+
 class Pallet:
     """One `python -m pallet` with a configuration; it can be ended and started again, with the same log.
 
@@ -102,12 +112,7 @@ class Pallet:
 
     def get(self, path: str, token: str = "") -> str:
         """What it serves at a path; raises `OSError` where it does not, also for any status but 2xx."""
-        context = ssl._create_unverified_context()  # noqa: S323 - a certificate of its own, on loopback
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        request = urllib.request.Request(f"https://127.0.0.1:{self.port}{path}", headers=headers)
-        with urllib.request.urlopen(request, timeout=5.0, context=context) as answer:  # noqa: S310 - https
-            text: str = answer.read().decode()
-            return text
+        return served(self.port, path, token)
 
     def kill(self) -> None:
         """End it at once, as a crash does."""

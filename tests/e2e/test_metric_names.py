@@ -1,7 +1,5 @@
 """The metrics of a real kube-scheduler and ours, after the same pods: names and labels."""
 
-import ssl
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -12,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.workload import Workload, eventually
-from tests.running import running
+from tests.running import running, served
 from tools.controlplane import ControlPlane
 from tools.controlplane.processes import free_port
 
@@ -52,15 +50,6 @@ def names_in(text: str) -> Names:
         for family in text_string_to_metric_families(text)
         if family.samples
     }
-
-
-def read(port: int, token: str = "") -> str:
-    context = ssl._create_unverified_context()  # noqa: S323 - a certificate of its own, on loopback
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    request = urllib.request.Request(f"https://127.0.0.1:{port}/metrics", headers=headers)
-    with urllib.request.urlopen(request, timeout=5.0, context=context) as answer:  # noqa: S310 - https
-        text: str = answer.read().decode()
-        return text
 
 
 def config(name: str) -> dict[str, Any]:
@@ -107,7 +96,7 @@ def kube_scheduler(control_plane: ControlPlane, name: str) -> Iterator[Callable[
         ),
     )
     try:
-        yield lambda: read(port)
+        yield lambda: served(port, "/metrics")
     finally:
         process.terminate()
 
@@ -115,7 +104,7 @@ def kube_scheduler(control_plane: ControlPlane, name: str) -> Iterator[Callable[
 @contextmanager
 def ours(control_plane: ControlPlane, name: str, kubeconfig: Path, token: str) -> Iterator[Callable[[], str]]:
     with running(control_plane, config(name), kubeconfig=kubeconfig) as process:
-        yield lambda: read(process.port, token)
+        yield lambda: process.get("/metrics", token)
 
 
 def schedule_some(workload: Workload, scheduler: str, node: str, priority_class: str) -> None:
