@@ -263,8 +263,10 @@ class PodStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     @property
     def resize_infeasible(self) -> bool:
         """Whether the pod has asked for a resize that its node can never grant."""
-        pending = [each.reason for each in self.conditions if each.type == "PodResizePending"]
-        return pending[:1] == ["Infeasible"]
+        for each in self.conditions:
+            if each.type == "PodResizePending":
+                return each.reason == "Infeasible"
+        return False
 
 
 class Pod(msgspec.Struct, frozen=True, gc=False):

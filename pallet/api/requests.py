@@ -69,7 +69,7 @@ def requests_of(pod: Pod) -> Requests:
     spec, status = pod.spec, pod.status
     pod_level = spec.resources.requests if spec.resources else None
     statuses = status.container_statuses or status.init_container_statuses
-    if statuses or status.resources is not None or (status.conditions and status.resize_infeasible):
+    if statuses or status.resources is not None or status.resize_infeasible:
         return _requests[_aggregates_in_a_resize(pod), _pod_level_in_a_resize(pod, pod_level), spec.overhead]
     return _requests[(_aggregate(pod, _spec_requests),), pod_level, spec.overhead]
 

@@ -117,7 +117,6 @@ class DefaultPreemption:
         node, status = decision.node, decision.status
         if node and status.ok:
             self._executor.start(info.pod, node, decision.victims)
-            return node, Status(Code.SUCCESS, (f"preemption: {_found(node, len(decision.victims))}",))
         if status is _UNFINISHED:
             self._handle.tasks.start(self._continue_soon, info.uid)
         if decision.candidates:
@@ -156,7 +155,7 @@ class DefaultPreemption:
         if asks_extenders:
             return Decision(None, _UNDECIDED, candidates=candidates)
         ((node, victims),) = candidates.items()
-        return Decision(node, SUCCESS, tuple(victim.pod for victim in victims.pods))
+        return _found(node, tuple(victim.pod for victim in victims.pods))
 
     def _agreed(self, info: PodInfo, snapshot: Snapshot, refusals: Sequence[Refusal]) -> Decision | None:
         """What extenders agreed to, if they were asked and their victims are still where they were."""
@@ -172,7 +171,7 @@ class DefaultPreemption:
         placed = {each.uid: each.pod for each in snapshot.pods(row)}
         if any(victim.uid not in placed for victim in victims.pods):
             return None
-        return Decision(node, SUCCESS, tuple(placed[victim.uid] for victim in victims.pods))
+        return _found(node, tuple(placed[victim.uid] for victim in victims.pods))
 
     async def _continue_soon(self, uid: str) -> None:
         """Have a pod tried again, for which there was not the time to try all nodes."""
@@ -235,8 +234,9 @@ class DefaultPreemption:
         return int(footprint(key, _SEARCHES_BYTES) + (_BYTES_A_ROW + steps) * capacity)
 
 
-def _found(node: str, victims: int) -> str:
-    return f"found a potential placement for pod on node {node}, preempting {victims} victims"
+def _found(node: str, victims: tuple[Pod, ...]) -> Decision:
+    words = f"found a potential placement for pod on node {node}, preempting {len(victims)} victims"
+    return Decision(node, Status(Code.SUCCESS, (words,)), victims)
 
 
 def _nowhere(snapshot: Snapshot, failures: Sequence[NodesToStatus]) -> Decision:

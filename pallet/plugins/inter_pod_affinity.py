@@ -369,8 +369,7 @@ def _changes_a_domain(info: PodInfo, old: Node | None, new: Node) -> Hint:
         helps = not keys or terms.required_anti or not keys.isdisjoint(labels.keys())
         return Hint.QUEUE if helps else Hint.SKIP
     before = old.metadata.labels
-    changed = [key for key in {*labels, *before} if labels.get(key) != before.get(key)]
     gained = {term.topology_key for term in terms.required} & labels.keys()
     lost = {term.topology_key for term in terms.required_anti} & before.keys()
-    none = not (terms.required or terms.required_anti)
-    return Hint.QUEUE if none or any(key in gained or key in lost for key in changed) else Hint.SKIP
+    helps = any(labels.get(key) != before.get(key) for key in gained | lost)
+    return Hint.QUEUE if helps or not (terms.required or terms.required_anti) else Hint.SKIP

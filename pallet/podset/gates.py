@@ -37,7 +37,7 @@ class Gates:
         snapshot: Snapshot,
         fits: Callable[[Fork], bool],
     ) -> str:
-        """Take note that a pod's planned node was refused, and tell in words what will be done about it.
+        """Record that a pod's planned node was refused, and return what will be done about it, in words.
 
         Pods that are being deleted are waited for. For anything else the rest of the set is re-planned, or
         only this pod where the plan is manual. `fits` says whether the node takes the pod on a fork.

@@ -65,7 +65,7 @@ def test_nodes_rank_by_the_images_they_have(
     [
         pytest.param([], (7, 0), id="none"),
         pytest.param([Volume(image=ImageVolume("gcr.io/b"))], (8, 0), id="one that a node has"),
-        pytest.param([Volume(image=ImageVolume("gcr.io/none"))], (3, 0), id="one that nobody has"),
+        pytest.param([Volume(image=ImageVolume("gcr.io/none"))], (3, 0), id="one that no node has"),
         pytest.param([Volume("config")], (7, 0), id="a volume of another kind"),
     ],
 )

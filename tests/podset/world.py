@@ -160,11 +160,11 @@ class World:
         self.activated.extend(uids)
 
     def regate(self, uids: Iterable[str]) -> None:
-        """Take note of pods that are kept back again."""
+        """Record pods whose gate has closed."""
         self.regated.extend(uids)
 
     def move(self, event: ClusterEvent, old: Pod | None, new: Pod | None) -> None:
-        """Take note of a pod whose room is free again."""
+        """Record a pod whose reserved room was released."""
         assert (event, new) == (ASSIGNED_POD_DELETE, None)
         assert old is not None
         self.released.append(old)
